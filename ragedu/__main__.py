@@ -1,0 +1,3 @@
+from ragedu.cli import main
+
+raise SystemExit(main())

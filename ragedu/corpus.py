@@ -1,0 +1,191 @@
+"""Documents, corpora, and datasets: what every other part of ragedu reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+
+def check_text(text: object, what: str) -> str:
+    """Return `text` if it is a string that can be stored and analysed; otherwise say what is wrong.
+
+    A NUL or a lone surrogate (half of a character, as left by a wrong decoding) would pass silently through
+    Python and fail much later, in a tokeniser or when a file is written.
+
+    Raises TypeError for anything but a string, ValueError for a NUL or a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a string, not {type(text).__name__}: {text!r:.60}")
+    if "\0" in text:
+        raise ValueError(f"{what} has a NUL character at position {text.index(chr(0))}: remove it first")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{what} has a lone surrogate at position {error.start}: "
+                "the file was decoded wrongly; read it again as UTF-8"
+            ) from None
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One retrievable piece of text.
+
+    id: unique within its corpus; text: what is searched and read; title: optional, searched together with the
+    text; metadata: anything else that belongs to it (source file, date, …), never searched.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_text(self.id, "a document's id")
+        if not self.id.strip():
+            raise ValueError(f"a document needs an id that is not blank (its text: {self.text!r:.60})")
+        check_text(self.text, f"the text of document {self.id!r}")
+        check_text(self.title, f"the title of document {self.id!r}")
+
+    @property
+    def content(self) -> str:
+        """Title and text together: what retrievers index and generators read."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+
+class Corpus(Sequence[Document]):
+    """A sequence of documents that can also be asked for one by its id: `corpus[0]`, `corpus["permit-17"]`.
+
+    Raises TypeError for an element that is no Document, ValueError for a duplicate id.
+    """
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._documents = list(documents)
+        self._position: dict[str, int] = {}
+        for position, document in enumerate(self._documents):
+            if not isinstance(document, Document):
+                raise TypeError(
+                    f"element {position} is a {type(document).__name__}, not a Document: "
+                    "use Corpus.from_texts([...]) for plain strings"
+                )
+            first = self._position.setdefault(document.id, position)
+            if first != position:
+                raise ValueError(
+                    f"two documents have the id {document.id!r} (positions {first} and {position}): ids must be unique"
+                )
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Corpus:
+        """A corpus of plain strings; their ids are their positions, "0", "1", …"""
+        if isinstance(texts, str):
+            raise TypeError("from_texts takes a list of strings, not one string: put it in [ ]")
+        return cls(Document(str(position), text) for position, text in enumerate(texts))
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self._documents)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._position if isinstance(item, str) else item in self._documents
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return self._documents[self.position(key)]
+        if isinstance(key, slice):
+            return Corpus(self._documents[key])
+        return self._documents[key]
+
+    def position(self, document_id: str) -> int:
+        """Where the document with this id stands, counted from 0; KeyError when there is none."""
+        try:
+            return self._position[document_id]
+        except KeyError:
+            raise KeyError(f"no document has the id {document_id!r}") from None
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._position)
+
+    def __repr__(self) -> str:
+        return f"Corpus({len(self):,} documents)"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><code>{escape(d.id)}</code></td><td>{escape(d.title)}</td>"
+            f"<td style='text-align:left'>{escape(shorten(d.text, 140))}</td></tr>"
+            for d in self._documents[:5]
+        )
+        more = f"<p>… and {len(self) - 5:,} more documents</p>" if len(self) > 5 else ""
+        return f"<table><tr><th>id</th><th>title</th><th>text</th></tr>{rows}</table>{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A corpus with questions whose answers are known: what an evaluation needs.
+
+    queries: {query id: question}; qrels ("query relevance judgments"): {query id: {document id: grade}}, grade 0
+    or below meaning not relevant; answers: {query id: [acceptable answer, …]}, empty when it is unanswerable;
+    metadata: {query id: {name: value}}, such as the kind of question.
+
+    Raises ValueError when judgments or answers speak of a query, or judgments of a document, that is not there.
+    """
+
+    corpus: Corpus
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for query_id, query in self.queries.items():
+            check_text(query, f"query {query_id!r}")
+        for name in ("qrels", "answers", "metadata"):
+            unknown = getattr(self, name).keys() - self.queries.keys()
+            if unknown:
+                raise ValueError(f"{name} of unknown queries: {sorted(unknown)[:3]}; queries has no such ids")
+        for query_id, judgments in self.qrels.items():
+            for document_id in judgments:
+                if document_id not in self.corpus:
+                    raise ValueError(
+                        f"query {query_id!r} is judged against {document_id!r}, which is not in the corpus"
+                    )
+
+    def select(self, query_ids: Iterable[str] | None = None, **conditions: Any) -> Dataset:
+        """The same corpus with fewer queries: those named, or those whose metadata match, as in
+        `dataset.select(kind="paraphrase", split="test")`."""
+        chosen = set(self.queries if query_ids is None else query_ids)
+        unknown = chosen - self.queries.keys()
+        if unknown:
+            raise KeyError(f"no such queries: {sorted(unknown)[:3]}")
+        kept = [
+            query_id
+            for query_id in self.queries
+            if query_id in chosen
+            and all(self.metadata.get(query_id, {}).get(name) == value for name, value in conditions.items())
+        ]
+        subset = lambda mapping: {query_id: mapping[query_id] for query_id in kept if query_id in mapping}
+        return Dataset(
+            self.corpus,
+            subset(self.queries),
+            subset(self.qrels),
+            subset(self.answers),
+            subset(self.metadata),
+            self.name,
+        )
+
+    def __repr__(self) -> str:
+        name = f"{self.name}: " if self.name else ""
+        return f"Dataset({name}{len(self.corpus):,} documents, {len(self.queries):,} queries)"
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` on one line, cut to at most `width` characters, with … where something was left out."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"

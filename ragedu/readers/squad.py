@@ -1,0 +1,66 @@
+"""`read_squad`: reading comprehension in the format of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018) to a Dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ragedu.corpus import Corpus, Dataset, Document
+from ragedu.readers.records import make_document, parse_json
+from ragedu.readers.text_files import read_text
+
+
+def read_squad(path: str | Path) -> Dataset:
+    """SQuAD JSON: every paragraph is a document, and every question is judged relevant (grade 1) to its paragraph.
+
+    A document's id is "Title#n", n counting the article's paragraphs from 1, with underscores for blanks; its
+    title is the article's, with blanks for underscores. Of paragraphs with the same text, the first is the
+    document for all their questions. answers: without repetition, empty for a question that its paragraph does
+    not answer (is_impossible), left out where the file keeps them secret. metadata: {"is_impossible": bool}.
+
+    Raises FileNotFoundError, and ValueError, naming article, paragraph and question, for anything malformed.
+    """
+    path = Path(path).expanduser()
+    documents: dict[str, Document] = {}  # by text
+    paragraphs_of: Counter[str] = Counter()
+    queries: dict[str, str] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    answers: dict[str, list[str]] = {}
+    metadata: dict[str, dict[str, bool]] = {}
+
+    data = parse_json(read_text(path), path)
+    for article_number, article in enumerate(_get(data, "data", list, str(path)), start=1):
+        article_place = f"{path}, article {article_number}"
+        title = " ".join(_get(article, "title", str, article_place).replace("_", " ").split())
+        for paragraph in _get(article, "paragraphs", list, article_place):
+            paragraphs_of[title] += 1
+            number = paragraphs_of[title]
+            place = f"{article_place} ({title}), paragraph {number}"
+            text = _get(paragraph, "context", str, place)
+            if text not in documents:
+                documents[text] = make_document(place, f"{title.replace(' ', '_')}#{number}", text, title)
+            for question in _get(paragraph, "qas", list, place):
+                query_id = _get(question, "id", str, f"{place}, a question")
+                question_place = f"{place}, question {query_id!r}"
+                if query_id in queries:
+                    raise ValueError(f"{question_place}: a second question with this id: ids must be unique")
+                queries[query_id] = _get(question, "question", str, question_place).strip()
+                qrels[query_id] = {documents[text].id: 1}
+                impossible = bool(question.get("is_impossible", False))
+                metadata[query_id] = {"is_impossible": impossible}
+                texts = [_get(answer, "text", str, question_place) for answer in question.get("answers") or []]
+                if impossible:
+                    answers[query_id] = []
+                elif texts:
+                    answers[query_id] = list(dict.fromkeys(texts))
+    if not documents:
+        raise ValueError(f"{path} has no paragraphs: there is nothing to read")
+    return Dataset(Corpus(documents.values()), queries, qrels, answers, metadata, name=path.stem)
+
+
+def _get(value: Any, key: str, kind: type, place: str) -> Any:
+    """value[key], of this type, or an error that says where the file is not as SQuAD's are."""
+    if not isinstance(value, dict) or not isinstance(value.get(key), kind):
+        raise ValueError(f"{place}: {key!r}, a {kind.__name__}, is missing: this is not SQuAD's JSON format")
+    return value[key]

@@ -1,0 +1,119 @@
+"""Dense retrieval: query and documents become vectors, and the nearest vectors win (Karpukhin et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from ragedu.corpus import Corpus
+from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
+from ragedu.retrieval.embeddings import Embedder
+from ragedu.retrieval.storage import load_index, save_index
+
+
+class DenseRetriever(Retriever):
+    """Rank documents by the cosine between the embeddings of query and document, found by exact search in FAISS.
+
+    model: "all-MiniLM-L6-v2" (installed with ragedu), or the name or folder of any sentence-transformers model;
+    cache: keep embeddings on disk, so that fitting the same texts again is instant.
+
+    embeddings: float32 (n_documents, dimension), unit vectors in the order of the corpus.
+    """
+
+    def __init__(self, model: str = "all-MiniLM-L6-v2", cache: bool = True) -> None:
+        self.model = model
+        self.cache = cache
+        self.embeddings: np.ndarray | None = None
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return Embedder(self.model, self.cache)
+
+    def fit(self, corpus: Corpus) -> Self:
+        self._check_corpus(corpus)
+        self._set(corpus, self.embedder.encode([document.content for document in corpus]))
+        return self
+
+    def scores(self, query: str) -> np.ndarray:
+        self._check_k(1)
+        return self.embeddings @ self._encode_queries([query])[0]
+
+    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
+        self._check_queries(queries)
+        k = self._check_k(k)
+        if not queries:
+            return []
+        scores, positions = self._index.search(self._encode_queries(queries), k)
+        return [self._hits(*row) for row in zip(positions, scores, strict=True)]
+
+    def explain(self, query: str, document_id: str) -> Explanation:
+        """What each word piece of the query added to the cosine.
+
+        The query's embedding is the mean of its word pieces' vectors, divided by its length. A dot product
+        distributes over a sum, so each piece's share is its own vector's dot product with the document's.
+        """
+        import torch
+
+        document = self.embeddings[self.corpus.position(document_id)]
+        score = float(self.scores(query)[self.corpus.position(document_id)])
+        model = self.embedder.model
+        if [type(module).__name__ for module in model] != ["Transformer", "Pooling", "Normalize"]:
+            return Explanation(score, {"cosine": score})  # another kind of pooling: no share for each piece
+        inputs = model.preprocess([query])
+        with torch.inference_mode():
+            vectors = model[0](inputs)["token_embeddings"][0].numpy()
+        pieces = model.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+        shares = vectors @ document / np.linalg.norm(vectors.sum(axis=0))
+        contributions: dict[str, float] = {}
+        for piece, share in zip(pieces, shares.tolist(), strict=True):
+            contributions[piece] = contributions.get(piece, 0.0) + share
+        return Explanation(score, contributions)
+
+    def save(self, folder: str | Path) -> None:
+        self._check_k(1)
+        settings = {"model": str(self.model), "fingerprint": self.embedder.fingerprint}
+        save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
+
+    @classmethod
+    def load(cls, folder: str | Path, model: str | None = None, cache: bool = True) -> Self:
+        """Read what `save` wrote. model: where the model is now, when not where it was.
+
+        Raises ValueError for an index that another model made: its vectors would mean nothing to this one.
+        """
+        settings, arrays, corpus = load_index(folder, cls.__name__)
+        retriever = cls(model or settings["model"], cache)
+        embedder, embeddings = retriever.embedder, arrays["embeddings"]
+        if embeddings.shape != (len(corpus), embedder.dimension):
+            raise ValueError(
+                f"the index in {folder} has vectors of {embeddings.shape[1]} dimensions, but {embedder.name} makes "
+                f"{embedder.dimension}: load it with the model that made it ({settings['model']}), or fit again"
+            )
+        if embedder.fingerprint != settings["fingerprint"]:
+            raise ValueError(
+                f"the index in {folder} was made by another model ({settings['model']}, other weights than "
+                f"{embedder.name} has now): load it with that model, or fit again"
+            )
+        retriever._set(corpus, embeddings)
+        return retriever
+
+    def _set(self, corpus: Corpus, embeddings: np.ndarray) -> None:
+        import faiss
+
+        self.corpus, self.embeddings = corpus, embeddings
+        self._index = faiss.IndexFlatIP(embeddings.shape[1])
+        self._index.add(embeddings)
+
+    def _encode_queries(self, queries: Sequence[str]) -> np.ndarray:
+        for query in queries:
+            if not query.strip():
+                raise ValueError(f"the query {query!r} is blank: ask with at least one word")
+        return self.embedder.encode(queries)
+
+    def _hits(self, positions: np.ndarray, scores: np.ndarray) -> Hits:
+        order = np.lexsort((positions, -scores))
+        found = zip(positions[order].tolist(), scores[order].tolist(), strict=True)
+        return Hits(Hit(self.corpus[p], score, rank) for rank, (p, score) in enumerate(found, start=1))

@@ -1,0 +1,148 @@
+"""What TF-IDF and BM25 share: terms are counted, weighted, and stored in an inverted index.
+
+They differ in two formulas only, the weight of a term in a document and its weight in a query.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from ragedu.corpus import Corpus
+from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
+from ragedu.retrieval.counting import count_terms
+from ragedu.retrieval.inverted_index import InvertedIndex
+from ragedu.retrieval.storage import load_index, save_index
+from ragedu.text import Analyzer
+
+
+class LexicalRetriever(Retriever):
+    """A retriever whose score is the dot product of a sparse query vector and a sparse document vector."""
+
+    def __init__(self, analyzer: Callable[[str], list[str]] | None = None) -> None:
+        self.analyzer = Analyzer() if analyzer is None else analyzer
+        self.vocabulary: dict[str, int] = {}
+        self.index: InvertedIndex | None = None
+
+    @abstractmethod
+    def _document_weights(self, counts: csr_array) -> csr_array:
+        """From the counts of terms to the weights of terms, both (n_documents, n_terms)."""
+
+    @abstractmethod
+    def _query_weights(self, counts: dict[int, int]) -> dict[int, float]:
+        """From the counts of known terms in a query to their weights."""
+
+    def _absent_weight(self, term: int) -> float:
+        """What a term of the query adds to the score of a document without it."""
+        return 0.0
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        """What `__init__` needs to make the same retriever again, without the analyzer."""
+
+    def fit(self, corpus: Corpus) -> Self:
+        self._check_corpus(corpus)
+        texts = (document.content for document in corpus)
+        vocabulary, counts = count_terms(texts, self.analyzer, total=len(corpus))
+        if not vocabulary:
+            raise ValueError("no document has a term to index: the corpus is blank, or holds stop words only")
+        self.index = InvertedIndex.from_weights(self._document_weights(counts))
+        self.vocabulary = vocabulary
+        self.corpus = corpus
+        return self
+
+    def query_vector(self, query: str) -> dict[str, float]:
+        """The query's terms that occur in the corpus, with their weights."""
+        terms = self._terms(query)
+        weights = self._weigh(terms)
+        return {term: weights[self.vocabulary[term]] for term in dict.fromkeys(terms) if term in self.vocabulary}
+
+    def document_vector(self, document_id: str) -> dict[str, float]:
+        """The document's terms with their weights. (Looks into every posting list: for lessons, not for searching.)"""
+        position = self.corpus.position(document_id)
+        weights = {term: self.index.weight(number, position) for term, number in self.vocabulary.items()}
+        return {term: weight for term, weight in weights.items() if weight}
+
+    def scores(self, query: str) -> np.ndarray:
+        self._check_k(1)
+        weights = self._weigh(self._terms(query))
+        return self.index.scores(weights) + self._constant(weights)
+
+    def search(self, query: str, k: int = 10) -> Hits:
+        """The k best documents for the query, fewer when fewer share a term with it.
+
+        Raises ValueError for a query without any word to search for (blank, or stop words only).
+        """
+        self._check_k(k)
+        self._terms(query)
+        return self.search_many([query], k)[0]
+
+    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
+        """The k best documents for each query; none for a query without any word to search for."""
+        self._check_queries(queries)
+        k = self._check_k(k)
+        scores = self.index.zeros()
+        results = []
+        for query in queries:
+            weights = self._weigh(self.analyzer(query))
+            positions, best = self.index.top_k(weights, k, scores)
+            found = zip(positions.tolist(), (best + self._constant(weights)).tolist(), strict=True)
+            results.append(Hits(Hit(self.corpus[p], score, rank) for rank, (p, score) in enumerate(found, start=1)))
+        return results
+
+    def explain(self, query: str, document_id: str) -> Explanation:
+        """What each term of the query added to the document's score."""
+        position = self.corpus.position(document_id)
+        contributions = {}
+        for term, factor in self.query_vector(query).items():
+            number = self.vocabulary[term]
+            contributions[term] = factor * (self.index.weight(number, position) + self._absent_weight(number))
+        return Explanation(sum(contributions.values()), contributions)
+
+    def save(self, folder: str | Path) -> None:
+        self._check_k(1)
+        if not isinstance(self.analyzer, Analyzer):
+            raise ValueError(
+                "an index made with an analyzer of your own cannot be saved, because code is not saved with it: "
+                "use ragedu.text.Analyzer, or fit again when you need it"
+            )
+        settings = {**self._settings(), "analyzer": self.analyzer.settings()}
+        arrays = {
+            "starts": self.index.starts,
+            "postings": self.index.documents,
+            "weights": self.index.weights,
+            "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
+        }
+        save_index(folder, type(self).__name__, settings, arrays, self.corpus)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        settings, arrays, corpus = load_index(folder, cls.__name__)
+        retriever = cls(**settings | {"analyzer": Analyzer(**settings["analyzer"])})
+        terms = arrays["vocabulary"].tobytes().decode().split("\n")
+        retriever.vocabulary = {term: number for number, term in enumerate(terms)}
+        retriever.corpus = corpus
+        retriever.index = InvertedIndex(arrays["starts"], arrays["postings"], arrays["weights"], len(corpus))
+        return retriever
+
+    def _terms(self, query: str) -> list[str]:
+        """The query's terms, known to the corpus or not; a query that has none is a mistake."""
+        self._check_queries([query])
+        terms = self.analyzer(query)
+        if not terms:
+            problem = "is blank" if not query.strip() else "has no words to search for, only stop words or signs"
+            raise ValueError(f"the query {query!r} {problem}: ask with at least one word that carries meaning")
+        return terms
+
+    def _weigh(self, terms: list[str]) -> dict[int, float]:
+        known = Counter(number for term in terms if (number := self.vocabulary.get(term)) is not None)
+        return self._query_weights(known)
+
+    def _constant(self, weights: dict[int, float]) -> float:
+        return sum(factor * self._absent_weight(term) for term, factor in weights.items())

@@ -1,0 +1,390 @@
+"""The builder in tools/, on tiny lessons that it really executes."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbconvert import HTMLExporter
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import build_notebooks
+from lesson_source import SourceError, read_source
+from notebook_outputs import LARGE_OUTPUT, output_problems
+
+LESSON = """\
+# %% [markdown] lang="en"
+# # A tiny lesson
+#
+# Its second paragraph.
+
+# %% [markdown] lang="ko"
+# # 작은 수업
+#
+# 둘째 문단.
+
+# %%
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+from ipywidgets import HTML, IntSlider, VBox
+
+for number in np.random.default_rng(7).random(3):
+    print(f"{number:.3f}")
+    sys.stdout.flush()
+np.arange(3)
+
+# %% alt="A line that rises, from 0 to \\"2\\"." alt_ko="0에서 2로 오르는 직선."
+plt.plot([0, 1, 2])
+plt.show()
+
+# %%
+slider, text = IntSlider(value=3), HTML("k = 3")
+slider.observe(lambda change: setattr(text, "value", f"k = {change['new']}"), names="value")
+VBox([slider, text])
+
+# %%
+slider.value = 5
+text.value
+"""
+
+EXERCISE = '''\
+# %% [markdown] lang="en"
+# # Exercises
+
+# %%
+def idf(n_documents, document_frequency):
+    """The inverse document frequency."""
+    # SOLUTION idf
+    if document_frequency == 0:
+        return 0.0
+    return n_documents / document_frequency
+    # END
+
+
+# SOLUTION twice
+def twice(x):
+    return 2 * x
+# END
+
+assert idf(4, 2) == twice(1)
+'''
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def source(path: Path, *cells: str):
+    """The source of a lesson with an English title and these cells."""
+    return read_source(
+        write(path / "notebooks/source/01_x.py", "\n".join(['# %% [markdown] lang="en"', "# # X", *cells]))
+    )
+
+
+def read(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A folder with the lesson and the exercise, built; the tests only read it."""
+    root = tmp_path_factory.mktemp("built")
+    write(root / "notebooks/source/01_tiny.py", LESSON)
+    write(root / "exercises/source/01_tiny.py", EXERCISE)
+    assert build_notebooks.main([], root) == 0
+    return root
+
+
+@pytest.fixture
+def copy(built, tmp_path) -> Path:
+    """A copy of the built folder, to be damaged."""
+    return shutil.copytree(built, tmp_path / "copy")
+
+
+# What is built
+
+
+def test_one_source_gives_an_english_and_a_korean_notebook_with_the_same_execution(built):
+    english, korean = read(built / "notebooks/01_tiny.ipynb"), read(built / "notebooks/ko/01_tiny.ipynb")
+    for notebook in (english, korean):
+        nbformat.validate(notebook)
+    assert english.cells[0].source == "# A tiny lesson\n\nIts second paragraph."
+    assert korean.cells[0].source == "# 작은 수업\n\n둘째 문단."
+    assert [cell.id for cell in english.cells] == [cell.id for cell in korean.cells]
+    assert english.cells[2].id == "01-tiny-003"
+    code = [[cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (english, korean)]
+    assert [cell.execution_count for cell in code[0]] == [1, 2, 3, 4]
+    for one, other in zip(*code, strict=True):
+        assert one.source == other.source
+        assert [o.get("data", o.get("text")) for o in one.outputs] == [
+            o.get("data", o.get("text")) for o in other.outputs
+        ]
+
+
+def test_a_second_build_gives_the_same_bytes(built, copy):
+    before = {path.relative_to(built): path.read_bytes() for path in built.rglob("*.ipynb")}
+    assert len(before) == 4
+    assert build_notebooks.main(["--all"], copy) == 0
+    assert {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*.ipynb")} == before
+
+
+def test_nothing_of_this_run_or_machine_is_stored(built):
+    text = (built / "notebooks/01_tiny.ipynb").read_text(encoding="utf-8")
+    stored = json.loads(text)
+    assert set(stored["metadata"]) == {"kernelspec", "language_info", "ragedu"}
+    assert "version" not in stored["metadata"]["language_info"]
+    assert "model_id" not in text and "widget-view" not in text  # random names of widgets
+    assert all("execution" not in cell["metadata"] for cell in stored["cells"])  # times of execution
+    streams = [o for cell in stored["cells"] for o in cell.get("outputs", []) if o["output_type"] == "stream"]
+    assert len(streams) == 1  # three flushed prints, which may arrive in one, two or three pieces
+
+
+def test_the_parser_reads_cells_as_jupytext_does(built):
+    ours = read_source(built / "notebooks/source/01_tiny.py").cells
+    theirs = jupytext.reads(LESSON, fmt="py:percent").cells
+    assert [cell.text for cell in ours] == [cell.source for cell in theirs]
+    assert [cell.alt.get("ko") for cell in ours] == [cell.metadata.get("alt_ko") for cell in theirs]
+
+
+def test_a_comment_that_looks_like_a_command_stays_a_comment(tmp_path):
+    assert source(tmp_path, "# %%", "# cat the texts", "x = 1").cells[1].text == "# cat the texts\nx = 1"
+
+
+def test_alt_text_reaches_readers_of_the_notebook_and_of_html(built):
+    english, korean = read(built / "notebooks/01_tiny.ipynb"), read(built / "notebooks/ko/01_tiny.ipynb")
+    assert 'A line that rises, from 0 to "2".' in english.cells[3].source
+    assert korean.cells[3].source.startswith("<details><summary>그래프를 글로 읽기</summary>\n\n0에서 2로")
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(english)
+    assert BeautifulSoup(page, "html.parser").img["alt"] == 'A line that rises, from 0 to "2".'
+    page, _ = HTMLExporter(template_name="lab").from_notebook_node(english)
+    assert "<summary>The plot in words</summary>" in page
+
+
+# Exercises
+
+
+def test_students_get_stubs_and_solutions_run(built):
+    student, solution = read(built / "exercises/01_tiny.ipynb"), read(built / "exercises/solutions/01_tiny.ipynb")
+    assert student.cells[1].source == (
+        "def idf(n_documents, document_frequency):\n"
+        '    """The inverse document frequency."""\n'
+        '    raise NotImplementedError("Exercise 01.idf")\n\n\n'
+        'raise NotImplementedError("Exercise 01.twice")\n\n'
+        "assert idf(4, 2) == twice(1)"
+    )
+    assert student.cells[1].execution_count is None and not student.cells[1].outputs
+    assert "SOLUTION" not in solution.cells[1].source and "# END" not in solution.cells[1].source
+    assert "    return n_documents / document_frequency\n\n\ndef twice" in solution.cells[1].source
+    assert solution.cells[1].execution_count == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["# SOLUTION a\nx = 1", "x = 1\n# END", "# SOLUTION\nx = 1\n# END", "if 1:\n    # SOLUTION a\n    x = 1\n# END"],
+    ids=["no end", "no begin", "no name", "indentation"],
+)
+def test_a_broken_solution_marker_is_refused_and_not_shown_to_students(tmp_path, code):
+    path = write(tmp_path / "exercises/source/01_x.py", f'# %% [markdown] lang="en"\n# # X\n\n# %%\n{code}\n')
+    with pytest.raises(SourceError, match="01_x.py, line 4: a solution is '# SOLUTION name'"):
+        read_source(path)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["# %% [markdown]", "# no language"], 'line 3: a markdown cell says its language, lang="en" or'),
+        (['# %% [markdown] lang="fr"', "# x"], "line 3: a markdown cell says its language"),
+        (['# %% [markdown] lang="en"', "x = 1"], "line 4: a line of a markdown cell begins with '# '"),
+        (["# %%", "x = 1", '# %% [markdown] lang="ko"', "# 글"], "line 1: .* 1 English cells but 0 Korean"),
+        (['# %% [markdown] lang="ko"', "# 글", '# %% [markdown] lang="ko"', "# 글"], "1 English cells but 2 Korean"),
+        (["# %% tags=[nbval]", "x"], "line 3: cannot read the cell's options"),
+        (['# %% tags=["nbval-ignore-ouput"]', "x"], "line 3: unknown tag 'nbval-ignore-ouput'"),
+        (['# %% lang="en"', "x"], "line 3: a code cell has no option 'lang'"),
+        (["# %% a title", "x"], "line 3: a code cell has no option 'a title'"),
+        (["# %%", ""], "line 3: the cell is empty"),
+        (["# %%", "x  # NBVAL_SKIP"], "line 3: steer nbval with a tag"),
+        (['# %% alt_ko="그래프"', "x"], r"line 3: the plot is in words in \['ko'\]"),
+        (["# %%%", "x"], "line 3: cannot read the cell marker"),
+    ],
+)
+def test_a_source_with_a_mistake_is_refused_with_its_line(tmp_path, cells, message):
+    with pytest.raises(SourceError, match=message):
+        source(tmp_path, *cells)
+
+
+def code_cell(*outputs, **metadata):
+    outputs = [nbformat.v4.new_output(**output) for output in outputs]
+    return nbformat.v4.new_code_cell("", outputs=outputs, metadata=metadata)
+
+
+def stream(text, name="stdout"):
+    return {"output_type": "stream", "name": name, "text": text}
+
+
+def display(**data):
+    return {"output_type": "display_data", "data": {key.replace("_", "/"): value for key, value in data.items()}}
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (code_cell(stream("<object at 0x7f3a2b1c>")), "differs between machines or runs.*0x7f3a2b1c"),
+        (code_cell(display(text_html=f"<b>{Path.home()}/x</b>")), "differs between machines or runs"),
+        (code_cell(display(application_json={"file": "/course/notebooks/x"})), "differs.*/course"),
+        (code_cell(stream("/tmp/ipykernel_123/4.py:1: UserWarning", "stdout")), "differs.*ipykernel_123"),
+        (code_cell(stream("careful", "stderr")), "standard error .*'careful'"),
+        (code_cell({"output_type": "error", "ename": "KeyError", "evalue": "'x'"}), "it raised KeyError: 'x'"),
+        (code_cell(display(image_png="AAAA")), "a plot without alt text"),
+        (code_cell(display(image_png="AA"), display(image_png="BB"), alt="x"), "shows 2: one plot a cell"),
+        (code_cell(stream("no plot"), alt="x"), "shows 0"),
+    ],
+)
+def test_outputs_that_must_not_be_stored(cell, message):
+    (problem,) = output_problems(cell, Path("/course"))
+    assert re.search(message, problem), problem
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        code_cell(stream("careful", "stderr"), tags=["allow-stderr"]),
+        code_cell(stream("0xff and /courses are fine, so is 0x7f3a")),
+        code_cell(display(image_png="0x7f3a2b1c"), alt="A plot."),  # base64 says nothing
+    ],
+)
+def test_outputs_that_may_be_stored(cell):
+    assert output_problems(cell, Path("/course")) == []
+
+
+def test_a_failing_cell_is_shown_and_the_old_notebooks_stay(copy, capsys):
+    before = {path: path.read_bytes() for path in copy.rglob("*.ipynb")}
+    broken = '# %% [markdown] lang="en"\n# # X\n\n# %%\nvalue = 0\n\n# %%\nprint(1 / value)\n'
+    write(copy / "notebooks/source/01_tiny.py", broken)
+    assert build_notebooks.main(["01"], copy) == 1
+    message = capsys.readouterr().err
+    assert "notebooks/source/01_tiny.py: code cell 2 (line 7) failed" in message
+    assert "print(1 / value)" in message and "ZeroDivisionError: division by zero" in message
+    assert {path: path.read_bytes() for path in copy.rglob("*.ipynb*")} == before
+
+
+def test_a_lesson_that_prints_a_path_is_run_but_not_stored(tmp_path, capsys):
+    path = source(tmp_path, "# %%", "import os", "print(os.getcwd())", f"print('x' * {LARGE_OUTPUT})").path
+    assert build_notebooks.main([], tmp_path) == 1
+    message = capsys.readouterr().err
+    assert f"{path.name}: code cell 1 (line 3 of the source): its output differs between machines" in message
+    assert str(tmp_path) in message
+    assert "bytes of output; show less" in message
+    assert not list(tmp_path.rglob("*.ipynb*"))
+
+
+# --check
+
+
+def edit_json(path: Path, change) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    change(notebook)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def first_code(notebook):
+    return next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+
+
+def edit(path, change):
+    return lambda root: edit_json(root / path, change)
+
+
+ENGLISH, KOREAN = "notebooks/01_tiny.ipynb", "notebooks/ko/01_tiny.ipynb"
+DAMAGES = {
+    "edited cell": (
+        edit(ENGLISH, lambda notebook: notebook["cells"][0]["source"].append("!")),
+        f"{ENGLISH}: cell 1 (01-tiny-001) is not what its source says",
+    ),
+    "cell added": (
+        edit(ENGLISH, lambda notebook: notebook["cells"].append(notebook["cells"][0] | {"id": "new"})),
+        f"{ENGLISH}: it has 7 cells, its source defines 6",
+    ),
+    "tag added": (
+        edit(ENGLISH, lambda notebook: first_code(notebook)["metadata"].update(tags=["nbval-skip"])),
+        f"{ENGLISH}: cell 2 (01-tiny-002) is not what its source says",
+    ),
+    "not executed": (
+        edit(ENGLISH, lambda notebook: first_code(notebook).update(execution_count=None, outputs=[])),
+        f"{ENGLISH}: code cell 1 (line 11 of the source) was not run in its turn: its number is None",
+    ),
+    "output of the Korean edition": (
+        edit(KOREAN, lambda notebook: first_code(notebook)["outputs"].pop()),
+        f"{KOREAN}: the outputs of code cell 1 are not those of the build",
+    ),
+    "student's notebook executed": (
+        edit("exercises/01_tiny.ipynb", lambda notebook: first_code(notebook).update(execution_count=1)),
+        "exercises/01_tiny.ipynb: the outputs of code cell 1 are not those of the build",
+    ),
+    "another kernel": (
+        edit(ENGLISH, lambda notebook: notebook["metadata"]["kernelspec"].update(name="mine")),
+        f"{ENGLISH}: the metadata of the notebook were edited",
+    ),
+    "edited source": (
+        lambda root: write(root / "notebooks/source/01_tiny.py", LESSON + "\n# %%\nx = 1\n"),
+        f"{ENGLISH}: its source has changed since it was built",
+    ),
+    "missing": (lambda root: (root / KOREAN).unlink(), f"{KOREAN} is missing"),
+    "no notebook": (lambda root: write(root / ENGLISH, "<html>"), f"{ENGLISH} is no notebook"),
+    "orphan": (
+        lambda root: shutil.copy(root / ENGLISH, root / "notebooks/09_old.ipynb"),
+        "notebooks/09_old.ipynb: no source defines this notebook",
+    ),
+    "no sources": (
+        lambda root: [path.unlink() for path in root.rglob("*.py")],
+        "there are no sources: notebooks/source/*.py matches nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_finds_every_damage(copy, capsys, damage):
+    change, message = DAMAGES[damage]
+    change(copy)
+    assert build_notebooks.main(["--check"], copy) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_check_accepts_what_was_built_and_line_endings_of_windows(copy, capsys):
+    path = copy / "notebooks/source/01_tiny.py"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert build_notebooks.main(["--check"], copy) == 0
+    assert build_notebooks.main(["01"], copy) == 0  # up to date: nothing is executed
+    assert "building" not in capsys.readouterr().err
+
+
+def test_an_unknown_name_is_an_error(copy, capsys):
+    assert build_notebooks.main(["--check", "77"], copy) == 1
+    assert "no source called '77'; there are ['01', '01_tiny']" in capsys.readouterr().err
+
+
+# nbval
+
+CHANGED = {"text/plain": "'k = 6'"}
+
+
+def test_nbval_passes_what_was_built_and_fails_a_changed_output(built, tmp_path):
+    shutil.copy(built / ENGLISH, tmp_path)
+    edit_json(tmp_path / "01_tiny.ipynb", lambda notebook: notebook["cells"][-1]["outputs"][0]["data"].update(CHANGED))
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-rA"]
+    result = subprocess.run([*command, "--color=no", "."], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    for number in (0, 1, 2):  # prints in pieces and a repr; a plot; a widget
+        assert f"PASSED 01_tiny.ipynb::Cell {number}" in result.stdout, result.stdout
+    assert "FAILED 01_tiny.ipynb::Cell 3" in result.stdout

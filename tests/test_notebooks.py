@@ -1,0 +1,95 @@
+"""The lessons and exercises as they are stored: built from their sources, and shaped as lessons should be.
+
+What the cells compute is verified by nbval, which `make test` runs after this.
+"""
+
+import re
+import sys
+from pathlib import Path
+from statistics import median
+
+import nbformat
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import build_notebooks
+from lesson_source import read_source
+
+ROOT = build_notebooks.ROOT
+LESSONS = sorted(ROOT.glob("notebooks/source/*.py"))
+EXERCISES = sorted(ROOT.glob("exercises/source/*.py"))
+NOTEBOOKS = [
+    path
+    for folder in ("notebooks", "exercises")
+    for path in sorted((ROOT / folder).rglob("*.ipynb"))
+    if ".ipynb_checkpoints" not in path.parts
+]
+ASSERTION = re.compile(r"^\s*(assert\b|np\.testing\.assert_)", re.MULTILINE)
+
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+each_source = pytest.mark.parametrize("path", [*LESSONS, *EXERCISES], ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+def english(path: Path):
+    return [cell for cell in read_source(path).cells if cell.language != "ko"]
+
+
+def code(path: Path) -> list[str]:
+    return [cell.text for cell in read_source(path).cells if cell.language is None]
+
+
+def prose(path: Path) -> str:
+    return "\n\n".join(cell.text for cell in english(path) if cell.language == "en")
+
+
+def test_every_notebook_is_what_its_source_says_and_was_executed(capsys):
+    status = build_notebooks.main(["--check"], ROOT)
+    assert status == 0, capsys.readouterr().err
+
+
+@each_lesson
+def test_a_lesson_opens_with_its_title_and_what_it_teaches(path):
+    first = english(path)[0]
+    assert first.language == "en" and first.text.startswith("# ")
+    assert "you will be able to" in "\n".join(cell.text for cell in english(path)[:3]).lower()
+
+
+@each_lesson
+def test_a_lesson_fits_into_an_hour(path):
+    cells, words, lines = english(path), len(prose(path).split()), [len(cell.splitlines()) for cell in code(path)]
+    if not path.stem.startswith("00_"):  # the welcome is shorter
+        assert len(cells) >= 40
+        assert words >= 1_100
+    assert len(cells) <= 80
+    assert words <= 2_300
+    assert median(lines) <= 8
+    assert sum(count > 20 for count in lines) <= 3
+
+
+@each_lesson
+def test_a_lesson_asserts_what_it_claims(path):
+    assert sum(bool(ASSERTION.search(cell)) for cell in code(path)) >= 3
+
+
+@each_source
+def test_what_nbval_does_not_compare_is_asserted_soon_after(path):
+    cells = [cell for cell in read_source(path).cells if cell.language is None]
+    for position, cell in enumerate(cells):
+        if "nbval-ignore-output" in cell.tags:
+            following = cells[position : position + 3]
+            assert any(ASSERTION.search(near.text) for near in following), (
+                f"{path.name}, line {cell.line}: its output is ignored, "
+                "and neither it nor the next two code cells assert what the prose concludes from it"
+            )
+
+
+@each_notebook
+def test_links_lead_somewhere_and_pictures_have_alt_text(path):
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    assert not re.search(r"!\[\s*\]\(|<img(?![^>]*\balt=)", text), "a picture without alt text"
+    for target in re.findall(r"\]\(([^)\s#]+)", text):
+        if not re.match(r"\w+:", target):
+            assert (path.parent / target).exists(), f"broken link: {target}"
