@@ -75,8 +75,9 @@ class Analyzer:
         return {"stop_words": sorted(self.stop_words), "stemmer": self.stemmer}
 
 
-# A sentence ends at . ! ? or … (and closing quotes) before white space; a blank line ends one too.
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n")
+# A sentence ends at . ! ? or …, or at one of these with a closing quote or bracket, before white space; a blank
+# line ends one too.
+SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’)\]])\s+|\n\s*\n")
 
 
 def sentences(text: str) -> list[str]:

@@ -49,7 +49,9 @@ documents = st.sampled_from([f"d{number}" for number in range(8)] + ["é", "한"
 scores = st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1.0 + 1e-12, 2.5]) | st.floats(-1e6, 1e6)
 queries = st.sampled_from(["q1", "q2", "q3", "q4"])
 runs = st.dictionaries(queries, st.dictionaries(documents, scores, min_size=1), min_size=1)
-all_qrels = st.dictionaries(queries, st.dictionaries(documents, st.integers(-2, 4), min_size=1), min_size=1)
+judgments_of_a_query = st.dictionaries(documents, st.integers(-2, 4), min_size=1)
+# Of queries with negative grades only, pytrec_eval 0.5.11 now and then never returns (it reads beside an array).
+all_qrels = st.dictionaries(queries, judgments_of_a_query.filter(lambda j: max(j.values()) >= 0), min_size=1)
 
 
 def by_ir_measures(names, qrels, run):
@@ -130,6 +132,8 @@ def test_worked_example():
 
 def test_grades_below_zero_count_as_zero():
     assert ndcg(["a", "b"], {"a": -5, "b": 2}) == ndcg(["a", "b"], {"b": 2})
+    result = evaluate_run({"q": {"a": 1.0}}, {"q": {"a": -1}}, [*TREC_EVAL, *OTHER_PROGRAMS])
+    assert all(mean == 0 for name, mean in result.items() if "judged" not in name)
 
 
 def test_a_ranking_holds_each_document_once():

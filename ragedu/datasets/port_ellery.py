@@ -34,7 +34,7 @@ from ragedu.corpus import Corpus, Dataset, Document
 
 KINDS = (
     *("mariner", "resident", "building", "ship", "inn", "club"),
-    *("festival", "bylaw", "permit", "ledger", "case", "obituary"),
+    *("festival", "bylaw", "permit", "ledger", "case", "obituary", "survey"),
 )
 QUESTION_KINDS = ("lookup", "paraphrase", "identifier", "two-hop", "unanswerable", "changed")
 LARGEST = 1_500_000  # documents; the names of inns run out first
@@ -69,7 +69,9 @@ def _words() -> dict[str, Any]:
 @cache
 def _kinds() -> tuple[dict[str, Any], ...]:
     kinds = [tomllib.loads((_FOLDER / f"{name}.toml").read_text("utf-8")) for name in KINDS]
+    twice = {kind["about"] for kind in kinds if "about" in kind}
     for kind in kinds:
+        kind["pages"] = 2 if "about" in kind or kind["id"] in twice else 1  # of the archive about one entity
         kind["slot"] = KINDS.index(kind.get("about", kind["id"]))  # whose name this page bears
         for relation in kind["relation"]:
             relation["target"] = KINDS.index(relation["refers"]) if "refers" in relation else None
@@ -175,7 +177,8 @@ def _names(sort: str) -> _Names:
 
 
 def _code(pattern: str, group: int, member: int, key: int) -> str:
-    """An identifier such as PE-4471-K. The members 0, 1, 2 of a group differ in the letter alone; 3 is nobody's."""
+    """An identifier such as PE-4471-K. The members 0, 1, 2 of a group differ in the letter alone; those of 3, 4, 5 are
+    nobody's."""
     few, many = 9_000, 90_000
     number = 1_000 + _permute(group, few, key) if group < few else 10_000 + _permute(group - few, many, key)
     letter = _LETTERS[(number * 7 + key + 5 * member) % len(_LETTERS)]
@@ -186,7 +189,7 @@ def _name(slot: int, block: int, seed: int, exists: bool = True) -> str:
     """The name of the entity of kind `slot` in a block, or one like it that no entity of any block has."""
     kind = _kinds()[slot]
     if "code" in kind:
-        return _code(kind["code"], block // 3, block % 3 if exists else 3, _key(seed, kind["id"]))
+        return _code(kind["code"], block // 3, block % 3 + 3 * (not exists), _key(seed, kind["id"]))
     names, key = _names(kind["names"]), _key(seed, kind["names"])
     if not exists:  # even numbers for train, odd for test
         return names.of_nobody(2 * block + (_split(block) == "test"), key)
@@ -446,8 +449,9 @@ def _questions(number: int, seed: int, edition: int) -> Iterator[_Question]:
         yield make("identifier" if "code" in kind else "lookup", relation, relation["ask"], answers, [page.id])
         if "inverse" in relation:
             yield make("identifier", relation, relation["inverse"], _answers(subject), [page.id], value=value)
-        question = make("paraphrase", relation, relation["paraphrase"], answers, [page.id])
-        if not known & (_stems(question.text) - _stems(name)):
+        question = make("paraphrase", relation, relation["paraphrase"], answers, [page.id], pages=kind["pages"])
+        said_otherwise = _stems(question.text) - _stems(name)
+        if said_otherwise and not said_otherwise & known:
             yield question
         if target is not None:
             yield from _two_hop(page, document, relation, target, make, seed, edition, dice)
@@ -483,7 +487,11 @@ def _two_hop(page, document, first, target: int, make: Callable, seed, edition, 
 
 
 def _choose(documents: int, seed: int, edition: int, most: int) -> Iterator[tuple[str, _Question]]:
-    """At most `most` questions of each kind with their ids, first one from each page, then a second one, …"""
+    """At most `most` questions of each kind with their ids, first one from each page, then a second one, …
+
+    Where an entity has one page, its name alone finds the page and a paraphrase proves little, so paraphrases about
+    entities with two pages come first.
+    """
     rounds: dict[str, dict[int, list[_Question]]] = {kind: defaultdict(list) for kind in QUESTION_KINDS}
     seen: set[str] = set()
     key = _key(seed, "order of questions")
@@ -492,7 +500,8 @@ def _choose(documents: int, seed: int, edition: int, most: int) -> Iterator[tupl
         for question in _questions(_permute(position, documents, key), seed, edition):
             if question.text not in seen:
                 seen.add(question.text)
-                rounds[question.kind][count[question.kind]].append(question)
+                late = 100 if question.metadata.get("pages") == 1 else 0
+                rounds[question.kind][late + count[question.kind]].append(question)
                 count[question.kind] += 1
         if all(len(rounds[kind][0]) >= most for kind in QUESTION_KINDS):
             break
@@ -540,7 +549,8 @@ def load(documents: int = 1000, seed: int = 0, edition: int = 1, questions: int 
     (no judgments, no answers), changed (the answer differs between the editions).
 
     metadata[query id]: kind, split ("train" or "test"; no entity and no phrasing is in both), relation, entity,
-    phrasing (its number); for two-hop also bridge, the entity in between, and hop.
+    phrasing (its number); for paraphrase also pages, how many pages there are about the entity (2 come first, since
+    the meaning must tell them apart); for two-hop also bridge, the entity in between, and hop.
 
     Raises ValueError for a size, seed or edition that there is not.
     """

@@ -78,8 +78,8 @@ WITHOUT_METHODS = (
     "numpy.polynomial.Laguerre",
     "numpy.polynomial.Legendre",
 )
-# A running notebook puts its own functions in the place of these: the corpus should be the same there.
-REPLACED_BY_JUPYTER = {"input", "getpass.getpass", "sys.displayhook", "sys.excepthook", "sys.breakpointhook"}
+# Jupyter and pytest put functions of their own in the place of these: the corpus should be the same there.
+REPLACED_AT_RUN_TIME = re.compile(r"input|getpass\.getpass|(sys|threading)\.\w+hook")
 
 LONGEST = 250  # words in a passage: a small embedding model reads about as far
 SHORTEST = 4  # words: a docstring below that ("Not implemented.") tells nobody anything
@@ -184,7 +184,7 @@ def public_items() -> list[Item]:
                 key = id(item.value)
                 if key not in best or item.rank() < best[key].rank():
                     best[key] = item  # this also keeps the object alive, so its id stays its own
-    return [item for item in best.values() if item.name not in REPLACED_BY_JUPYTER]
+    return [item for item in best.values() if not REPLACED_AT_RUN_TIME.fullmatch(item.name)]
 
 
 def imported(name: str) -> ModuleType | None:
@@ -274,9 +274,12 @@ def passage(doc: str) -> str:
 
 def without_signature(doc: str) -> str:
     """Functions written in C begin their docstring with a signature, such as "log2(x, /, out=None)"."""
+    first, _, rest = doc.partition("\n\n")
+    if rest.strip() and re.fullmatch(r"[\w.]+\(.*\)( -> \S+)?", first, flags=re.DOTALL):
+        return without_signature(rest.lstrip("\n"))  # some have two
     first, _, rest = doc.partition("\n")
     if rest.strip() and re.fullmatch(r"[\w.]+\(.*\)( -> \S+)?", first):
-        return without_signature(rest.lstrip("\n"))  # some have two
+        return rest.lstrip("\n")
     return doc
 
 
@@ -291,7 +294,7 @@ def without_directives(doc: str) -> str:
         if dropping is not None and (not line.strip() or indentation > dropping):
             continue
         dropping = None
-        marker = re.match(r"\s*\.\. (?:([\w-]+)::?(?= |$)|\[|_)", line)
+        marker = re.match(r"\s*\.\. +(?:([\w-]+)::?(?= |$)|\[|_)", line)
         if not marker:
             kept.append(line)
         elif marker[1] in ("note", "warning", "important", "tip", "caution"):
@@ -362,11 +365,11 @@ def cut(text: str, longest: int) -> str:
         return text
     beginning = text[: ends[longest - 1]]
     stop = max(beginning.rfind(". "), beginning.rfind(".\n"))
-    return beginning[: stop + 1] if stop > len(beginning) // 2 else beginning + " …"
+    return beginning[: stop + 1] if stop > len(beginning) // 2 else beginning + "…"
 
 
 def is_informative(text: str) -> bool:
     """Whether a passage says something, and not only its own signature or where to read on."""
     is_signature = re.fullmatch(r"[\w.]+\([^()]*\)( -> \S+)?", text)
-    points_elsewhere = re.search(r"for full documentation|Scalar method identical to", text)
+    points_elsewhere = re.search(r"for full documentation|Scalar method identical to|See help\(type\(self", text)
     return len(text.split()) >= SHORTEST and not is_signature and not points_elsewhere

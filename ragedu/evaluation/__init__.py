@@ -14,16 +14,19 @@ from ragedu.evaluation.ranking import (
     success_at_k,
 )
 from ragedu.evaluation.runs import read_qrels, read_run, write_qrels, write_run
+from ragedu.evaluation.significance import bootstrap_interval, paired_test
 
 __all__ = [
     "Result",
     "average_precision",
+    "bootstrap_interval",
     "dcg",
     "evaluate",
     "evaluate_run",
     "get_retrieval_score",
     "judged_at_k",
     "ndcg",
+    "paired_test",
     "precision_at_k",
     "r_precision",
     "read_qrels",

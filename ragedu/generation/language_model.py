@@ -21,6 +21,7 @@ from ragedu.models import SMOLLM2, ModelUnavailable, explain_failure, language_m
 ADAPTERS = Path(__file__).parent.parent / "adapters"
 BATCH_ROWS = 16
 BATCH_TOKENS = 16_384  # rows times tokens: bounds the memory that a batch of long prompts takes
+LOGITS_AT_ONCE = 512  # tokens; one token's logits are 200 kB
 CONTENT = "\ue000ragedu content\ue000"  # where the user's text goes in a rendered chat template
 
 
@@ -287,12 +288,12 @@ class LanguageModel:
         return ids.to(self.model.device), mask.to(self.model.device)
 
     def _score(self, contexts: list[list[int]], targets: list[list[int]]) -> list[float]:
-        """log p(target | context) of each row. Logits take 200 kB a token, so they are made some tokens at a time."""
+        """log p(target | context) of each row."""
         from transformers import DynamicCache
 
         ids, mask = self._left_pad([c + t for c, t in zip(contexts, targets, strict=True)])
         width, longest = ids.shape[1], max(len(target) for target in targets)
-        at_once = max(1, 512 // len(targets))
+        at_once = max(1, LOGITS_AT_ONCE // len(targets))
         cache = DynamicCache(config=self.model.config)
         scores = torch.zeros(len(targets), dtype=torch.float64)
         lengths = torch.tensor([len(target) for target in targets])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ragedu.corpus import Document
 
 INSTRUCTION = "Answer the question with a few words from the sources."
+
+
+# The beginning of a tag that looks like the fence's own, however it is written: "</source>", "< / SOURCE >", …
+FENCE_TAG = re.compile(r"<(?=\s*/?\s*source)", re.IGNORECASE)
 
 
 def build_prompt(question: str, sources: Sequence[Document]) -> str:
@@ -25,7 +30,6 @@ def closed_book_prompt(question: str) -> str:
 
 
 def _fence(number: int, source: Document) -> str:
-    title = " ".join(source.title.split()).replace('"', "'")
+    title = FENCE_TAG.sub("‹", " ".join(source.title.split())).replace('"', "'")
     opening = f'<source id="{number}" title="{title}">' if title else f'<source id="{number}">'
-    text = source.text.replace("<source", "‹source").replace("</source", "‹/source")
-    return f"{opening}\n{text}\n</source>"
+    return f"{opening}\n{FENCE_TAG.sub('‹', source.text)}\n</source>"

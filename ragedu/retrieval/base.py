@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -85,12 +85,12 @@ class Retriever(ABC):
         """Read what `save` wrote."""
 
     def search(self, query: str, k: int = 10) -> Hits:
-        """The k best documents for the query, best first."""
-        return self.search_many([query], k)[0]
+        """The k best documents for the query, best first. Raises ValueError for a blank query."""
+        return self.search_many([self._check_query(query)], k)[0]
 
     @abstractmethod
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        """The k best documents for each query."""
+        """The k best documents for each query; none for a blank one."""
 
     # What subclasses share: the questions that must be asked before any search.
 
@@ -101,17 +101,25 @@ class Retriever(ABC):
             raise ValueError("the corpus is empty: there is nothing to search")
         return corpus
 
-    def _check_queries(self, queries: Sequence[str]) -> Sequence[str]:
+    def _check_query(self, query: str) -> str:
+        if not check_text(query, "a query").strip():
+            raise ValueError(f"the query {query!r} is blank: ask with at least one word")
+        return query
+
+    def _check_queries(self, queries: Sequence[str]) -> list[str]:
         if isinstance(queries, str):
             raise TypeError("search_many takes a list of queries, not one string: use search, or put it in [ ]")
-        for query in queries:
-            check_text(query, "a query")
-        return queries
+        if isinstance(queries, Mapping):
+            raise TypeError("search_many takes a list of queries, not a dictionary: use list(queries.values())")
+        return [check_text(query, "a query") for query in queries]
+
+    def _check_fitted(self) -> None:
+        if self.corpus is None:
+            raise RuntimeError(f"{type(self).__name__} has no corpus yet: call fit(corpus) or load(folder) first")
 
     def _check_k(self, k: int) -> int:
         """k, no larger than the corpus: asking for more documents than there are is no mistake."""
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
-        if self.corpus is None:
-            raise RuntimeError(f"{type(self).__name__} has no corpus yet: call fit(corpus) or load(folder) first")
+        self._check_fitted()
         return min(int(k), len(self.corpus))

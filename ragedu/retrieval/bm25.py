@@ -102,6 +102,8 @@ class BM25Retriever(LexicalRetriever):
 
     def _absent_part(self) -> float:
         """The term part of a term that does not occur: above 0 in bm25l and bm25+ only."""
-        if self.variant not in ("bm25l", "bm25+"):
-            return 0.0
-        return float(bm25_term_part(0.0, 1.0, self.k1, self.b, self.delta, self.variant))
+        if self.variant == "bm25+":
+            return self.delta
+        if self.variant == "bm25l" and self.delta:
+            return (self.k1 + 1) * self.delta / (self.k1 + self.delta)
+        return 0.0

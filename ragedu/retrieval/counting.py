@@ -30,7 +30,7 @@ def count_terms(
     Returns the vocabulary {term: column} and the counts, a sparse float array (n_texts, n_terms). `total`, the
     number of texts, is for the progress bar only.
     """
-    by_words = isinstance(analyzer, Analyzer)
+    by_words = type(analyzer) is Analyzer  # a subclass may have its own way from text to terms
     split = analyzer.words if by_words else analyzer
     words, numbers, ends = Numbering(), array("i"), array("q", [0])
     quiet = total is None or total < PROGRESS_FROM

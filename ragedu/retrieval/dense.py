@@ -39,16 +39,18 @@ class DenseRetriever(Retriever):
         return self
 
     def scores(self, query: str) -> np.ndarray:
-        self._check_k(1)
-        return self.embeddings @ self._encode_queries([query])[0]
+        self._check_fitted()
+        return self.embeddings @ self.embedder.encode([self._check_query(query)])[0]
 
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        self._check_queries(queries)
+        queries = self._check_queries(queries)
         k = self._check_k(k)
         if not queries:
             return []
-        scores, positions = self._index.search(self._encode_queries(queries), k)
-        return [self._hits(*row) for row in zip(positions, scores, strict=True)]
+        scores, positions = self._index.search(self.embedder.encode(queries), k)
+        # The embedding of a blank query is that of no words at all, and near it would be anything.
+        found = zip(queries, positions, scores, strict=True)
+        return [self._hits(*row) if query.strip() else Hits() for query, *row in found]
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each word piece of the query added to the cosine.
@@ -58,8 +60,8 @@ class DenseRetriever(Retriever):
         """
         import torch
 
-        document = self.embeddings[self.corpus.position(document_id)]
         score = float(self.scores(query)[self.corpus.position(document_id)])
+        document = self.embeddings[self.corpus.position(document_id)]
         model = self.embedder.model
         if [type(module).__name__ for module in model] != ["Transformer", "Pooling", "Normalize"]:
             return Explanation(score, {"cosine": score})  # another kind of pooling: no share for each piece
@@ -74,7 +76,7 @@ class DenseRetriever(Retriever):
         return Explanation(score, contributions)
 
     def save(self, folder: str | Path) -> None:
-        self._check_k(1)
+        self._check_fitted()
         settings = {"model": str(self.model), "fingerprint": self.embedder.fingerprint}
         save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
 
@@ -106,12 +108,6 @@ class DenseRetriever(Retriever):
         self.corpus, self.embeddings = corpus, embeddings
         self._index = faiss.IndexFlatIP(embeddings.shape[1])
         self._index.add(embeddings)
-
-    def _encode_queries(self, queries: Sequence[str]) -> np.ndarray:
-        for query in queries:
-            if not query.strip():
-                raise ValueError(f"the query {query!r} is blank: ask with at least one word")
-        return self.embedder.encode(queries)
 
     def _hits(self, positions: np.ndarray, scores: np.ndarray) -> Hits:
         order = np.lexsort((positions, -scores))

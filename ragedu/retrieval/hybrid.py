@@ -52,7 +52,7 @@ class HybridRetriever(Retriever):
 
     retrievers: BM25 and dense unless told otherwise; method: "rrf" (by ranks) or "weighted" (by scores scaled to 0..1);
     weights: one for each retriever, equal unless told otherwise; rrf_k: the constant of reciprocal rank fusion;
-    depth: how many hits each retriever is asked for.
+    depth: how many hits each retriever is asked for; whatever k is, so that the first hits do not depend on it.
     """
 
     def __init__(
@@ -66,8 +66,10 @@ class HybridRetriever(Retriever):
         if method not in ("rrf", "weighted"):
             raise ValueError(f'no fusion method {method!r}; there are "rrf" and "weighted"')
         self.retrievers = [BM25Retriever(), DenseRetriever()] if retrievers is None else list(retrievers)
+        if not self.retrievers:
+            raise ValueError("a hybrid needs at least one retriever")
         self.weights = [1 / len(self.retrievers)] * len(self.retrievers) if weights is None else list(weights)
-        if len(self.weights) != len(self.retrievers) or not self.retrievers:
+        if len(self.weights) != len(self.retrievers):
             raise ValueError(f"{len(self.retrievers)} retrievers need as many weights, not {len(self.weights)}")
         self.method, self.rrf_k, self.depth = method, rrf_k, depth
 
@@ -80,19 +82,21 @@ class HybridRetriever(Retriever):
 
     def scores(self, query: str) -> np.ndarray:
         """Fused scores; 0 for documents that no retriever has among its first `depth`."""
+        self._check_fitted()
         scores = np.zeros(len(self.corpus))
         for hit in self.search(query, len(self.corpus)):
             scores[self.corpus.position(hit.document.id)] = hit.score
         return scores
 
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        self._check_queries(queries)
+        queries = self._check_queries(queries)
         k = self._check_k(k)
-        found = [retriever.search_many(queries, max(k, self.depth)) for retriever in self.retrievers]
+        found = [retriever.search_many(queries, self.depth) for retriever in self.retrievers]
         return [self._fuse(of_query, k) for of_query in zip(*found, strict=True)]
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each retriever added, with the rank that it gave."""
+        self._check_fitted()
         self.corpus.position(document_id)
         found = [retriever.search_many([query], self.depth)[0] for retriever in self.retrievers]
         contributions = {}
@@ -116,7 +120,7 @@ class HybridRetriever(Retriever):
         return Hits(Hit(self.corpus[document_id], fused[document_id], rank) for rank, document_id in enumerate(best, 1))
 
     def save(self, folder: str | Path) -> None:
-        self._check_k(1)
+        self._check_fitted()
         for retriever in self.retrievers:
             if type(retriever) not in CLASSES.values():
                 raise TypeError(f"a hybrid with a {type(retriever).__name__} cannot be saved: save its parts yourself")
@@ -125,7 +129,7 @@ class HybridRetriever(Retriever):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        settings, parts = load_parts(folder, cls.__name__)
-        retriever = cls([CLASSES[name].load(path) for name, path in parts], **settings)
+        settings, parts = load_parts(folder, cls.__name__, lambda name, path: CLASSES[name].load(path))
+        retriever = cls(parts, **settings)
         retriever.corpus = retriever.retrievers[0].corpus
         return retriever

@@ -14,7 +14,7 @@ from scipy.sparse import sparray
 
 # From this share of the corpus on, a term counts as frequent. Then its weights written out as a row of n scores,
 # zeros included, are quicker to add than its posting list, and a document is found in a row without searching.
-FREQUENT = 1 / 16
+FREQUENT = 1 / 8
 
 # Bounds and scores add the same floats in different orders; this share is given away to rounding.
 ROUNDING = 1e-5
@@ -57,7 +57,7 @@ class InvertedIndex:
         scores = self.zeros()
         frequent = self._add_rare(query, scores)
         for term, factor in frequent:
-            scores += self._row(term)[0] * scores.dtype.type(factor)
+            scores += times(self._row(term)[0], factor)
         return scores
 
     def top_k(self, query: Mapping[int, float], k: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +79,7 @@ class InvertedIndex:
             candidates, found = None, scores
         for term, factor in frequent:
             row, _ = self._row(term)
-            found += (row if candidates is None else row[candidates]) * row.dtype.type(factor)
+            found += times(row if candidates is None else row[candidates], factor)
         best = best_positions(found, k)
         return best if candidates is None else candidates[best], found[best]
 
@@ -94,7 +94,7 @@ class InvertedIndex:
                 frequent.append((term, factor))
             else:
                 documents, weights = self.postings(term)
-                np.add.at(scores, documents, weights if factor == 1 else weights * weights.dtype.type(factor))
+                np.add.at(scores, documents, times(weights, factor))
         return frequent
 
     def _row(self, term: int) -> tuple[np.ndarray, float]:
@@ -105,6 +105,11 @@ class InvertedIndex:
             row[documents] = weights
             self._rows[term] = row, float(row.max())
         return self._rows[term]
+
+
+def times(weights: np.ndarray, factor: float) -> np.ndarray:
+    """The weights multiplied; the weights themselves, not a copy, for the factor 1 that most query terms have."""
+    return weights if factor == 1 else weights * weights.dtype.type(factor)
 
 
 def best_positions(scores: np.ndarray, k: int) -> np.ndarray:

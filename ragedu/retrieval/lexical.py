@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,18 +60,20 @@ class LexicalRetriever(Retriever):
 
     def query_vector(self, query: str) -> dict[str, float]:
         """The query's terms that occur in the corpus, with their weights."""
+        self._check_fitted()
         terms = self._terms(query)
         weights = self._weigh(terms)
         return {term: weights[self.vocabulary[term]] for term in dict.fromkeys(terms) if term in self.vocabulary}
 
     def document_vector(self, document_id: str) -> dict[str, float]:
         """The document's terms with their weights. (Looks into every posting list: for lessons, not for searching.)"""
+        self._check_fitted()
         position = self.corpus.position(document_id)
         weights = {term: self.index.weight(number, position) for term, number in self.vocabulary.items()}
         return {term: weight for term, weight in weights.items() if weight}
 
     def scores(self, query: str) -> np.ndarray:
-        self._check_k(1)
+        self._check_fitted()
         weights = self._weigh(self._terms(query))
         return self.index.scores(weights) + self._constant(weights)
 
@@ -85,19 +88,23 @@ class LexicalRetriever(Retriever):
 
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
         """The k best documents for each query; none for a query without any word to search for."""
-        self._check_queries(queries)
+        queries = self._check_queries(queries)
         k = self._check_k(k)
         scores = self.index.zeros()
-        results = []
-        for query in queries:
-            weights = self._weigh(self.analyzer(query))
-            positions, best = self.index.top_k(weights, k, scores)
-            found = zip(positions.tolist(), (best + self._constant(weights)).tolist(), strict=True)
-            results.append(Hits(Hit(self.corpus[p], score, rank) for rank, (p, score) in enumerate(found, start=1)))
-        return results
+        return [self._hits(*self._best(self.analyzer(query), k, scores)) for query in queries]
+
+    def _best(self, terms: list[str], k: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        weights = self._weigh(terms)
+        positions, best = self.index.top_k(weights, k, scores)
+        return positions, best + self._constant(weights)
+
+    def _hits(self, positions: np.ndarray, scores: np.ndarray) -> Hits:
+        documents = (self.corpus[position] for position in positions.tolist())
+        return Hits(map(Hit, documents, scores.tolist(), count(1)))
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each term of the query added to the document's score."""
+        self._check_fitted()
         position = self.corpus.position(document_id)
         contributions = {}
         for term, factor in self.query_vector(query).items():
@@ -106,8 +113,8 @@ class LexicalRetriever(Retriever):
         return Explanation(sum(contributions.values()), contributions)
 
     def save(self, folder: str | Path) -> None:
-        self._check_k(1)
-        if not isinstance(self.analyzer, Analyzer):
+        self._check_fitted()
+        if type(self.analyzer) is not Analyzer:
             raise ValueError(
                 "an index made with an analyzer of your own cannot be saved, because code is not saved with it: "
                 "use ragedu.text.Analyzer, or fit again when you need it"
@@ -133,16 +140,17 @@ class LexicalRetriever(Retriever):
 
     def _terms(self, query: str) -> list[str]:
         """The query's terms, known to the corpus or not; a query that has none is a mistake."""
-        self._check_queries([query])
-        terms = self.analyzer(query)
+        terms = self.analyzer(self._check_query(query))
         if not terms:
-            problem = "is blank" if not query.strip() else "has no words to search for, only stop words or signs"
-            raise ValueError(f"the query {query!r} {problem}: ask with at least one word that carries meaning")
+            raise ValueError(
+                f"the query {query!r} has no words to search for, only stop words or signs: "
+                "ask with at least one word that carries meaning"
+            )
         return terms
 
     def _weigh(self, terms: list[str]) -> dict[int, float]:
-        known = Counter(number for term in terms if (number := self.vocabulary.get(term)) is not None)
-        return self._query_weights(known)
+        numbers = map(self.vocabulary.get, terms)
+        return self._query_weights(Counter(number for number in numbers if number is not None))
 
     def _constant(self, weights: dict[int, float]) -> float:
         return sum(factor * self._absent_weight(term) for term, factor in weights.items())

@@ -11,9 +11,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 FORMAT = "ragedu-index-1"
+OURS = re.compile(r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|manifest\.json)(\.tmp)?|part-[0-9a-f]{16}-\d+")
 
 
 def save_index(
@@ -41,10 +43,7 @@ def save_index(
     """
     folder = _new_folder(folder)
     contents = {f"{name}.npy": _array_bytes(array) for name, array in arrays.items()}
-    try:
-        contents["documents.jsonl"] = _document_bytes(corpus)
-    except TypeError as error:
-        raise TypeError(f"a document's metadata cannot be saved as JSON ({error})") from None
+    contents["documents.jsonl"] = _document_bytes(corpus)
     files = {name: _write_content(folder, name, content) for name, content in contents.items()}
     _write_manifest(folder, retriever, settings, files=files)
     _remove_old(folder, keep={entry["file"] for entry in files.values()})
@@ -52,12 +51,15 @@ def save_index(
 
 def load_index(folder: str | Path, retriever: str) -> tuple[dict[str, Any], dict[str, np.ndarray], Corpus]:
     """Read what `save_index` wrote: settings, arrays and corpus, after checking that all of it is there unchanged."""
-    folder = Path(folder)
-    manifest = _read_manifest(folder, retriever)
-    contents = {name: _read_content(folder, name, entry) for name, entry in manifest["files"].items()}
+    folder = Path(folder).expanduser()
+    settings, contents = _read_while_saved(
+        folder,
+        retriever,
+        lambda manifest: {name: _read_content(folder, name, entry) for name, entry in manifest["files"].items()},
+    )
     corpus = Corpus(Document(**json.loads(line)) for line in contents.pop("documents.jsonl").splitlines())
     arrays = {name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in contents.items()}
-    return manifest["settings"], arrays, corpus
+    return settings, arrays, corpus
 
 
 def save_parts(folder: str | Path, retriever: str, settings: dict[str, Any], parts: Sequence[Retriever]) -> None:
@@ -73,18 +75,32 @@ def save_parts(folder: str | Path, retriever: str, settings: dict[str, Any], par
         settings,
         parts=[[type(part).__name__, name] for name, part in zip(names, parts, strict=True)],
     )
-    for old in set(folder.glob("part-" + "[0-9a-f]" * 16 + "-*")) - {folder / name for name in names}:
-        shutil.rmtree(old, ignore_errors=True)
+    _remove_old(folder, keep=set(names))
 
 
-def load_parts(folder: str | Path, retriever: str) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
-    """Read what `save_parts` wrote: settings, and the class name and folder of each part."""
-    manifest = _read_manifest(Path(folder), retriever)
-    return manifest["settings"], [(name, Path(folder) / part) for name, part in manifest["parts"]]
+def load_parts(
+    folder: str | Path, retriever: str, load: Callable[[str, Path], Retriever]
+) -> tuple[dict[str, Any], list[Retriever]]:
+    """Read what `save_parts` wrote: settings, and each part as `load` reads it, given its class name and folder."""
+    folder = Path(folder).expanduser()
+    return _read_while_saved(
+        folder, retriever, lambda manifest: [load(name, folder / part) for name, part in manifest["parts"]]
+    )
+
+
+def _read_while_saved(folder: Path, retriever: str, read: Callable[[dict], Any]) -> tuple[dict[str, Any], Any]:
+    """The settings, and what `read` makes of the manifest; once more when a save has removed files meanwhile."""
+    while True:
+        manifest = _read_manifest(folder, retriever)
+        try:
+            return manifest["settings"], read(manifest)
+        except FileNotFoundError:
+            if _read_manifest(folder, retriever) == manifest:
+                raise
 
 
 def _new_folder(folder: str | Path) -> Path:
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: an index needs a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,11 +114,17 @@ def _array_bytes(array: np.ndarray) -> bytes:
 
 
 def _document_bytes(corpus: Corpus) -> bytes:
-    lines = (
-        json.dumps({"id": d.id, "text": d.text, "title": d.title, "metadata": dict(d.metadata)}, ensure_ascii=False)
-        for d in corpus
-    )
-    return "\n".join(lines).encode()
+    lines = []
+    for d in corpus:
+        record = {"id": d.id, "text": d.text, "title": d.title, "metadata": dict(d.metadata)}
+        try:
+            lines.append(json.dumps(record, ensure_ascii=False).encode())
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"the metadata of document {d.id!r} cannot be saved as JSON ({error}): "
+                "use strings, numbers, lists and dictionaries"
+            ) from None
+    return b"\n".join(lines)
 
 
 def _write_content(folder: Path, name: str, content: bytes) -> dict[str, Any]:
@@ -124,15 +146,23 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _remove_old(folder: Path, keep: set[str]) -> None:
-    for pattern in ("*-" + "[0-9a-f]" * 16 + ".npy", "documents-" + "[0-9a-f]" * 16 + ".jsonl", "*.tmp"):
-        for path in folder.glob(pattern):
-            if path.name not in keep:
+    """Remove what earlier saves have left, whole or interrupted; other files in the folder are not ours."""
+    for path in folder.iterdir():
+        if OURS.fullmatch(path.name) and path.name not in keep and path.name != MANIFEST:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
 
 def _write_manifest(folder: Path, retriever: str, settings: dict[str, Any], **content: Any) -> None:
     manifest = {"format": FORMAT, "retriever": retriever, "settings": settings, **content}
+    manifest["sha256"] = _digest(manifest)
     _replace(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _read_manifest(folder: Path, retriever: str) -> dict[str, Any]:
@@ -144,6 +174,8 @@ def _read_manifest(folder: Path, retriever: str) -> dict[str, Any]:
         raise ValueError(f"{folder / MANIFEST} is damaged: fit the retriever again and save it") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(f"{folder / MANIFEST} is not in the format {FORMAT}: fit the retriever again and save it")
+    if manifest.pop("sha256", None) != _digest(manifest):
+        raise ValueError(f"{folder / MANIFEST} is damaged: fit the retriever again and save it")
     if manifest["retriever"] != retriever:
         raise ValueError(f"{folder} holds an index of {manifest['retriever']}: load it with that class")
     return manifest

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from ragedu.evaluation import bootstrap_interval, paired_test
+
+scores = st.lists(st.floats(0, 1), min_size=1, max_size=40)
+
+
+def test_the_interval_is_scipys():
+    values = np.random.default_rng(1).random(80)
+    ours = bootstrap_interval(values)
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=10_000, rng=0).confidence_interval
+    assert ours.low == pytest.approx(theirs.low, abs=0.005)
+    assert ours.high == pytest.approx(theirs.high, abs=0.005)
+
+
+def test_the_p_value_is_scipys():
+    rng = np.random.default_rng(2)
+    a, b = rng.random(30) + 0.1, rng.random(30)
+    theirs = stats.permutation_test(
+        (a, b), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", vectorized=True, rng=0
+    )
+    assert paired_test(a, b).p_value == pytest.approx(theirs.pvalue, abs=0.01)
+
+
+def test_exact_p_value_of_three_wins():
+    # Three wins of the same size: of the 8 ways to toss three coins, 2 (all heads, all tails) are as extreme.
+    assert paired_test([1, 1, 1], [0, 0, 0]).p_value == pytest.approx(2 / 8, abs=0.015)
+
+
+def test_pairing_sees_what_overlapping_intervals_hide():
+    """Questions differ far more than systems do; only the paired test can tell that a is always a little better."""
+    hard_to_easy = np.linspace(0, 0.9, 50)
+    a, b = hard_to_easy + 0.02, hard_to_easy
+    assert bootstrap_interval(a).low < bootstrap_interval(b).high
+    assert paired_test(a, b).p_value < 0.001
+
+
+@given(scores)
+def test_the_interval_holds_the_mean_and_stays_within_the_scores(values):
+    interval = bootstrap_interval(values, resamples=200)
+    assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
+
+
+@given(scores)
+def test_a_system_does_not_differ_from_itself(values):
+    result = paired_test(values, values, resamples=100)
+    assert result.difference == 0
+    assert result.p_value == 1
+
+
+def test_swapping_the_systems_flips_the_sign_only():
+    rng = np.random.default_rng(3)
+    a, b = rng.random(20), rng.random(20)
+    forth, back = paired_test(a, b), paired_test(b, a)
+    assert forth.difference == -back.difference
+    assert forth.p_value == back.p_value
+
+
+def test_the_same_seed_gives_the_same_interval():
+    assert bootstrap_interval([0, 1, 1, 0.5], seed=4) == bootstrap_interval([0, 1, 1, 0.5], seed=4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap_interval([]), "at least one score"),
+        (lambda: bootstrap_interval([0.5, float("nan")]), "numbers only"),
+        (lambda: bootstrap_interval([0.5], level=1.5), "between 0 and 1"),
+        (lambda: paired_test([1, 2], [1]), "a has 2 scores and b has 1"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

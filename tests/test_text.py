@@ -1,0 +1,174 @@
+"""Analysis and chunking."""
+
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragedu import Corpus, Document
+from ragedu.text import ENGLISH_STOP_WORDS, Analyzer, chunk, passages, sentences
+
+PLAIN = Analyzer(stop_words=(), stemmer=None)
+
+
+@pytest.mark.parametrize(
+    "text, terms",
+    [
+        ("The harbours of Port Ellery, 1887", ["harbour", "port", "elleri", "1887"]),
+        ("train_test_split()", ["train", "test", "split"]),
+        ("Permit PE-1407/b", ["permit", "pe", "1407", "b"]),
+        ("don't; can’t", []),  # "don", "t", "can", "t": all stop words
+        ("running runs RUN ran", ["run", "run", "run", "ran"]),
+        ("naïve Café straße", ["naïv", "café", "straß"]),
+        ("x² + 3.14", ["x²", "3", "14"]),
+        ("안녕하세요", ["안녕", "녕하", "하세", "세요"]),
+        ("서울은 물", ["서울", "울은", "물"]),  # a single syllable stays
+        ("RAG는", ["rag", "는"]),
+        ("2024년", ["2024", "년"]),
+        ("한국어RAG시스템", ["한국", "국어", "rag", "시스", "스템"]),
+        ("ㅋㅋㅋ", ["ㅋㅋㅋ"]),  # letters that are no syllables are a word like any other
+        ("漢字 かな", ["漢字", "かな"]),
+        ("", []),
+        (" \n\t", []),
+        ("!?… ___ —", []),
+        ("the and of", []),
+    ],
+)
+def test_terms(text, terms):
+    assert Analyzer()(text) == terms
+
+
+def test_settings_change_what_they_say():
+    text = "The ferries of the harbour"
+    assert PLAIN(text) == ["the", "ferries", "of", "the", "harbour"]
+    assert Analyzer(stop_words=(), stemmer="english")(text) == ["the", "ferri", "of", "the", "harbour"]
+    assert Analyzer(stemmer=None)(text) == ["ferries", "harbour"]
+    assert Analyzer(stop_words=["harbour"], stemmer=None)(text) == ["the", "ferries", "of", "the"]
+    assert Analyzer(stop_words=["die"], stemmer="german")("Die Häuser") == ["haus"]
+    assert Analyzer(stop_words=["서울은"])("서울은 크다") == ["크다"]  # stop words are words, not syllable pairs
+
+
+def test_settings_make_the_same_analyzer_again():
+    for analyzer in [Analyzer(), PLAIN, Analyzer(["zu", "ab"], "german")]:
+        again = Analyzer(**analyzer.settings())
+        assert again.settings() == analyzer.settings()
+        assert again("Ab und zu the harbours") == analyzer("Ab und zu the harbours")
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="no stemmer for 'klingon'; there are: .*english"):
+        Analyzer(stemmer="klingon")
+    with pytest.raises(TypeError, match=r"not one string: use stop_words=\[...\]"):
+        Analyzer(stop_words="the")
+
+
+def test_stop_words_can_be_met():
+    # A stop word that the analyzer would never produce as a word would be a mistake in the list.
+    assert all(PLAIN.words(word) == [word] for word in ENGLISH_STOP_WORDS)
+    assert not ENGLISH_STOP_WORDS & {"harbour", "us", "may", "will not"}
+
+
+TEXT = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("aB1_가한글é. ")), max_size=40)
+
+
+@given(TEXT)
+def test_decomposed_text_has_the_same_terms(text):
+    analyzer = Analyzer()
+    assert analyzer(unicodedata.normalize("NFD", text)) == analyzer(unicodedata.normalize("NFC", text))
+
+
+@given(TEXT)
+def test_every_letter_and_digit_stays(text):
+    kept = lambda string: [character for character in string if character.isalnum()]
+    assert kept("".join(PLAIN.words(text))) == kept(unicodedata.normalize("NFC", text).lower())
+
+
+@given(st.text(st.characters(min_codepoint=ord("가"), max_codepoint=ord("힣")), min_size=2, max_size=12))
+def test_hangul_words_are_their_pairs(word):
+    terms = PLAIN(word)
+    assert len(terms) == len(word) - 1 and all(len(term) == 2 for term in terms)
+    assert all(left[1] == right[0] for left, right in pairwise(terms))
+    assert terms[0][0] + "".join(term[1] for term in terms) == word
+
+
+# Sentences and passages.
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("One. Two! Three? Four… Five", ["One.", "Two!", "Three?", "Four…", "Five"]),
+        ('She said "Go." Then (he left.) And so.', ['She said "Go."', "Then (he left.)", "And so."]),
+        ("A title\n\nA text. More", ["A title", "A text.", "More"]),
+        ("one line\nsame sentence.", ["one line\nsame sentence."]),
+        ("Version 3.11 costs 1.50 today. Yes.", ["Version 3.11 costs 1.50 today.", "Yes."]),
+        ("첫 문장이다. 둘째 문장입니다! 끝", ["첫 문장이다.", "둘째 문장입니다!", "끝"]),
+        ("  \n\n ", []),
+        ("", []),
+    ],
+)
+def test_sentences(text, expected):
+    assert sentences(text) == expected
+
+
+PROSE = st.lists(
+    st.sampled_from(["word", "Mr.", "harbour", "end.", 'quote."', "really?)", "가나다", "a", "\n\n", "\n"]), max_size=80
+).map(" ".join)
+
+
+@given(PROSE)
+def test_sentences_lose_nothing(text):
+    assert " ".join(sentences(text)).split() == text.split()
+
+
+@given(PROSE, st.integers(1, 12), st.data())
+def test_passages(text, words, data):
+    overlap = data.draw(st.integers(0, words - 1))
+    made = [passage.split() for passage in passages(text, words, overlap)]
+    assert all(1 <= len(passage) <= words for passage in made)
+    # Take from each passage what is new in it: then every word is there once, in order.
+    told, shared = [], []
+    source = text.split()
+    for number, passage in enumerate(made):
+        most = min(overlap, len(passage)) if number else 0
+        fits = [n for n in range(most + 1) if told[len(told) - n :] == passage[:n]]
+        # Of several possible overlaps the true one leaves the words that come next in the text.
+        n = next(n for n in reversed(fits) if source[len(told) : len(told) + len(passage) - n] == passage[n:])
+        shared.append(n)
+        assert len(passage) > n, "a passage that says nothing new"
+        told += passage[n:]
+    assert told == source
+    if overlap == 0:
+        assert not any(shared)
+
+
+def test_passages_share_whole_sentences():
+    text = "One two three. Four five. Six seven eight. Nine."
+    assert list(passages(text, words=6, overlap=2)) == ["One two three. Four five.", "Four five. Six seven eight. Nine."]
+    assert list(passages(text, words=6, overlap=0)) == ["One two three. Four five.", "Six seven eight. Nine."]
+    # "Six seven eight." is longer than an overlap of 2 and is not torn apart for it.
+    assert list(passages(text, words=5, overlap=2)) == [
+        "One two three. Four five.",
+        "Four five. Six seven eight.",
+        "Nine.",
+    ]
+    assert list(passages("a b c d e f g", words=3, overlap=0)) == ["a b c", "d e f", "g"]
+    assert list(passages("", 5, 0)) == []
+
+
+@pytest.mark.parametrize("words, overlap", [(0, 0), (-1, 0), (5, 5), (5, -1), (20, 30)])
+def test_bad_sizes_of_passages(words, overlap):
+    with pytest.raises(ValueError, match=f"overlap smaller than words, not {words} and {overlap}"):
+        list(passages("a b c", words, overlap))
+
+
+def test_chunk_numbers_the_passages_and_keeps_the_rest():
+    long = Document("long", "One two three. Four five six. Seven eight nine.", "Title", {"source": "x"})
+    short = Document("short", "One.\n\nTwo, as it was.")
+    made = chunk(Corpus([short, long]), words=6, overlap=3)
+    assert made.ids == ["short", "long/1", "long/2"] and made[0] is short
+    assert [d.text for d in made[1:]] == ["One two three. Four five six.", "Four five six. Seven eight nine."]
+    assert all(d.title == "Title" and d.metadata == {"source": "x"} for d in made[1:])
+    assert chunk(Corpus([]), 5, 0).ids == []
