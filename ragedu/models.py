@@ -86,14 +86,15 @@ def embedding_model_folder(name: str | Path = MINILM.name) -> str:
     return _folder_or_name(name)
 
 
-def language_model_folder(name: str | Path = SMOLLM2.name) -> str:
+def language_model_folder(name: str | Path = SMOLLM2.name, thorough: bool = False) -> str:
     """What `AutoModelForCausalLM.from_pretrained(…)` is to be given for this name, as in
-    `embedding_model_folder`. The bundled model is converted to transformers' format at the first call.
+    `embedding_model_folder`. The bundled model is converted to transformers' format at the first call; with
+    `thorough` every file of it is read and checked again, and a damaged conversion is made anew.
 
     Raises ModelUnavailable as above, and when the cache folder cannot be written.
     """
     if str(name) == SMOLLM2.name:
-        return str(_converted(SMOLLM2))
+        return str(_converted(SMOLLM2, thorough))
     return _folder_or_name(name)
 
 

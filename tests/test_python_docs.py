@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 import subprocess
@@ -80,6 +81,15 @@ print(hashlib.sha256(json.dumps(rows).encode()).hexdigest())"""
         check=True,
     )
     assert result.stdout.strip() == fingerprint(dataset.corpus)
+
+
+def test_what_other_packages_plant_in_the_standard_library_is_no_document():
+    planted = lambda self: None
+    planted.__module__ = "transformers.utils.logging"
+    item = python_docs.Item("logging.Logger.info_once", planted, "python", "logging", "method")
+    assert python_docs.is_foreign(item)
+    assert not python_docs.is_foreign(item._replace(value=logging.Logger.info))
+    assert not python_docs.is_foreign(item._replace(value=str.casefold))
 
 
 def test_python_without_docstrings_is_refused():

