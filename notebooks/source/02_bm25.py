@@ -194,19 +194,18 @@ table.round(3)
 
 # %% [markdown] lang="en"
 # Six columns, six sets of numbers. Part of it is a constant: older texts multiply by $(k_1 + 1)$, which Lucene dropped,
-# because a factor that all scores share cannot change their order. The rest is the idf. On real collections the rankings
-# come out nearly the same, as you will measure below. On a **toy** they may not:
+# because a factor that all scores share cannot change their order. The rest is the idf. And the rankings?
 
 # %%
 for name in table:
     print(f"{name:<10} ranks the notes", np.argsort(-table[name].to_numpy(), kind="stable"))
 
 assert (table["lucene"] > 0).tolist() == [True, True, True, False]
-assert (table["robertson"] == 0).all()
+assert (table["robertson"] == 0).all() and table["rank_bm25"].argmax() == 1
 
 # %% [markdown] lang="en"
-# Robertson's column is all zeros, and rank_bm25's is odd. This catches many people who try BM25 on three sentences, so look at it
-# closely.
+# Four agree. Robertson's column is all zeros, and rank_bm25 puts the advertisement first. This catches many people who try
+# BM25 on three sentences, so look at it closely.
 #
 # ## What surprises people on small corpora
 #
@@ -360,13 +359,30 @@ for text in questions:
 print(len(questions), "questions, same scores")
 
 # %% [markdown] lang="en"
+# And the variants? On two thousand pages idf has no odd values any more. How many of Lucene's ten best pages does each
+# variant share, and does it find the right page as early?
+
+# %%
+from ragedu import evaluate
+
+lucene_best = [{hit.document.id for hit in hits} for hits in bm25.search_many(questions)]
+for variant in ("lucene", "robertson", "atire", "bm25l", "bm25+"):
+    other = BM25Retriever(variant=variant).fit(archive.corpus)
+    best = [{hit.document.id for hit in hits} for hits in other.search_many(questions)]
+    overlap = np.mean([len(a & b) / 10 for a, b in zip(lucene_best, best, strict=True)])
+    print(f"{variant:<10} shares {overlap:.0%}, MRR@10 {evaluate(other, tests, ['mrr@10'], progress=False)['mrr@10']:.3f}")
+    assert overlap > 0.8
+
+# %% [markdown] lang="en"
+# On a real collection the choice of variant hardly matters. Choices that do come next.
+#
 # ## Is it better than TF-IDF?
 #
 # **Predict first.** Saturation and length were mended. Do you expect a large gain on Port Ellery's archive, whose pages
 # are short and of similar length? And on the documentation of Python and its libraries, where a page has 5 words or 250?
 
 # %% tags=["nbval-ignore-output"]
-from ragedu import TfidfRetriever, evaluate
+from ragedu import TfidfRetriever
 from ragedu.datasets import python_docs
 from ragedu.evaluation import bootstrap_interval, paired_test
 
@@ -454,7 +470,7 @@ pd.DataFrame({f"k1={k1}, b={b}": [d.id for d, _, _ in ranking(example, k1, b)] f
 # Which setting is best? There is no best in general. Measure it on your own questions, and if you try many, keep some
 # questions aside for the final figure (lesson 06 shows what happens if you don't).
 
-# %% alt="MRR@10 on the Python documentation against b from 0 to 1, one line for each of three values of k1. The lines rise from b = 0 and are flat near the default of 0.75." tags=["nbval-ignore-output"]
+# %% alt="MRR@10 on the Python documentation against b from 0 to 1, one line for each of three values of k1. All lines are highest in the middle, near b = 0.5, and fall towards b = 1, the more the larger k1 is." tags=["nbval-ignore-output"]
 grid_b = [0, 0.25, 0.5, 0.75, 1]
 figure, axis = plt.subplots(figsize=(6, 3.2))
 grid = {}
@@ -467,7 +483,10 @@ axis.legend()
 plt.show()
 
 # %%
-assert max(grid.values()) - grid[1.5, 0.75] < 0.1
+assert max(grid, key=grid.get) != (1.5, 0.75) and max(grid.values()) - grid[1.5, 0.75] < 0.1
+
+# %% [markdown] lang="en"
+# The defaults are not the best setting for this collection, and not far from it. That is what defaults are for.
 
 # %% [markdown] lang="en"
 # ## Where it shines, and where it fails

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,10 +48,10 @@ class DenseRetriever(Retriever):
         k = self._check_k(k)
         if not queries:
             return []
-        scores, positions = self._index.search(self.embedder.encode(queries), k)
+        scores, positions = self._index.search(self.embedder.encode(queries), min(k + self._spare, len(self.corpus)))
         # The embedding of a blank query is that of no words at all, and near it would be anything.
         found = zip(queries, positions, scores, strict=True)
-        return [self._hits(*row) if query.strip() else Hits() for query, *row in found]
+        return [self._hits(*row, k) if query.strip() else Hits() for query, *row in found]
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each word piece of the query added to the cosine.
@@ -108,8 +109,11 @@ class DenseRetriever(Retriever):
         self.corpus, self.embeddings = corpus, embeddings
         self._index = faiss.IndexFlatIP(embeddings.shape[1])
         self._index.add(embeddings)
+        # Among equal scores FAISS keeps any. With so many hits more, all copies of a vector are among them, and the
+        # order of the corpus can decide.
+        self._spare = max(Counter(hash(vector.tobytes()) for vector in embeddings).values()) - 1
 
-    def _hits(self, positions: np.ndarray, scores: np.ndarray) -> Hits:
-        order = np.lexsort((positions, -scores))
+    def _hits(self, positions: np.ndarray, scores: np.ndarray, k: int) -> Hits:
+        order = np.lexsort((positions, -scores))[:k]
         found = zip(positions[order].tolist(), scores[order].tolist(), strict=True)
         return Hits(Hit(self.corpus[p], score, rank) for rank, (p, score) in enumerate(found, start=1))

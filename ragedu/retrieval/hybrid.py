@@ -100,10 +100,11 @@ class HybridRetriever(Retriever):
         self.corpus.position(document_id)
         found = [retriever.search_many([query], self.depth)[0] for retriever in self.retrievers]
         contributions = {}
-        for retriever, hits, given in zip(self.retrievers, found, self._contributions(found), strict=True):
+        parts = zip(self.retrievers, found, self._contributions(found), strict=True)
+        for number, (retriever, hits, given) in enumerate(parts, start=1):
             rank = next((hit.rank for hit in hits if hit.document.id == document_id), None)
             place = f"rank {rank}" if rank else "not found"
-            contributions[f"{type(retriever).__name__}, {place}"] = given.get(document_id, 0.0)
+            contributions[f"{number}. {type(retriever).__name__}, {place}"] = given.get(document_id, 0.0)
         return Explanation(sum(contributions.values()), contributions)
 
     def _contributions(self, found: Sequence[Hits]) -> list[dict[str, float]]:

@@ -58,7 +58,7 @@ def load_index(folder: str | Path, retriever: str) -> tuple[dict[str, Any], dict
         lambda manifest: {name: _read_content(folder, name, entry) for name, entry in manifest["files"].items()},
     )
     corpus = Corpus(Document(**json.loads(line)) for line in contents.pop("documents.jsonl").splitlines())
-    arrays = {name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in contents.items()}
+    arrays = {name.removesuffix(".npy"): _read_array(name, content) for name, content in contents.items()}
     return settings, arrays, corpus
 
 
@@ -111,6 +111,13 @@ def _array_bytes(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
+
+
+def _read_array(name: str, content: bytes) -> np.ndarray:
+    try:
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{name} holds no array of numbers ({error}): fit the retriever again and save it") from None
 
 
 def _document_bytes(corpus: Corpus) -> bytes:
