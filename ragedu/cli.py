@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on standard error and exit status 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # A pipe on Windows may know few characters: "?" for the others is better than no answer.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -64,6 +67,8 @@ def ask(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Score a retriever on a dataset with relevance judgments."""
+    if options.run and not options.run.parent.is_dir():  # said now, not after minutes of searching
+        raise FileNotFoundError(f"there is no folder {options.run.parent} for the run: make it first")
     dataset = _dataset(options.dataset, options.split)
     metrics = [name.strip().lower() for name in options.metrics.split(",") if name.strip()]
     result = ragedu.evaluate(_retriever(options.retriever), dataset, metrics, progress=sys.stderr.isatty())
@@ -137,7 +142,8 @@ def _retriever(name: str):
 
 
 def _print_json(value: dict) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(value, ensure_ascii=not utf8, indent=2))
 
 
 class _Parser(argparse.ArgumentParser):

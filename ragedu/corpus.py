@@ -64,9 +64,9 @@ class Corpus(Sequence[Document]):
     """
 
     def __init__(self, documents: Iterable[Document]) -> None:
-        self._documents = list(documents)
+        self.documents = list(documents)
         self._position: dict[str, int] = {}
-        for position, document in enumerate(self._documents):
+        for position, document in enumerate(self.documents):
             if not isinstance(document, Document):
                 raise TypeError(
                     f"element {position} is a {type(document).__name__}, not a Document: "
@@ -86,20 +86,20 @@ class Corpus(Sequence[Document]):
         return cls(Document(str(position), text) for position, text in enumerate(texts))
 
     def __len__(self) -> int:
-        return len(self._documents)
+        return len(self.documents)
 
     def __iter__(self) -> Iterator[Document]:
-        return iter(self._documents)
+        return iter(self.documents)
 
     def __contains__(self, item: object) -> bool:
-        return item in self._position if isinstance(item, str) else item in self._documents
+        return item in self._position if isinstance(item, str) else item in self.documents
 
     def __getitem__(self, key):
         if isinstance(key, str):
-            return self._documents[self.position(key)]
+            return self.documents[self.position(key)]
         if isinstance(key, slice):
-            return Corpus(self._documents[key])
-        return self._documents[key]
+            return Corpus(self.documents[key])
+        return self.documents[key]
 
     def position(self, document_id: str) -> int:
         """Where the document with this id stands, counted from 0; KeyError when there is none."""
@@ -119,7 +119,7 @@ class Corpus(Sequence[Document]):
         rows = "".join(
             f"<tr><td><code>{escape(d.id)}</code></td><td>{escape(d.title)}</td>"
             f"<td style='text-align:left'>{escape(shorten(d.text, 140))}</td></tr>"
-            for d in self._documents[:5]
+            for d in self.documents[:5]
         )
         more = f"<p>… and {len(self) - 5:,} more documents</p>" if len(self) > 5 else ""
         return f"<table><tr><th>id</th><th>title</th><th>text</th></tr>{rows}</table>{more}"

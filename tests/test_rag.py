@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragedu import RAG, BM25Retriever, Corpus, DenseRetriever, Document, HybridRetriever
+from ragedu import RAG, BM25Retriever, Corpus, Document
 from ragedu.generation.prompts import build_prompt, closed_book_prompt
 from ragedu.rag import NOTHING_FOUND
 
@@ -188,10 +188,3 @@ def test_the_language_model_answers_from_the_source(question, fact, language_mod
     closed = language_model(closed_book_prompt(question), max_new_tokens=24)
     answer = RAG(BM25Retriever().fit(FACTS), language_model, k=1).ask(question)
     assert fact in answer.text and fact not in closed
-
-
-def test_the_language_model_and_the_hybrid_together(language_model, make_dense):
-    retriever = HybridRetriever([BM25Retriever(), make_dense()]).fit(FACTS)
-    assert isinstance(retriever.retrievers[1], DenseRetriever)
-    answer = RAG(retriever, language_model, k=1).ask("What is the name of the boat that goes to Gull Rock?")
-    assert answer.sources[0].document.id == "ferry" and "Widgeon" in answer.text

@@ -20,7 +20,7 @@ from ragedu.models import SMOLLM2, ModelUnavailable, explain_failure, language_m
 
 ADAPTERS = Path(__file__).parent.parent / "adapters"
 BATCH_ROWS = 16
-BATCH_TOKENS = 16_384  # rows times tokens: bounds the memory that a batch of long prompts takes
+BATCH_TOKENS = 4096  # rows times tokens: bounds the memory that a batch of long prompts takes
 LOGITS_AT_ONCE = 512  # tokens; one token's logits are 200 kB
 CONTENT = "\ue000ragedu content\ue000"  # where the user's text goes in a rendered chat template
 

@@ -94,11 +94,12 @@ class BM25Retriever(LexicalRetriever):
         """A query's weights are its plain counts."""
         return counts
 
+    def _with_constant(self, scores: np.ndarray, weights: dict[int, float]) -> np.ndarray:
+        return super()._with_constant(scores, weights) if self._absent_part() else scores
+
     def _absent_weight(self, term: int) -> float:
-        if not (part := self._absent_part()):
-            return 0.0
         idf = bm25_idf(self.index.document_frequency[term], self.index.n_documents, self.variant)
-        return float(idf * part)
+        return float(idf * self._absent_part())
 
     def _absent_part(self) -> float:
         """The term part of a term that does not occur: above 0 in bm25l and bm25+ only."""

@@ -8,16 +8,17 @@ Lù 2024) and stored by term. A query then adds up the posting lists of its term
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import sparray
 
-# From this share of the corpus on, a term counts as frequent. Then its weights written out as a row of n scores,
-# zeros included, are quicker to add than its posting list, and a document is found in a row without searching.
-FREQUENT = 1 / 8
+# From this share of the corpus on, a term counts as frequent. Frequent terms make up most of the postings that queries
+# touch, and the same few come together again and again ("of the harbour"): their sums are kept.
+FREQUENT = 1 / 16
+KEPT_BYTES = 2**27
 
-# Bounds and scores add the same floats in different orders; this share is given away to rounding.
-ROUNDING = 1e-5
+TINY = float(np.finfo(np.float32).tiny)  # the least score that counts as above 0
 
 
 class InvertedIndex:
@@ -33,8 +34,9 @@ class InvertedIndex:
         self.weights = weights
         self.n_documents = n_documents
         self.document_frequency = np.diff(starts)
-        self._frequent = set(np.flatnonzero(self.document_frequency > FREQUENT * n_documents).tolist())
-        self._rows: dict[int, tuple[np.ndarray, float]] = {}
+        self._is_frequent = set(np.flatnonzero(self.document_frequency > FREQUENT * n_documents).tolist())
+        row_bytes = max(1, n_documents * weights.dtype.itemsize)
+        self._sum_of_frequent = lru_cache(maxsize=max(1, KEPT_BYTES // row_bytes))(self._add_up)
 
     @classmethod
     def from_weights(cls, weights: sparray) -> InvertedIndex:
@@ -52,70 +54,37 @@ class InvertedIndex:
         place = np.searchsorted(documents, document)
         return float(weights[place]) if place < len(documents) and documents[place] == document else 0.0
 
-    def scores(self, query: Mapping[int, float]) -> np.ndarray:
-        """The score of every document for the query {term: weight}: array (n_documents,)."""
-        scores = self.zeros()
-        frequent = self._add_rare(query, scores)
-        for term, factor in frequent:
-            scores += times(self._row(term)[0], factor)
-        return scores
+    def scores(self, query: Mapping[int, float], into: np.ndarray | None = None) -> np.ndarray:
+        """The score of every document for the query {term: weight}: array (n_documents,).
 
-    def top_k(self, query: Mapping[int, float], k: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The k documents of highest score above 0, best first, ties in the order of the corpus; and their scores.
-
-        scores: an array from `zeros()`, to be used for one query after the other: a new one each time would cost more
-        than the search. The result is exactly that of sorting `scores(query)`, but frequent terms are added only to
-        documents that can still get into the top k (after MaxScore, Turtle and Flood 1995): those whose score
-        without them is not further below the k-th best than all frequent terms together could lift it.
+        into: an array from `zeros()` to be overwritten. For many queries one after the other, a new array each time
+        would cost more than the adding.
         """
-        scores.fill(0)
-        frequent = self._add_rare(query, scores)
-        lift = sum(self._row(term)[1] * factor for term, factor in frequent)
-        floor = lower_bound_of_kth(scores, k) - lift
-        if floor > 0:
-            candidates = np.flatnonzero(scores >= floor * (1 - ROUNDING))
-            found = scores[candidates]
-        else:
-            candidates, found = None, scores
-        for term, factor in frequent:
-            row, _ = self._row(term)
-            found += times(row if candidates is None else row[candidates], factor)
-        best = best_positions(found, k)
-        return best if candidates is None else candidates[best], found[best]
+        scores = self.zeros() if into is None else into
+        np.copyto(scores, self._sum_of_frequent(tuple(item for item in query.items() if item[0] in self._is_frequent)))
+        for term, factor in query.items():
+            if term not in self._is_frequent:
+                self._add(scores, term, factor)
+        return scores
 
     def zeros(self) -> np.ndarray:
         return np.zeros(self.n_documents, dtype=self.weights.dtype)
 
-    def _add_rare(self, query: Mapping[int, float], scores: np.ndarray) -> list[tuple[int, float]]:
-        """Add the terms that are not frequent to the scores; return the others, with their weights in the query."""
-        frequent = []
-        for term, factor in query.items():
-            if term in self._frequent:
-                frequent.append((term, factor))
-            else:
-                documents, weights = self.postings(term)
-                np.add.at(scores, documents, times(weights, factor))
-        return frequent
+    def _add(self, scores: np.ndarray, term: int, factor: float) -> None:
+        documents, weights = self.postings(term)
+        np.add.at(scores, documents, weights if factor == 1 else weights * weights.dtype.type(factor))
 
-    def _row(self, term: int) -> tuple[np.ndarray, float]:
-        """A frequent term's weights as a row, and the highest of them; kept from its first use on."""
-        if term not in self._rows:
-            documents, weights = self.postings(term)
-            row = self.zeros()
-            row[documents] = weights
-            self._rows[term] = row, float(row.max())
-        return self._rows[term]
+    def _add_up(self, terms: tuple[tuple[int, float], ...]) -> np.ndarray:
+        scores = self.zeros()
+        for term, factor in terms:
+            self._add(scores, term, factor)
+        return scores
 
 
-def times(weights: np.ndarray, factor: float) -> np.ndarray:
-    """The weights multiplied; the weights themselves, not a copy, for the factor 1 that most query terms have."""
-    return weights if factor == 1 else weights * weights.dtype.type(factor)
-
-
-def best_positions(scores: np.ndarray, k: int) -> np.ndarray:
-    """Where the k highest scores above 0 stand, best first, ties in order of position."""
-    floor = max(lower_bound_of_kth(scores, k), np.finfo(scores.dtype).tiny)
-    positions = np.flatnonzero(scores >= floor)
+def top_k(scores: np.ndarray, k: int) -> np.ndarray:
+    """The positions of the k highest scores above 0, best first, ties in order of position."""
+    floor = max(lower_bound_of_kth(scores, k), TINY)
+    positions = (scores >= floor).nonzero()[0]
     return positions[np.argsort(-scores[positions], kind="stable")[:k]]
 
 
@@ -127,6 +96,10 @@ def lower_bound_of_kth(scores: np.ndarray, k: int) -> float:
     """
     groups = 8 * k
     if len(scores) >= 4 * groups:
-        size = len(scores) // groups
-        scores = scores[: groups * size].reshape(groups, size).max(axis=1)
+        scores = np.maximum.reduceat(scores, _first_of_groups(len(scores), groups))
     return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if len(scores) >= k else 0.0
+
+
+@lru_cache(maxsize=64)
+def _first_of_groups(n: int, groups: int) -> np.ndarray:
+    return np.arange(groups) * (n // groups)

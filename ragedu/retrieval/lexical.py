@@ -6,7 +6,6 @@ They differ in two formulas only, the weight of a term in a document and its wei
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,7 @@ from scipy.sparse import csr_array
 from ragedu.corpus import Corpus
 from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
 from ragedu.retrieval.counting import count_terms
-from ragedu.retrieval.inverted_index import InvertedIndex
+from ragedu.retrieval.inverted_index import InvertedIndex, top_k
 from ragedu.retrieval.storage import load_index, save_index
 from ragedu.text import Analyzer
 
@@ -75,7 +74,7 @@ class LexicalRetriever(Retriever):
     def scores(self, query: str) -> np.ndarray:
         self._check_fitted()
         weights = self._weigh(self._terms(query))
-        return self.index.scores(weights) + self._constant(weights)
+        return self._with_constant(self.index.scores(weights), weights)
 
     def search(self, query: str, k: int = 10) -> Hits:
         """The k best documents for the query, fewer when fewer share a term with it.
@@ -91,16 +90,13 @@ class LexicalRetriever(Retriever):
         queries = self._check_queries(queries)
         k = self._check_k(k)
         scores = self.index.zeros()
-        return [self._hits(*self._best(self.analyzer(query), k, scores)) for query in queries]
+        return [self._best(self._weigh(self.analyzer(query)), k, scores) for query in queries]
 
-    def _best(self, terms: list[str], k: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        weights = self._weigh(terms)
-        positions, best = self.index.top_k(weights, k, scores)
-        return positions, best + self._constant(weights)
-
-    def _hits(self, positions: np.ndarray, scores: np.ndarray) -> Hits:
-        documents = (self.corpus[position] for position in positions.tolist())
-        return Hits(map(Hit, documents, scores.tolist(), count(1)))
+    def _best(self, weights: dict[int, float], k: int, scores: np.ndarray) -> Hits:
+        positions = top_k(self.index.scores(weights, into=scores), k)
+        best = self._with_constant(scores[positions], weights)
+        documents = map(self.corpus.documents.__getitem__, positions.tolist())
+        return Hits(map(Hit._make, zip(documents, best.tolist(), count(1), strict=False)))
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each term of the query added to the document's score."""
@@ -149,8 +145,13 @@ class LexicalRetriever(Retriever):
         return terms
 
     def _weigh(self, terms: list[str]) -> dict[int, float]:
-        numbers = map(self.vocabulary.get, terms)
-        return self._query_weights(Counter(number for number in numbers if number is not None))
+        counts: dict[int, int] = {}
+        for number in map(self.vocabulary.get, terms):
+            if number is not None:
+                counts[number] = counts.get(number, 0) + 1
+        return self._query_weights(counts)
 
-    def _constant(self, weights: dict[int, float]) -> float:
-        return sum(factor * self._absent_weight(term) for term, factor in weights.items())
+    def _with_constant(self, scores: np.ndarray, weights: dict[int, float]) -> np.ndarray:
+        """Add what the query's terms give to every document; in double precision, so that rounding makes no ties."""
+        constant = sum(factor * self._absent_weight(term) for term, factor in weights.items())
+        return scores.astype(np.float64) + constant

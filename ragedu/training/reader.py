@@ -1,0 +1,317 @@
+"""Train a language model to read: to answer from the sources in its prompt, with a few words or not at all.
+
+The recipe is LoRA (Hu et al. 2021). The model's own weights W stay as they are; beside each projection of attention
+a product B A of two thin matrices is learned and added, W + (alpha / rank) B A. B begins as zeros, so training begins
+with exactly the model that one has. The loss is the cross-entropy of the answer's tokens alone: the prompt is read,
+and nothing is to be learned from it by heart.
+
+    model = LanguageModel.load()
+    losses = train(model, examples(archive(), 240))     # a minute or two on a laptop
+    model.generate(prompt)
+    save_adapter(model, "my-reader")                    # LanguageModel.load(adapter="my-reader")
+
+The adapter that comes with ragedu, `LanguageModel.load(adapter="reader")`, is the same recipe run for longer:
+
+    python -m ragedu.training.reader
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from random import Random
+
+import torch
+from tqdm.auto import tqdm
+
+from ragedu.evaluation.answers import ABSTAIN, abstention_scores, answer_scores
+from ragedu.generation.language_model import ADAPTERS, LanguageModel
+from ragedu.training import reading_examples
+from ragedu.training.reading_examples import Collection, Example
+
+__all__ = ["ABSTAIN", "Example", "save_adapter", "train"]
+
+PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]  # of attention, by the names that Llama's relatives have
+NOT_LEARNED = -100  # the label of a token that is read and not predicted, as in torch's cross_entropy
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The recipe
+
+
+def train(
+    model: LanguageModel,
+    examples: Sequence[Example | tuple[str, str]],
+    steps: int = 60,
+    batch_size: int = 4,
+    learning_rate: float = 1e-3,
+    rank: int = 8,
+    seed: int = 0,
+    after_step: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Train `model` in place on (prompt, answer) pairs; returns the loss of each step (nats a token of the answers).
+
+    Every step takes `batch_size` examples; when all have been seen they are shuffled anew. The learning rate rises
+    during the first twentieth of the steps and then falls to 0 along a cosine. Training a model that was trained
+    before goes on with its adapter (`rank` is then not looked at). Interrupting keeps what has been learned.
+    after_step(step, loss) is called after each step, counted from 1.
+
+    On one machine the same seed gives the same losses. Raises ValueError for no or empty examples, for numbers below
+    1, and when prompt and answer exceed the model's context.
+    """
+    for number, what in [(steps, "steps"), (batch_size, "batch_size"), (rank, "rank")]:
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"{what} must be a whole number, at least 1, not {number!r}")
+    rows = [tokens(model, *example) for example in examples]
+    if not rows:
+        raise ValueError("there are no examples to learn from: give a list of (prompt, answer) pairs")
+    add_lora(model, rank, seed)
+    learned = [weights for weights in model.model.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_then_cosine(step, steps))
+    losses: list[float] = []
+    model.model.train()
+    try:
+        with tqdm(total=steps, unit="step") as progress:
+            for batch in batches(rows, steps, batch_size, seed):
+                loss = answer_loss(model, batch)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(learned, 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                schedule.step()
+                losses.append(loss.item())
+                progress.update()
+                progress.set_postfix_str(f"loss {sum(losses[-20:]) / len(losses[-20:]):.3f}")
+                if after_step is not None:
+                    after_step(len(losses), losses[-1])
+    finally:
+        model.model.eval()
+    return losses
+
+
+def tokens(model: LanguageModel, prompt: str, answer: str) -> tuple[list[int], list[int]]:
+    """The token ids of prompt, answer and end, and their labels: the prompt's are NOT_LEARNED.
+
+    The prompt's tokens are those that `generate` reads, so the model is trained on what it will see.
+    """
+    if not isinstance(answer, str) or not answer.strip():
+        raise ValueError(
+            f"an example's answer is empty (prompt: {prompt[:60]!r}): use {ABSTAIN!r} where nothing is to be found"
+        )
+    before = model.encode(prompt)
+    after = model.tokenizer(answer, add_special_tokens=False, split_special_tokens=True).input_ids
+    after = [*after, model.tokenizer.eos_token_id]
+    if len(before) + len(after) > model.context_length:
+        raise ValueError(
+            f"an example has {len(before) + len(after):,} tokens but the model's context holds "
+            f"{model.context_length:,}: shorten its prompt ({prompt[:60]!r}…)"
+        )
+    return before + after, [NOT_LEARNED] * len(before) + after
+
+
+def add_lora(model: LanguageModel, rank: int, seed: int) -> None:
+    """Put a new adapter beside the projections of attention, unless the model has one; only it can learn."""
+    if hasattr(model.model, "peft_config"):
+        return
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise ImportError("training needs the package peft: run  pip install peft") from None
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=PROJECTIONS, task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.model = get_peft_model(model.model, config)
+
+
+def warmup_then_cosine(step: int, steps: int) -> float:
+    """What share of the learning rate step number `step`, counted from 0, uses."""
+    warmup = max(1, steps // 20)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def batches(rows: list, steps: int, batch_size: int, seed: int) -> Iterable[list]:
+    """`steps` batches, drawn without repetition until all rows have been used.
+
+    Rows are batched with others of about their length (out of 16 batches shuffled together), because short rows
+    must be filled up with padding to the longest, and padding costs as much time as text.
+    """
+    dice, made = Random(seed), 0
+    while True:
+        order = sorted(range(len(rows)), key=lambda _: dice.random())
+        for start in range(0, len(order), 16 * batch_size):
+            some = sorted(order[start : start + 16 * batch_size], key=lambda row: len(rows[row][0]))
+            cuts = sorted(range(0, len(some), batch_size), key=lambda _: dice.random())
+            for cut in cuts:
+                yield [rows[row] for row in some[cut : cut + batch_size]]
+                made += 1
+                if made == steps:
+                    return
+
+
+def answer_loss(model: LanguageModel, batch: list[tuple[list[int], list[int]]]) -> torch.Tensor:
+    """Mean cross-entropy of the answers' tokens, each given all that stands before it.
+
+    Scores for 49,152 possible tokens are computed behind the few tokens that are learned, and not behind all the
+    hundreds of the prompt, which would take most of the memory and a third of the time.
+    """
+    width = max(len(ids) for ids, _ in batch)
+    pad = lambda row, filler: row + [filler] * (width - len(row))
+    device = model.model.device
+    ids = torch.tensor([pad(ids, 0) for ids, _ in batch], device=device)
+    labels = torch.tensor([pad(labels, NOT_LEARNED) for _, labels in batch], device=device)
+    mask = torch.tensor([pad([1] * len(ids), 0) for ids, _ in batch], device=device)
+
+    whole = model.model.get_base_model()
+    layers, head = getattr(whole, whole.base_model_prefix), whole.get_output_embeddings()
+    states = layers(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    learned = labels[:, 1:] != NOT_LEARNED  # the state behind token i predicts token i + 1
+    scores = head(states[:, :-1][learned]).float()
+    return torch.nn.functional.cross_entropy(scores, labels[:, 1:][learned])
+
+
+def save_adapter(model: LanguageModel, folder: str | Path) -> Path:
+    """Write the trained adapter in PEFT's format (in float16, 2 bytes a number); returns the folder.
+
+    It is to be loaded on the model that was trained: `LanguageModel.load(model.name, adapter=folder)`.
+    Raises ValueError for a model that has not been trained.
+    """
+    if not hasattr(model.model, "peft_config"):
+        raise ValueError("this model has no adapter to save: train it first")
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    folder = Path(folder).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = get_peft_model_state_dict(model.model, save_embedding_layers=False)
+    weights = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in weights.items()}
+    unfinished = folder / "adapter_model.tmp"
+    save_file(weights, unfinished, metadata={"format": "pt"})
+    unfinished.replace(folder / "adapter_model.safetensors")
+    config = model.model.peft_config["default"]
+    trained_on, config.base_model_name_or_path = config.base_model_name_or_path, Path(model.name).name
+    for_inference, config.inference_mode = config.inference_mode, True
+    config.save_pretrained(folder)
+    config.base_model_name_or_path, config.inference_mode = trained_on, for_inference
+    return folder
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# How well does it read?
+
+
+def tests(number: int) -> dict[str, list[tuple[str, list[str]]]]:
+    """Sets of at most `number` (prompt, acceptable answers) that have nothing to do with the training text: other
+    entities, other phrasings, other domains, other libraries."""
+    archive = reading_examples.archive(1000, 100, split="test")
+    kind = lambda answerable, gold: archive._replace(
+        questions=[q for q in archive.questions if bool(q.answer) == answerable and len(q.passages) == gold]
+    )
+    encyclopaedia = reading_examples.encyclopaedia(80, seed=1, held_out=True)
+    told = encyclopaedia._replace(questions=[q for q in encyclopaedia.questions if q.answer])
+    untold = encyclopaedia._replace(questions=[q for q in encyclopaedia.questions if not q.answer])
+    documentation, stories = reading_examples.documentation(True), reading_examples.stories(True)
+    return {
+        "port-ellery": test_prompts(kind(True, 1), number, sources=5),
+        "port-ellery-unanswerable": test_prompts(kind(False, 0), number, sources=5),
+        "port-ellery-two-hop": test_prompts(kind(True, 2), number // 2, sources=5),
+        "unseen-domains": test_prompts(told, number, sources=1),
+        "unseen-domains-5-sources": test_prompts(told, number, sources=5),
+        "unseen-domains-unanswerable": test_prompts(untold, number, sources=1),
+        "unseen-stories": test_prompts(stories, number, sources=1),
+        "unseen-documentation": test_prompts(documentation, number // 2, sources=1),
+    }
+
+
+def test_prompts(collection: Collection, number: int, sources: int) -> list[tuple[str, list[str]]]:
+    """The prompts that `build_prompt` makes of the gold passages with the best of BM25 beside them, in random order."""
+    from ragedu.retrieval.bm25 import BM25Retriever
+
+    dice = Random("test")
+    retriever = BM25Retriever().fit(collection.corpus)
+    made = []
+    for question in sorted(collection.questions, key=lambda _: dice.random())[:number]:
+        golden = {document.id for document in question.passages}
+        hits = [hit.document for hit in retriever.search(question.text, k=sources + len(golden))]
+        around = [document for document in hits if document.id not in golden][: max(0, sources - len(golden))]
+        made.append((reading_examples.example(question, around, dice, default_layout=1).prompt, question.acceptable))
+    return made
+
+
+def evaluate(model: LanguageModel, sets: dict[str, list[tuple[str, list[str]]]]) -> dict[str, dict[str, float]]:
+    """Exact match and F1 on each set, and for Port Ellery's answerable and unanswerable questions together also
+    how well the model abstains."""
+    figures, everything = {}, ({}, {})
+    for name, questions in sets.items():
+        texts = [text.strip() for text in model.generate([prompt for prompt, _ in questions], max_new_tokens=32)]
+        predictions = {f"{name}/{n}": text for n, text in enumerate(texts)}
+        answers = {f"{name}/{n}": acceptable for n, (_, acceptable) in enumerate(questions)}
+        figures[name] = {"questions": len(answers), **answer_scores(predictions, answers)}
+        if name in ("port-ellery", "port-ellery-unanswerable"):
+            everything[0].update(predictions), everything[1].update(answers)
+    if everything[1]:
+        figures["port-ellery-abstention"] = {"questions": len(everything[1]), **abstention_scores(*everything)}
+    return {name: {key: round(value, 3) for key, value in row.items()} for name, row in figures.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# python -m ragedu.training.reader
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ragedu.training.reader", description=main.__doc__)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=6e-4)
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
+    parser.add_argument("--dtype", default=None, help="float32 or bfloat16; what is fastest unless told")
+    parser.add_argument("--test-questions", type=int, default=100, help="of each test set; 0 for no evaluation")
+    parser.add_argument("--save-every", type=int, default=50, help="steps")
+    parser.add_argument("--out", type=Path, default=ADAPTERS / "reader", help="the folder to write")
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+
+    started = time.monotonic()
+    with open(given.out / "log.jsonl", "w", encoding="utf-8") as log:
+
+        def note(**entry) -> None:
+            entry["seconds"] = round(time.monotonic() - started, 1)
+            print(json.dumps(entry, ensure_ascii=False), file=log, flush=True)
+
+        settings = {key: value for key, value in vars(given).items() if key != "out"}
+        note(settings=settings, torch=torch.__version__, threads=torch.get_num_threads())
+        load = lambda **adapter: LanguageModel.load(device=given.device, dtype=given.dtype, **adapter)
+        model = load()
+        sets = tests(given.test_questions) if given.test_questions else {}
+        if sets:
+            note(model="untrained", evaluation=evaluate(model, sets))
+        learned = reading_examples.mixture(given.steps * given.batch_size, given.seed)
+        note(examples=len(learned), abstaining=sum(answer == ABSTAIN for _, answer in learned))
+
+        def after_step(step: int, loss: float) -> None:
+            note(step=step, loss=round(loss, 4))
+            if step % given.save_every == 0:
+                save_adapter(model, given.out)
+
+        train(
+            *(model, learned, given.steps, given.batch_size, given.learning_rate, given.rank, given.seed),
+            after_step=after_step,
+        )
+        save_adapter(model, given.out)
+        note(training="finished")
+        if sets:
+            figures = evaluate(load(adapter=given.out), sets)
+            note(model="reader", evaluation=figures)
+            print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

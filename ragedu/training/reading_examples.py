@@ -1,0 +1,377 @@
+"""What the reader learns from: questions with passages around them, in many layouts.
+
+Four kinds of text, so that the model learns to read and not to know one town:
+
+    archive()        Port Ellery's training split: invented, and close to what the lessons ask
+    encyclopaedia()  invented articles on scientists, rivers, battles, films …, with long sentences full of names, years
+                     and numbers that could each be the answer to some other question
+    stories()        paragraphs written one by one, with their questions (stories.toml)
+    documentation()  real prose, the docstrings on this machine, with questions made from it by rules
+
+Each gives Questions: the text of the question, its answer word for word as the passage has it (None when no passage
+has it) and the passages that it needs. `examples` puts passages that do not answer around them, some as like as
+BM25 can find, and writes the prompt, mostly as `build_prompt` does and otherwise in one of a dozen other layouts.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from ragedu.corpus import Corpus, Document
+from ragedu.evaluation.answers import ABSTAIN
+from ragedu.generation.prompts import build_prompt
+from ragedu.retrieval.bm25 import BM25Retriever
+
+TEXT = Path(__file__).with_name("reading_text")
+LONGEST = 5_000  # characters of all sources of a prompt together, about 1,200 tokens
+
+
+class Question(NamedTuple):
+    """text; answer: verbatim in one of the passages, or None when it is unanswerable; passages: the gold ones, or for
+    an unanswerable question the one that comes near; answers: all acceptable ones, for evaluation."""
+
+    text: str
+    answer: str | None
+    passages: tuple[Document, ...]
+    answers: tuple[str, ...] = ()
+
+    @property
+    def acceptable(self) -> list[str]:
+        return [] if self.answer is None else list(self.answers or (self.answer,))
+
+
+class Example(NamedTuple):
+    """A prompt, as a person would give it to `LanguageModel.generate`, and the answer to be learned."""
+
+    prompt: str
+    answer: str
+
+
+class Collection(NamedTuple):
+    """Questions, and the corpus from which the passages around the gold one are taken."""
+
+    questions: list[Question]
+    corpus: Corpus
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Port Ellery
+
+
+def archive(documents: int = 6000, each: int = 900, split: str = "train") -> Collection:
+    """At most `each` questions of every kind about Port Ellery; of another split than "test", no entity and no
+    phrasing of the test split occurs."""
+    from ragedu.datasets import port_ellery
+
+    dataset = port_ellery.load(documents, questions=each).select(split=split)
+    train_only = [document for document in dataset.corpus if _block(document) % 3 != 1]
+    questions = []
+    for query_id, text in dataset.queries.items():
+        answers = dataset.answers[query_id]
+        passages = tuple(dataset.corpus[document_id] for document_id in dataset.qrels[query_id])
+        questions.append(Question(text, answers[0] if answers else None, passages, tuple(answers)))
+    return Collection(questions, dataset.corpus if split == "test" else Corpus(train_only))
+
+
+def _block(document: Document) -> int:
+    return int(document.id.rpartition("-")[2])  # every third block is the test split's
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The encyclopaedia
+
+
+@cache
+def _words() -> dict[str, list[str]]:
+    words = tomllib.loads((TEXT / "words.toml").read_text("utf-8"))
+    return {key: _choices(entry) for key, entry in words.items()}
+
+
+def _choices(entry: str | list[str]) -> list[str]:
+    if isinstance(entry, list):
+        return entry
+    return entry.split(" | ") if " | " in entry else entry.split()
+
+
+@cache
+def _domains() -> dict[str, dict]:
+    return tomllib.loads((TEXT / "encyclopaedia.toml").read_text("utf-8"))
+
+
+def encyclopaedia(articles: int, seed: int = 0, held_out: bool = False) -> Collection:
+    """That many invented articles with all their questions; `held_out`: of the domains kept for evaluation."""
+    domains = [domain for domain in _domains().values() if domain.get("held_out", False) == held_out]
+    questions, documents = [], []
+    for number in range(articles):
+        dice = Random(f"{seed}/encyclopaedia/{number}")
+        document, asked = article(domains[number % len(domains)], f"article-{number}", dice)
+        documents.append(document)
+        questions += asked
+    return Collection(questions, Corpus(documents))
+
+
+def article(domain: dict, article_id: str, dice: Random) -> tuple[Document, list[Question]]:
+    """Draw the facts, write the text, and ask for everything that it says, and for a few things that it doesn't."""
+    slots: dict[str, str] = {}
+
+    def fill(text: str, of: Callable[[str], str]) -> str:
+        text = re.sub(r"{(\w+)}", lambda match: of(match[1]), text)
+        return re.sub(r"<([\d,]+)-([\d,]+)>", lambda match: _number(match[1], match[2], dice), text)
+
+    def word(name: str) -> str:  # within a slot, {town} is any town, and not this article's slot of that name
+        return fill(_pick(_words()[name], dice), word) if name in _words() else value(name)
+
+    def value(slot: str) -> str:
+        key = slot.lower().rstrip("_")
+        if key not in slots:
+            if key != "name" and key not in domain["slots"]:
+                return word(key)
+            wanted = domain["name"] if key == "name" else _pick(domain["slots"][key].split(" | "), dice)
+            slots[key] = fill(wanted, word)
+        return slots[key] if slot[0].islower() else slots[key][0].upper() + slots[key][1:]
+
+    wordings = [_pick(sentence, dice) for n, sentence in enumerate(domain["text"]) if n == 0 or dice.random() < 0.8]
+    text = _with_articles(" ".join(fill(wording, value) for wording in wordings))
+    name = value("name")
+    document = Document(article_id, text, name[0].upper() + name[1:])
+    said = {slot.lower().rstrip("_") for wording in wordings for slot in re.findall(r"{(\w+)}", wording)}
+
+    questions = []
+    for slot, phrasings in domain["ask"].items():
+        usable = [p for p in phrasings if {s.lower() for s in re.findall(r"{(\w+)}", p)} <= said | {"name"}]
+        if not usable:
+            continue
+        phrasing = _pick(usable, dice)
+        if "{" not in phrasing:  # among several films, "How long did filming take?" has no answer
+            phrasing = f"According to the article on {{name}}, {phrasing[0].lower()}{phrasing[1:]}"
+        asked = fill(phrasing, value)
+        answer = _as_written(value(slot), text) if slot in said else None
+        if answer or value(slot).lower() not in text.lower():
+            questions.append(Question(_with_articles(asked), answer, (document,)))
+    return document, questions
+
+
+def _number(low: str, high: str, dice: Random) -> str:
+    low, high = int(low.replace(",", "")), int(high.replace(",", ""))
+    return str(low + int(dice.random() * (high - low + 1)))
+
+
+def _with_articles(text: str) -> str:
+    return re.sub(r"\b([Aa]) (?=[aeioAEIO](?!ne\b|u)|un[^i])", r"\1n ", text)
+
+
+def _as_written(answer: str, text: str) -> str | None:
+    """The answer with the capitals that it has in the text; None when it isn't there."""
+    start = text.lower().find(answer.lower())
+    return text[start : start + len(answer)] if start >= 0 else None
+
+
+def _pick(items: Sequence, dice: Random):
+    # random() yields the same numbers in every version of Python; choice and sample need not.
+    return items[int(dice.random() * len(items))]
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Stories
+
+
+def stories(held_out: bool = False) -> Collection:
+    """Invented paragraphs with questions, written one by one; `held_out`: those kept for evaluation."""
+    written = tomllib.loads((TEXT / "stories.toml").read_text("utf-8"))["story"]
+    questions, documents = [], []
+    for number, story in enumerate(written):
+        if story.get("held_out", False) != held_out:
+            continue
+        document = Document(f"story-{number}", " ".join(story["text"].split()), story["title"])
+        documents.append(document)
+        questions += [Question(text, answer, (document,)) for text, answer in story["questions"]]
+        questions += [Question(text, None, (document,)) for text in story["unanswerable"]]
+    return Collection(questions, Corpus(documents))
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Real prose
+
+
+VERBS = """apply build calculate change check close compute construct convert copy count create decode delete draw
+encode estimate evaluate extract fetch find fit generate get insert load make open parse perform plot print raise read
+remove replace return save select send set sort split start stop store transform update wait write""".split()
+CLAUSE = r"([^,.;:()]{8,80}?)(?=[.;,:)]| that | which | when | if | using | by | \()"
+
+
+def documentation(held_out: bool = False) -> Collection:
+    """Docstrings with questions made by rules; `held_out`: those of scikit-learn, kept for evaluation."""
+    from ragedu.datasets import python_docs
+
+    documents = [d for d in python_docs.corpus() if (d.metadata["package"] == "scikit-learn") == held_out]
+    questions = [question for document in documents for question in ask_by_rules(document)]
+    return Collection(questions, Corpus(documents))
+
+
+def ask_by_rules(document: Document) -> Iterator[Question]:
+    """Questions that the grammar of a sentence gives away: "X is a Y that …" answers "What is X?"."""
+    name, text = document.id, document.text
+    dice = Random(f"ask/{name}")
+    found = re.match(rf"(\w+?)(?:s|es)? {CLAUSE}", text)
+    if found and found[1].lower() in VERBS:
+        verb = found[1].lower()
+        asked = _pick(
+            [f"What does {name} {verb}?", f"What will {name} {verb}?", f"{name} is used to {verb} what?"], dice
+        )
+        yield Question(asked, found[2].strip(), (document,))
+    rules = [
+        (
+            rf"(?:^|(?<=\. ))((?:The|An?) [\w ]{{3,40}}|(?!It|This|That|There|Th|If|He|What|Which|Note)[A-Z]\w\w+) (is|are) ((?:an?|the) {CLAUSE[1:]}",
+            "What {2} {1}?",
+            3,
+        ),
+        (rf"(\w+Error) (?:is|will be) raised (?:if|when) {CLAUSE}", "When is {1} raised by {name}?", 2),
+        (r"[`'\"]?(\w{3,})[`'\"]? (?:defaults to|is by default) (\S*\w)", "What does {1} default to in {name}?", 2),
+        (
+            rf"(?:^|(?<=\. ))(The [\w ]{{3,40}}) (?:is|are) (?:used|useful) (?:to|for) {CLAUSE}",
+            "For what is {1} used?",
+            2,
+        ),
+    ]
+    for pattern, wording, group in rules:
+        for match in list(re.finditer(pattern, text))[:1]:
+            parts = [match[0], *(part or "" for part in match.groups())]
+            asked = wording.format(
+                *[p[0].lower() + p[1:] if p[:4] in ("The ", "This") else p for p in parts], name=name
+            )
+            yield Question(asked, match[group].strip(), (document,))
+    blank = _blank(text, dice)
+    if blank:
+        yield Question(blank[0], blank[1], (document,))
+
+
+def _blank(text: str, dice: Random) -> tuple[str, str] | None:
+    """A sentence with a gap, and the few words that fill it."""
+    sentences = [s for s in re.split(r"(?<=[.!?]) ", text) if 9 <= len(s.split()) <= 35 and "\n" not in s]
+    if not sentences:
+        return None
+    words = _pick(sentences, dice).rstrip(".").split()
+    length = 1 + int(dice.random() * 3)
+    start = 3 + int(dice.random() * (len(words) - length - 2))
+    gap = " ".join(words[start : start + length]).strip("`'\"(),.;:*")
+    if len(gap) < 4 or text.count(gap) > 1:
+        return None
+    sentence = " ".join([*words[:start], "____", *words[start + length :]])
+    return _pick(["Fill in the blank: ", "Which words are missing? ", "Complete the sentence: "], dice) + sentence, gap
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# From question to prompt
+
+
+def _titled(source: Document) -> str:
+    return f"{source.title}\n{source.text}" if source.title else source.text
+
+
+def _numbered(question: str, sources: Sequence[Document]) -> str:
+    listed = "\n\n".join(f"[{n}] {_titled(source)}" for n, source in enumerate(sources, start=1))
+    return f"{listed}\n\nQuestion: {question}\nShort answer:"
+
+
+def _bulleted(question: str, sources: Sequence[Document]) -> str:
+    return "Notes:\n" + "\n".join(f"- {source.text}" for source in sources) + f"\n\n{question}"
+
+
+def _markdown(question: str, sources: Sequence[Document]) -> str:
+    return "\n\n".join(f"## {s.title or 'Passage'}\n\n{s.text}" for s in sources) + f"\n\n**{question}**"
+
+
+LAYOUTS: list[Callable[[str, Sequence[Document]], str]] = [
+    lambda q, s: "Context: " + "\n\n".join(map(_titled, s)) + f"\n\nQuestion: {q}\nAnswer:",
+    lambda q, s: "\n\n".join(d.text for d in s) + f"\n\n{q}",
+    lambda q, s: f"Answer with a few words from the text.\n\n{' '.join(d.text for d in s)}\n\nQuestion: {q}",
+    lambda q, s: f"Question: {q}\n\n" + "\n\n".join(map(_titled, s)) + "\n\nAnswer in a few words.",
+    lambda q, s: "Use these passages to answer the question.\n\n" + "\n---\n".join(map(_titled, s)) + f"\n---\n{q}",
+    lambda q, s: "Read the context and answer briefly.\nContext:\n" + "\n".join(d.text for d in s) + f"\nQ: {q}\nA:",
+    _numbered,
+    _bulleted,
+    _markdown,
+]
+
+
+def example(question: Question, around: Sequence[Document], dice: Random, default_layout: float = 0.65) -> Example:
+    """The question with the gold passages among those `around` it, shuffled; the layout is drawn."""
+    sources = _shuffled([*question.passages, *around], dice)
+    layout = build_prompt if dice.random() < default_layout else _pick(LAYOUTS, dice)
+    return Example(layout(question.text, sources), ABSTAIN if question.answer is None else question.answer)
+
+
+def examples(collection: Collection, number: int, seed: int = 0, absent: float = 0.18) -> list[Example]:
+    """`number` examples: 1 to 8 sources, the gold one anywhere among them; a share `absent` is unanswerable, because
+    the passage does not say it or because the passage is left out.
+    """
+    dice = Random(f"{seed}/examples")
+    retriever = BM25Retriever().fit(collection.corpus)
+    answerable = [question for question in collection.questions if question.answer is not None]
+    untold = [question for question in collection.questions if question.answer is None]
+    made = []
+    while len(made) < number:
+        missing = dice.random() < absent
+        question = _pick(untold if missing and untold and dice.random() < 0.6 else answerable, dice)
+        sources = _pick([1, 1, 1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 8], dice)
+        around = neighbours(question, collection.corpus, retriever, sources, dice)
+        if missing and question.answer is not None:
+            gone = question._replace(answer=None, passages=())
+            if _says(around, question.answer) or not around:
+                continue
+            question = gone
+        elif question.passages:
+            around = around[: max(0, sources - len(question.passages))]
+        made.append(example(question, _that_fit(question, around), dice))
+    return made
+
+
+def neighbours(question: Question, corpus: Corpus, retriever, number: int, dice: Random) -> list[Document]:
+    """Up to `number` passages other than the gold ones: about two in three the best of BM25, the others random."""
+    golden = {document.id for document in question.passages}
+    near = [hit.document for hit in retriever.search(question.text, k=number + 4) if hit.document.id not in golden]
+    chosen = {d.id: d for d in near[: max(1, number * 2 // 3)]} if dice.random() < 0.8 else {}
+    for _ in range(4 * number):  # a small corpus may not have so many
+        if len(chosen) >= number:
+            break
+        document = corpus[int(dice.random() * len(corpus))]
+        if document.id not in golden:
+            chosen[document.id] = document
+    return list(chosen.values())[:number]
+
+
+def _says(documents: Sequence[Document], answer: str) -> bool:
+    return any(answer.lower() in document.content.lower() for document in documents)
+
+
+def _that_fit(question: Question, around: Sequence[Document]) -> list[Document]:
+    room = LONGEST - sum(len(document.content) for document in question.passages)
+    kept = []
+    for document in around:
+        room -= len(document.content)
+        if room >= 0:
+            kept.append(document)
+    return kept
+
+
+def _shuffled(items: list, dice: Random) -> list:
+    return sorted(items, key=lambda _: dice.random())
+
+
+def mixture(number: int, seed: int = 0) -> list[Example]:
+    """Training examples of all four kinds: two in five of the encyclopaedia, a quarter of the archive, a fifth
+    stories, the rest documentation; shuffled."""
+    shares = [
+        (encyclopaedia(max(40, number // 4), seed), 0.42),
+        (archive(), 0.26),
+        (stories(), 0.17),
+        (documentation(), 0.15),
+    ]
+    made = [e for collection, share in shares for e in examples(collection, round(number * share) + 1, seed)]
+    return _shuffled(made, Random(f"{seed}/mixture"))[:number]

