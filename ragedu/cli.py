@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except BrokenPipeError:  # whoever read the output has seen enough, as in  ragedu … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ModelUnavailable, OSError, TypeError, ValueError) as error:
         print(f"ragedu: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -50,7 +53,9 @@ def ask(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     corpus = chunk(_corpus(options.corpus))
     retriever = _retriever(options.retriever).fit(corpus)
-    answer = RAG(retriever, ragedu.LanguageModel.load(options.model), k=options.k).ask(options.question)
+    # The model is loaded when it is first called, so that a mistake in the question is told at once.
+    generator = lambda prompt: ragedu.LanguageModel.load(options.model)(prompt)
+    answer = RAG(retriever, generator, k=options.k).ask(options.question)
     seconds = time.perf_counter() - started
     if options.json:
         sources = [
@@ -96,9 +101,10 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def models(options: argparse.Namespace) -> int:
     """Fetch what is missing, verify everything, list it."""
-    from ragedu.models import fetch, status
+    from ragedu.models import fetch, language_model_folder, status
 
     fetch()
+    language_model_folder(thorough=True)  # converted now, so that the first question need not wait
     for row in status(thorough=True):
         state = "verified" if row.verified else row.problem
         print(f"{row.role:<10} {row.name:<18} {row.size / 1e6:7.1f} MB  {state}")

@@ -42,7 +42,7 @@ class Document:
     id: str
     text: str
     title: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_text(self.id, "a document's id")
@@ -64,7 +64,7 @@ class Corpus(Sequence[Document]):
     """
 
     def __init__(self, documents: Iterable[Document]) -> None:
-        self.documents = list(documents)
+        self.documents = tuple(documents)
         self._position: dict[str, int] = {}
         for position, document in enumerate(self.documents):
             if not isinstance(document, Document):
@@ -156,6 +156,9 @@ class Dataset:
                     raise ValueError(
                         f"query {query_id!r} is judged against {document_id!r}, which is not in the corpus"
                     )
+        for query_id, answers in self.answers.items():
+            if isinstance(answers, str):
+                raise TypeError(f"the answers to query {query_id!r} must be a list of strings: put {answers!r} in [ ]")
 
     def select(self, query_ids: Iterable[str] | None = None, **conditions: Any) -> Dataset:
         """The same corpus with fewer queries: those named, or those whose metadata match, as in

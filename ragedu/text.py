@@ -38,6 +38,8 @@ ENGLISH_STOP_WORDS = frozenset(
 class Analyzer:
     """Text to terms: lower-cased words without stop words, stemmed; Hangul as syllable pairs.
 
+    A Korean noun of one syllable is hidden by its particle: "책을" is one pair, and not found by "책".
+
     stop_words: words to leave out (an empty collection keeps all); stemmer: a language of the Snowball project
     such as "english", or None to keep words as they are.
 
@@ -85,12 +87,13 @@ def sentences(text: str) -> list[str]:
     return [stripped for part in SENTENCE_END.split(text) if (stripped := part.strip())]
 
 
-def passages(text: str, words: int = 150, overlap: int = 30) -> Iterator[str]:
+def passages(text: str, words: int = 150, overlap: int | None = None) -> Iterator[str]:
     """Cut a text at sentence ends into passages of at most `words` words.
 
     Neighbouring passages share whole sentences of at most `overlap` words together, so that a fact told across
-    a cut is whole in one of them. A single sentence longer than `words` is cut between words.
+    a cut is whole in one of them; unless told, a fifth of `words`. A single sentence longer than `words` is cut between words.
     """
+    overlap = words // 5 if overlap is None else overlap
     if words < 1 or not 0 <= overlap < words:
         raise ValueError(f"words must be at least 1 and overlap smaller than words, not {words} and {overlap}")
     passage: list[str] = []
@@ -115,7 +118,7 @@ def _pieces(text: str, words: int) -> Iterator[str]:
             yield " ".join(parts[start : start + words])
 
 
-def chunk(corpus: Corpus, words: int = 150, overlap: int = 30) -> Corpus:
+def chunk(corpus: Corpus, words: int = 150, overlap: int | None = None) -> Corpus:
     """The same corpus in passages of at most `words` words; see `passages`.
 
     A document that is short enough stays as it is. The passages of a longer one get its title and metadata, and

@@ -93,7 +93,7 @@ def test_home_is_expanded(harbour, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     BM25Retriever().fit(harbour).save("~/index")
-    assert (tmp_path / "index" / "manifest.json").is_file()
+    assert (tmp_path / "index" / "ragedu-index.json").is_file()
     assert BM25Retriever.load("~/index").corpus.ids == harbour.ids
     HybridRetriever([BM25Retriever()]).fit(harbour).save("~/hybrid")
     assert HybridRetriever.load("~/hybrid").corpus.ids == harbour.ids
@@ -158,11 +158,14 @@ def test_a_killed_save_leaves_the_old_index_or_the_new_one(kind, tmp_path):
     assert contents == [old] * turn + [new] * (len(contents) - turn)
     assert turn >= 12 and len(contents) - turn >= 3  # killed often before the manifest was replaced, and after
     # The next save has removed what those that were killed had left.
-    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    manifest = json.loads((tmp_path / "ragedu-index.json").read_bytes())
     if kind == "bm25":
-        assert files(tmp_path) == {"manifest.json", *(entry["file"] for entry in manifest["files"].values())}
+        assert files(tmp_path) == {"ragedu-index.json", *(entry["file"] for entry in manifest["files"].values())}
     else:
-        assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", *(part for _, part in manifest["parts"])}
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "ragedu-index.json",
+            *(part for _, part in manifest["parts"]),
+        }
 
 
 @pytest.mark.parametrize("step", [1, 3, 6])
@@ -225,7 +228,7 @@ def saved(harbour, tmp_path):
 
 
 def a_file(folder: Path, name: str) -> Path:
-    return folder / json.loads((folder / "manifest.json").read_bytes())["files"][name]["file"]
+    return folder / json.loads((folder / "ragedu-index.json").read_bytes())["files"][name]["file"]
 
 
 NAMES = ["weights.npy", "postings.npy", "starts.npy", "vocabulary.npy", "documents.jsonl"]
@@ -249,7 +252,7 @@ def test_damaged_files(saved, name):
 
 
 def test_every_byte_of_the_manifest_counts(saved):
-    manifest = saved / "manifest.json"
+    manifest = saved / "ragedu-index.json"
     content = manifest.read_bytes()
     sound = json.loads(content)
     for position in range(0, len(content), 5):
@@ -260,17 +263,19 @@ def test_every_byte_of_the_manifest_counts(saved):
         except ValueError:
             same = False
         if not same:
-            with pytest.raises(ValueError, match="manifest.json is (damaged|not in the format)"):
+            with pytest.raises(ValueError, match="ragedu-index.json is (damaged|not in the format)"):
                 BM25Retriever.load(saved)
     manifest.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match="manifest.json is damaged: fit the retriever again and save it"):
+    with pytest.raises(ValueError, match="ragedu-index.json is damaged: fit the retriever again and save it"):
         BM25Retriever.load(saved)
 
 
 @pytest.mark.parametrize("content", ['["a list"]', "{}", '{"format": "ragedu-index-9"}', '{"name": "my web app"}'])
 def test_manifests_of_others(saved, content):
-    (saved / "manifest.json").write_text(content)
-    with pytest.raises(ValueError, match="manifest.json is not in the format ragedu-index-1: fit the retriever again"):
+    (saved / "ragedu-index.json").write_text(content)
+    with pytest.raises(
+        ValueError, match="ragedu-index.json is not in the format ragedu-index-1: fit the retriever again"
+    ):
         BM25Retriever.load(saved)
 
 
@@ -285,7 +290,9 @@ def test_no_index_there(tmp_path, harbour):
     (tmp_path / "file").write_text("x")
     for place in (tmp_path, tmp_path / "missing", tmp_path / "file", tmp_path / "file" / "below"):
         for cls in (BM25Retriever, HybridRetriever):
-            with pytest.raises(FileNotFoundError, match=r"holds no index \(no manifest.json\): save one there first"):
+            with pytest.raises(
+                FileNotFoundError, match=r"holds no index \(no ragedu-index.json\): save one there first"
+            ):
                 cls.load(place)
     with pytest.raises(NotADirectoryError, match="file is a file: an index needs a folder of its own"):
         BM25Retriever().fit(harbour).save(tmp_path / "file")
@@ -315,7 +322,7 @@ def test_nothing_is_unpickled(harbour, tmp_path):
 
     index = tmp_path / "index"
     BM25Retriever().fit(harbour).save(index)
-    manifest = json.loads((index / "manifest.json").read_bytes())
+    manifest = json.loads((index / "ragedu-index.json").read_bytes())
     np.save(tmp_path / "trap.npy", np.array([Trap()], dtype=object), allow_pickle=True)
     pure = b"cos\nsystem\n(S'true'\ntR."
     for content in ((tmp_path / "trap.npy").read_bytes(), pure):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 for package in ("numpy", "scikit-learn", "matplotlib"):
-    print(package, version(package).split(".")[0])  # the major version: what this lesson was run with
+    print(package, ".".join(version(package).split(".")[:2]))
 
 # %% [markdown] lang="en"
 # ## Five notes and a question
@@ -38,9 +38,9 @@ question = "When does the ferry to the island leave the harbour?"
 # %% [markdown] lang="en"
 # ## Step 1: count words
 #
-# A program cannot compare meanings, but it can compare words. First a text must become a list of them. The regular
-# expression takes runs of letters and digits; everything is lower-cased, so that *The* and *the* are one word. Such
-# words are called **tokens**, and the distinct ones the **vocabulary**.
+# We start with a program that knows no meanings, only words. First a text must become a list of them. The regular
+# expression takes runs of the letters a to z and digits; everything is lower-cased, so that *The* and *the* are one
+# word. Such words are called **tokens**, and the distinct ones the **vocabulary**.
 
 
 # %%
@@ -70,7 +70,8 @@ pd.DataFrame(counts, columns=vocabulary)[chosen]
 
 # %% [markdown] lang="en"
 # To score a note, multiply its row with the question's row, position by position, and add up. This **dot product** is
-# large when the two share words, and larger when they use them often.
+# large when the two share words, and larger when they use them often. (Words of the question that are in no note have no
+# column and drop out.)
 #
 # **Predict first.** Note 0 is the right one. In which order will the dot product put the five notes? Write it down, then
 # run the cell.
@@ -82,18 +83,21 @@ for note in ranking:
     print(f"{scores[note]:3d}  note {note}: {notes[note][:60]}")
 
 # %% [markdown] lang="en"
-# Note 1 wins by repeating *harbour* and *the*. Worse, note 4 comes second, and look at what it shares with the question:
+# Note 1 wins with *the*: seven times in the note, three times in the question, 21 of its 24 points. Worse, note 4 comes
+# second, and look at what it shares with the question:
 
 # %%
 shared = {note: sorted(set(tokenize(notes[note])) & set(tokenize(question))) for note in range(5)}
 for note, words in shared.items():
     print(note, words)
 
+the = vocabulary.index("the")
+assert counts[1, the] * count(question)[the] == 21 and scores[1] == 24
 assert ranking[0] == 1 and ranking[1] == 4 and shared[4] == ["the", "when"]
 
 # %% [markdown] lang="en"
-# *The* and *when*, words of every English text, beat the ferry. Two things are wrong: **every word counts the same**, and **long notes collect
-# more points**. We mend them one at a time.
+# *The* and *when*, which tell nothing about a ferry, beat the ferry. Two things are wrong: **every word counts the
+# same**, and **long notes collect more points**. We mend them one at a time.
 #
 # ## Step 2: rare words say more
 #
@@ -129,7 +133,7 @@ assert np.isclose(weights[vocabulary.index("ferry")], by_hand)
 # %% [markdown] lang="en"
 # Term frequency times inverse document frequency is **TF-IDF**. We weight the question and the notes in the same way.
 #
-# **Predict first.** Which of the two faults does this mend? Will note 0 be on top now?
+# **Predict first.** Which word will bring note 1 the most points now? Will note 0 be on top?
 
 # %%
 scores = (counts * weights) @ (count(question) * weights)
@@ -140,8 +144,9 @@ for note in ranking:
 assert list(ranking[:3]) == [1, 0, 4]
 
 # %% [markdown] lang="en"
-# Note 0 has climbed over the chapel bell, because *island* and *ferry* now outweigh *the*. But the harbour master's
-# long list is still first. The second fault is left.
+# Note 0 has climbed over the chapel bell: its rare words were multiplied, while *the* stayed at weight 1. It is a narrow
+# lead. *To* and *when* occur in one note each, so idf takes them for as telling as *island*: in five notes, rare and
+# telling are not the same. And the harbour master's long list is still first. The second fault is left.
 #
 # ## Step 3: compare directions, not lengths
 #
@@ -168,7 +173,7 @@ assert ranking[0] == 0
 # %% [markdown] lang="en"
 # The ferry is first. You can see why in a picture: take only two of the many dimensions, *ferry* and *harbour*.
 
-# %% alt="The plane of the words ferry (across) and harbour (up). The question's direction is a dashed line going up to the right. Note 0 is a short arrow exactly on that line, note 3 an arrow along the ferry axis, and note 1 a long arrow straight up the harbour axis; a dotted line drops from its tip to the dashed line and meets it beyond the tip of note 0."
+# %% alt="The plane of the words ferry (across) and harbour (up). The question's direction is a dashed line going up to the right. Note 0 is an arrow that ends on that line, note 3 an arrow along the ferry axis, and note 1 a long arrow straight up the harbour axis; a dotted line drops from its tip to the dashed line and meets it beyond the tip of note 0."
 axes = [vocabulary.index("ferry"), vocabulary.index("harbour")]
 plane = (counts * weights)[:, axes]
 direction = (count(question) * weights)[axes]
@@ -176,7 +181,7 @@ direction = direction / np.linalg.norm(direction)
 
 figure, axis = plt.subplots(figsize=(5, 4.4))
 axis.plot(*np.outer([0, 3.6], direction).T, "--", color="black")
-axis.text(2.0, 2.5, "the question's direction", ha="center")
+axis.text(2.0, 1.45, "the question's direction", ha="left")
 for note, offset in ((0, (6, -12)), (1, (8, 0)), (3, (-10, 8))):
     axis.annotate("", plane[note], (0, 0), arrowprops=dict(arrowstyle="->", lw=2.5, color="tab:blue"))
     axis.annotate(f"note {note}", plane[note], xytext=offset, textcoords="offset points")
@@ -188,12 +193,15 @@ plt.show()
 # %% [markdown] lang="en"
 # The dotted line shows how far note 1 reaches in the question's direction: further than note 0, so its dot product is
 # larger. But it points elsewhere, and the cosine only asks where an arrow points. In this plane note 0 points exactly where
-# the question does; in all 45 dimensions, nearly.
+# the question does. In all 45 dimensions its angle is wider, and still the smallest of the five:
+
+# %%
+print(np.degrees(np.arccos(scores)).round(), "degrees")
 #
 # ## Does a professional library agree?
 #
-# `TfidfVectorizer` of scikit-learn does all three steps at once. If our few lines are right, the numbers must be the same,
-# not nearly, but to the last digits that a float holds.
+# `TfidfVectorizer` of scikit-learn does all three steps at once. If our few lines are right, the numbers must be equal to
+# almost the last digit that a float holds, about 1e-16.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -202,12 +210,12 @@ vectorizer = TfidfVectorizer(token_pattern=r"[a-z0-9]+")
 theirs = vectorizer.fit_transform(notes) @ vectorizer.transform([question]).T
 
 difference = np.abs(theirs.toarray().ravel() - scores).max()
-print("largest difference below 1e-12:", difference < 1e-12)
+print(f"largest difference: {difference:.0e}")
 assert difference < 1e-12
 
 # %% [markdown] lang="en"
-# And `ragedu`'s own retriever, which is these lines with a sparse index underneath, so that it also works on a million
-# texts. It takes the tokenizer as its `analyzer`.
+# And `ragedu`'s own retriever: the same formulas over an index that stores no zeros, which lesson 02 builds. It takes the
+# tokenizer as its `analyzer`.
 
 # %%
 from ragedu import Corpus, TfidfRetriever
@@ -225,9 +233,10 @@ print(retriever.explain(question, "0"))
 # %% [markdown] lang="en"
 # ## Better tokens
 #
-# Two words of the question are missing from that list: *leave* is not *leaves* to a program. And *the* and *to* still add
-# something. An **analyzer** repairs both before anything is counted: it drops **stop words** and cuts words down to
-# **stems**.
+# *Does* and *leave* are missing from that list: no note contains them, so the vocabulary doesn't either (*leaves* is
+# another word to a program). *When* is in the vocabulary but not in this note, so it adds 0. And *the* adds the most of all.
+# An **analyzer** repairs this before anything is counted: it drops **stop words**, those function words, and maps words to
+# **stems** by the rules of the Snowball stemmer, so that *leave* and *leaves* become one.
 
 # %%
 from ragedu.text import Analyzer
@@ -237,17 +246,21 @@ print(analyzer(question))
 print(analyzer(notes[0]))
 
 # %%
-print(TfidfRetriever().fit(Corpus.from_texts(notes)).search(question, k=5))
+hits = TfidfRetriever().fit(Corpus.from_texts(notes)).search(question, k=5)
+print(hits)
+assert len(hits) == 4
 
 # %% [markdown] lang="en"
-# The right note is now far ahead, and two of the notes are gone from the list: a document that shares no term with the
-# question has cosine 0, and `ragedu` does not return it. A stem need not be a word (*leav*), as long as it is the same
-# on both sides.
+# The right note is now far ahead, and note 4 is gone from the list: a document that shares no term with the question
+# has cosine 0, and `ragedu` does not return it. A stem need not be a word (*leav*), as long as it is the same on both
+# sides.
 #
 # ## A real archive
 #
-# Port Ellery's archive is invented, so no model can have read it, and generated from facts, so every question has a
-# known answer and a known document. Look at one page before you search a thousand.
+# Port Ellery's archive is invented, so no model can have read it, and generated from facts, so for every question the
+# answer and its page are known, or it is known that the archive has none. `qrels` holds, for each question, the
+# pages that are relevant to it (the word is short for *query relevance judgments*). The questions come in two parts that
+# share no entity and no phrasing; we use the part called *test*. Look at one page before you search a thousand.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -266,24 +279,24 @@ print("wanted:", *tests.qrels[query_id])
 tfidf.search(tests.queries[query_id], k=3)
 
 # %% [markdown] lang="en"
-# One good result proves nothing. So ask all test questions and score every ranking. We use the **reciprocal rank**: 1 if the
-# wanted page is first, 1/2 if it is second, 1/3 if third, and so on down to rank 10, then 0. Its mean over questions is
-# called **MRR@10**.
-#
-# **Predict first.** We built three steps: counting, idf, cosine; then the analyzer. Which one buys the most on a real
-# archive? Order the four systems below from worst to best before you run the cell.
+# One good result proves nothing. So ask every test question that has an answer, and score every ranking. We use the
+# **reciprocal rank**: 1 if the wanted page is first, 1/2 if it is second, 1/3 if third, and so on down to rank 10, then
+# 0. Its mean over questions is called **MRR@10**.
+
 
 # %%
-from ragedu.evaluation import bootstrap_interval
-
-texts = [document.content for document in archive.corpus]
-wanted = [{archive.corpus.position(i) for i in tests.qrels[q]} for q in tests.queries if tests.qrels.get(q)]
-questions = [tests.queries[q] for q in tests.queries if tests.qrels.get(q)]
-
-
 def reciprocal_rank(scores, relevant):
     top10 = np.argsort(-scores, kind="stable")[:10]
     return next((1 / rank for rank, position in enumerate(top10, 1) if position in relevant), 0.0)
+
+
+assert reciprocal_rank(np.array([0.1, 0.9, 0.5]), {2}) == 1 / 2  # document 2 is second
+
+# %%
+texts = [document.content for document in archive.corpus]
+answerable = [q for q in tests.queries if tests.qrels[q]]
+questions = [tests.queries[q] for q in answerable]
+wanted = [{archive.corpus.position(page) for page in tests.qrels[q]} for q in answerable]
 
 
 def reciprocal_ranks(tokens_of, use_idf, use_cosine):
@@ -292,58 +305,71 @@ def reciprocal_ranks(tokens_of, use_idf, use_cosine):
     return [reciprocal_rank(s, r) for s, r in zip((queries @ documents.T).toarray(), wanted, strict=True)]
 
 
-# %%
-systems = {
-    "counts": reciprocal_ranks(tokenize, use_idf=False, use_cosine=False),
-    "+ idf": reciprocal_ranks(tokenize, use_idf=True, use_cosine=False),
-    "+ cosine": reciprocal_ranks(tokenize, use_idf=True, use_cosine=True),
-    "+ analyzer": reciprocal_ranks(analyzer, use_idf=True, use_cosine=True),
-}
-intervals = {name: bootstrap_interval(values) for name, values in systems.items()}
-for name, interval in intervals.items():
-    print(f"{name:<11} MRR@10 {interval}   ({len(questions)} questions)")
-
 # %% [markdown] lang="en"
-# The brackets are 95 % intervals: had we asked other questions of the same kind, the mean could as well have come out
-# anywhere in them. They come from the **bootstrap**, which draws questions with replacement ten thousand times and looks
-# how much the mean moves.
+# We have three parts: idf, cosine, analyzer. Each can be on or off, which makes eight systems.
+#
+# **Predict first.** Start from bare counts and allow yourself **one** part. Which one helps most on a thousand pages: idf,
+# the cosine, or the analyzer? And with the other two already in place, which one would you miss least?
 
-# %% alt="MRR@10 of four systems with 95 % intervals, one under the other: counts is far to the left, idf makes the largest step to the right, cosine adds a small one, and the analyzer stays where cosine was."
-figure, axis = plt.subplots(figsize=(6, 2.6))
-for place, (name, (mean, low, high)) in enumerate(intervals.items()):
+# %%
+from ragedu.evaluation import bootstrap_interval
+
+weightings = {"counts": (False, False), "cosine": (False, True), "idf": (True, False), "idf + cosine": (True, True)}
+systems = {
+    (tokens, name): reciprocal_ranks(tokens_of, *parts)
+    for tokens, tokens_of in {"plain tokens": tokenize, "analyzer": analyzer}.items()
+    for name, parts in weightings.items()
+}
+intervals = {system: bootstrap_interval(values) for system, values in systems.items()}
+pd.Series({system: f"{interval.mean:.3f}" for system, interval in intervals.items()}).unstack()[[*weightings]]
+
+# %% alt="MRR@10 with 95 % intervals of eight systems: counts, cosine, idf and idf with cosine, each with plain tokens (circles) and with the analyzer (squares). With bare counts the circle is far to the left of the square; with cosine the gap is smaller; with idf, circle and square lie together on the right."
+figure, axis = plt.subplots(figsize=(6, 2.8))
+for (tokens, name), (mean, low, high) in intervals.items():
+    place = list(weightings).index(name) + (0.15 if tokens == "analyzer" else -0.15)
     axis.plot([low, high], [place, place], color="black", lw=2)
-    axis.plot(mean, place, "o", color="black")
-axis.set_yticks(range(4), intervals)
-axis.invert_yaxis()
-axis.set(xlabel="MRR@10 with 95 % interval", xlim=(0, 1))
+    axis.plot(mean, place, "s" if tokens == "analyzer" else "o", color="black", mfc="white", ms=8)
+axis.plot([], [], "o", color="black", mfc="white", ms=8, label="plain tokens")
+axis.plot([], [], "s", color="black", mfc="white", ms=8, label="analyzer")
+axis.set_yticks(range(4), weightings)
+axis.set(xlabel=f"MRR@10 over {len(questions)} questions, with 95 % interval", xlim=(0, 1), ylim=(3.6, -0.6))
+axis.legend(loc="upper left")
 axis.grid(axis="x", alpha=0.3)
 plt.show()
 
 # %% [markdown] lang="en"
-# Intervals that overlap do not settle which of two systems is better, because hard questions are hard for both. The
-# **paired test** compares them question by question.
+# The lines are 95 % intervals. Other questions of the same kind would have given another mean; the interval shows how
+# much it plausibly varies. The **bootstrap** makes it: draw as many questions as there are, with replacement, ten thousand
+# times, and keep the middle 95 % of the means.
+#
+# To compare two systems, look at the differences question by question instead: a hard question is hard for both, and
+# that cancels. The **paired test** does, and its *p-value* says how often differences of random sign would be as large.
 
 # %%
 from ragedu.evaluation import paired_test
 
-names = list(systems)
-steps = {better: paired_test(systems[better], systems[worse]) for worse, better in zip(names, names[1:], strict=False)}
-for name, step in steps.items():
-    print(f"{name:<11} {step}")
+comparisons = {
+    "idf on bare counts": (("plain tokens", "idf"), ("plain tokens", "counts")),
+    "analyzer on bare counts": (("analyzer", "counts"), ("plain tokens", "counts")),
+    "cosine on idf": (("plain tokens", "idf + cosine"), ("plain tokens", "idf")),
+    "analyzer on idf + cosine": (("analyzer", "idf + cosine"), ("plain tokens", "idf + cosine")),
+}
+gains = {name: paired_test(systems[better], systems[worse]) for name, (better, worse) in comparisons.items()}
+for name, gain in gains.items():
+    print(f"{name:<25} {gain}")
 
-assert max(steps, key=lambda name: steps[name].difference) == "+ idf"
-assert steps["+ cosine"].difference > 0 and steps["+ cosine"].p_value < 0.05
-assert steps["+ analyzer"].low < 0 < steps["+ analyzer"].high
+assert gains["idf on bare counts"].difference > gains["analyzer on bare counts"].low > 0.2
+assert gains["cosine on idf"].low > 0
+assert gains["analyzer on idf + cosine"].low < 0 < gains["analyzer on idf + cosine"].high
 
 # %% [markdown] lang="en"
-# idf buys by far the most: with a thousand pages there are many common words to be fooled by, which five notes could not
-# show. The cosine adds a step that is small and sure. For the analyzer the interval of the difference holds 0: on these
-# pages and questions stems and stop words bring nothing that we could measure. A thing that helped on the toy need not
-# help on your texts, and the only way to know is to measure.
+# On bare counts idf helps most and the analyzer nearly as much, because dropping stop words and giving them a low weight
+# mend the same fault. Once idf and the cosine are there, the interval of the analyzer's gain holds 0: it adds nothing that we
+# can measure here. When somebody tells you what a part is worth, ask: on top of what?
 #
 # ## Turn it yourself
 #
-# Type into the box and press Enter. Each row shows the words that matched and what each added. (On a page that cannot
+# Type into the box and press Enter. The first question has a misspelt word; mend it and see. Each row shows the words that matched and what each added. (On a page that cannot
 # run widgets you see the table below instead.)
 
 # %%
@@ -366,7 +392,8 @@ def table(query):
 
 
 # %%
-box = widgets.Text(value=questions[0], description="question", continuous_update=False, layout={"width": "90%"})
+misspelt = "Whom has the Upturned Oter as licensee?"
+box = widgets.Text(value=misspelt, description="question", continuous_update=False, layout={"width": "90%"})
 result = widgets.HTML(value=table(box.value))
 box.observe(lambda change: setattr(result, "value", table(change["new"])), names="value")
 widgets.VBox([box, result])
@@ -374,10 +401,10 @@ widgets.VBox([box, result])
 # %%
 from IPython.display import HTML
 
-HTML(table(questions[0]))
+HTML(table(misspelt))
 
 # %% [markdown] lang="en"
-# Try a question with a spelling mistake in its rarest word, a question of stop words only, and a question in other
+# One letter, and the rarest word of the question is worth nothing. Try a question of stop words only too, and one in other
 # words than the page uses. The last one leads to the failure.
 #
 # ## Where it fails
@@ -385,39 +412,54 @@ HTML(table(questions[0]))
 # Port Ellery's questions come in kinds. A *lookup* question uses words of its page. A *paraphrase* question names the same
 # person or ship, but otherwise shares **no** content word with its page.
 #
-# **Predict first.** How far will MRR@10 fall from lookup to paraphrase?
+# **Predict first.** Will MRR@10 for paraphrases stay above 0.9, fall to about a half, or fall to nearly 0?
 
 # %%
 from ragedu import evaluate
 
 by_kind = {}
 for kind in ("lookup", "paraphrase"):
-    result_of_kind = evaluate(tfidf, tests.select(kind=kind), metrics=["mrr@10"], progress=False)
-    by_kind[kind] = list(result_of_kind.per_query["mrr@10"].values())
-    print(f"{kind:<11} {bootstrap_interval(by_kind[kind])}")
+    by_kind[kind] = evaluate(tfidf, tests.select(kind=kind), metrics=["mrr@10"], progress=False).per_query["mrr@10"]
+    print(f"{kind:<11} {bootstrap_interval(by_kind[kind].values())}")
 
-assert np.mean(by_kind["lookup"]) - np.mean(by_kind["paraphrase"]) > 0.1
+assert np.mean([*by_kind["lookup"].values()]) - np.mean([*by_kind["paraphrase"].values()]) > 0.1
 
 # %% [markdown] lang="en"
-# Look at one of them closely. The name finds pages, but nothing in the question tells the right page from the others
-# that bear the same name.
+# It falls, and less than you may have feared. Look at the ranks of the right pages, and at one question closely.
 
 # %%
-run = evaluate(tfidf, tests.select(kind="paraphrase"), metrics=["mrr@10"], progress=False)
-failed = min(run.per_query["mrr@10"], key=run.per_query["mrr@10"].get)
-page = archive.corpus[next(iter(tests.qrels[failed]))]
-print("question:", tests.queries[failed])
-print("answer:  ", tests.answers[failed][0], "\n")
-print(page.id, page.title)
-print(page.text, "\n")
-print("shared terms:", sorted(set(analyzer(tests.queries[failed])) & set(analyzer(page.content))))
+ranks = pd.Series(by_kind["paraphrase"]).map(lambda value: f"rank {1 / value:.0f}" if value else "not in the first 10")
+print(ranks.value_counts().to_string(), "\n")
+
+behind = next(query_id for query_id, value in by_kind["paraphrase"].items() if value < 1)
+print(tests.queries[behind])
+for hit in tfidf.search(tests.queries[behind], k=3):
+    mark = "<- wanted" if hit.document.id in tests.qrels[behind] else ""
+    matched = [
+        term for term, value in tfidf.explain(tests.queries[behind], hit.document.id).contributions.items() if value
+    ]
+    print(f"{hit.rank}. {hit.document.title:<42} matched: {', '.join(matched)} {mark}")
+
+assert (ranks == "rank 1").mean() < 0.7
 
 # %% [markdown] lang="en"
-# The page answers the question in other words, and to TF-IDF other words are other things. This is **vocabulary mismatch**,
-# and no weighting repairs it: a dimension that one of the two vectors does not have contributes nothing.
-#
-# It is no quirk of an invented town. The second corpus is the documentation of Python and its libraries, as installed on
-# your machine, with questions that people would ask. Some use the documentation's own words; some do not.
+# The **name** carries the search. It brings the pages that bear it to the top, and then nothing in the question tells
+# them apart: the page answers in other words, and to TF-IDF other words are other things. Now take the name away, and keep
+# the words that ask for something:
+
+# %%
+page = archive.corpus[next(iter(tests.qrels[behind]))]
+name_terms = set(analyzer(page.title))
+asked_for = [term for term in analyzer(tests.queries[behind]) if term not in name_terms]
+print("the question asks for:", asked_for)
+print("the page says:", page.text)
+assert not set(asked_for) & set(analyzer(page.text))
+
+# %% [markdown] lang="en"
+# This is **vocabulary mismatch**, and no weighting repairs it: a dimension that one of the two vectors does not have
+# contributes nothing. Where no name helps, it is a disaster. The second corpus is the documentation of Python and its
+# libraries, as installed on your machine, with questions that people ask. Some use the documentation's own words; others do
+# not.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.datasets import python_docs
@@ -426,55 +468,57 @@ docs = python_docs.load()
 docs_tfidf = TfidfRetriever().fit(docs.corpus)
 found = {}
 for wording in ("same", "different"):
-    result_of_wording = evaluate(docs_tfidf, docs.select(wording=wording), metrics=["recall@10"], progress=False)
-    found[wording] = list(result_of_wording.per_query["recall@10"].values())
-    print(f"{wording:<10} recall@10 {bootstrap_interval(found[wording])}")
+    result = evaluate(docs_tfidf, docs.select(wording=wording), metrics=["mrr@10"], progress=False)
+    found[wording] = list(result.per_query["mrr@10"].values())
+    print(f"{wording:<10} {len(found[wording]):3d} questions, MRR@10 {bootstrap_interval(found[wording])}")
 
 # %%
-assert np.mean(found["same"]) > 3 * np.mean(found["different"])
+assert np.mean(found["same"]) > 4 * np.mean(found["different"])
 
 # %% tags=["nbval-ignore-output"]
 example = "how-010"
 print(docs.queries[example])
-print("wanted:", ", ".join(i for i, grade in docs.qrels[example].items() if grade == 3))
-docs_tfidf.search(docs.queries[example], k=5)
+print("wanted:", ", ".join(page for page, grade in docs.qrels[example].items() if grade == 3))
+docs_tfidf.search(docs.queries[example], k=3)
 
 # %% [markdown] lang="en"
-# Where the wording differs, less than a third as much is found. (This cell's numbers depend on the library versions that
-# you have installed, so the course checks the conclusion and not the digits.)
+# These are two groups of different questions, so this is no paired comparison; but a factor of more than four is not bad
+# luck. (The digits depend on the library versions that you have installed, so the course checks the conclusion.)
 #
 # ## What the article says
 #
-# The article that this course grew out of warns of an “unsuitable corpus”, but does not say how you would notice. Does the
-# score tell? We take test questions whose answer is in the archive and questions whose answer is **not**, and look at the
-# best cosine of each.
+# This course grew out of a Korean article that introduces RAG (the README tells its story), and each lesson tests one of
+# its sentences. It warns of an “unsuitable corpus”, but does not say how you would notice. Does the score tell? We take
+# questions whose answer is in the archive and questions whose answer is **not**, and look at the best cosine of each.
+#
+# **Predict first.** Draw one question of each sort. How often will the one with an answer have the higher score: always,
+# three times in four, or one time in two?
 
 # %% alt="Two histograms of the best cosine, one above the other: questions with an answer in the archive and questions without. They overlap over most of their range."
-unanswerable = list(tests.select(kind="unanswerable").queries.values())
-answerable = list(tests.select(kind="lookup").queries.values())
 best = {
-    "answer in the archive": [tfidf.search(q, k=1)[0].score for q in answerable],
-    "answer not in the archive": [tfidf.search(q, k=1)[0].score for q in unanswerable],
+    title: [tfidf.search(question, k=1)[0].score for question in tests.select(kind=kind).queries.values()]
+    for title, kind in {"answer in the archive": "lookup", "answer not in the archive": "unanswerable"}.items()
 }
-figure, axes = plt.subplots(2, sharex=True, figsize=(6, 3.2))
+figure, axes = plt.subplots(2, sharex=True, sharey=True, figsize=(6, 3.4))
 for axis, (name, values) in zip(axes, best.items(), strict=True):
     axis.hist(values, bins=np.linspace(0, 1, 21), color="0.6", edgecolor="black")
-    axis.set(title=name, ylabel="questions")
+    axis.set(title=f"{name} (n = {len(values)})", ylabel="questions")
 axes[1].set_xlabel("cosine of the best page")
 figure.tight_layout()
 plt.show()
 
 # %% [markdown] lang="en"
-# How often does a question with an answer score higher than one without? 1 would be perfect separation, 0.5 a coin toss.
+# Over all pairs (1 would be perfect separation, 0.5 a coin toss):
 
 # %%
 higher = np.mean([a > b for a in best["answer in the archive"] for b in best["answer not in the archive"]])
 print(f"{higher:.2f}")
-assert higher < 0.95
+assert 0.55 < higher < 0.85
 
 # %% [markdown] lang="en"
-# So the warning is right and the remedy is missing: a retriever **always** returns its best guess, and its score alone
-# does not tell whether the corpus is suitable. Lesson 05 teaches the reader to abstain, lesson 06 how to measure it.
+# The score tells something and too little: in about a quarter of the pairs the question **without** an answer scores at
+# least as high. So the warning is right and the remedy is missing: a retriever returns its best guess whenever one
+# word matches. Lesson 05 teaches the part that answers to abstain; lesson 06 measures it.
 #
 # ## Recap
 #
@@ -485,10 +529,11 @@ assert higher < 0.95
 # **Quiz.** Decide before you open the answer.
 #
 # 1. A word occurs in every document. What does it change in a ranking by TF-IDF and cosine?
-# <details><summary>Answer</summary>A little: in scikit-learn's form its idf is 1, not 0, so it still adds to dot products
-# and to lengths. With Spärck Jones's original ln(N/df) it would be 0 and change nothing.</details>
+# <details><summary>Answer</summary>Often more than you expect: in scikit-learn's form its idf is 1, not 0, so it adds to dot
+# products and to lengths (see *the* in the table of contributions above). With the textbook form ln(N/df) its weight
+# would be 0 and it would change nothing.</details>
 #
-# 2. You copy a document's text twice into the same document. What happens to its cosine with any question?
+# 2. You paste a document's text a second time into the same document. What happens to its cosine with any question?
 # <details><summary>Answer</summary>Nothing: the vector doubles in length and keeps its direction. (The counts of the
 # collection change idf only through df, and df stays.)</details>
 #

@@ -2,12 +2,13 @@
 # # 02 BM25: is the tenth mention worth as much as the first?
 #
 # **You will be able to** derive BM25's two ideas, saturation and length normalisation, compute a score by hand, say why
-# libraries give different scores and the same ranking, and make the search fast with an index.
+# libraries give different scores and, on a collection of some size, nearly the same ranking, and make the search fast with an index.
 #
 # **Know first:** lesson 01 (term frequency, idf, dot product). **Time:** 50 minutes. **Cost to run:** under a minute, no
 # model, no network.
 
 # %%
+from collections import Counter
 from importlib.metadata import version
 
 import matplotlib.pyplot as plt
@@ -35,7 +36,7 @@ question = "ferry gull island"
 tokens = [note.split() for note in notes]
 
 # %% [markdown] lang="en"
-# Lesson 01's weight of a term was its count times its idf. Here is that sum without the cosine.
+# Lesson 01's TF-IDF, with the analyzer off, and both ways of adding up: the dot product and the cosine.
 
 # %%
 vocabulary = sorted({token for note in tokens for token in note})
@@ -44,14 +45,18 @@ query = np.array([question.split().count(term) for term in vocabulary])
 document_frequency = (counts > 0).sum(axis=0)
 
 tfidf_idf = np.log((1 + len(notes)) / (1 + document_frequency)) + 1
-for note, score in enumerate((counts * tfidf_idf) @ query):
-    print(f"{score:5.2f}  {notes[note][:60]}")
+tfidf, weighted_query = counts * tfidf_idf, query * tfidf_idf
+dot = tfidf @ weighted_query
+cosine = dot / np.linalg.norm(tfidf, axis=1) / np.linalg.norm(weighted_query)
+for note in range(4):
+    print(f"dot {dot[note]:5.2f}  cosine {cosine[note]:.3f}  {notes[note][:60]}")
 
-assert np.argmax((counts * tfidf_idf) @ query) == 1
+assert np.argmax(dot) == 1 and cosine[0] > cosine[1] > cosine[2]
 
 # %% [markdown] lang="en"
-# The advertisement wins with one word, six times. A person reads the second *ferry* and thinks: yes, I know, it is about
-# a ferry. Each further mention tells less. BM25 begins with this thought.
+# By the dot product the advertisement wins with one word, six times. The cosine puts the short answer first, but the
+# advertisement still comes before the long note that answers the question. A person reads the second *ferry* and thinks:
+# yes, I know, it is about a ferry. Each further mention tells less. BM25 begins with this thought.
 #
 # ## Idea 1: saturation
 #
@@ -59,7 +64,7 @@ assert np.argmax((counts * tfidf_idf) @ query) == 1
 #
 # $$\frac{\mathrm{tf}}{\mathrm{tf} + k_1}$$
 #
-# It is 0 for no mention, grows with each, and never reaches 1. The parameter $k_1 \ge 0$ sets how quickly it gets
+# It is 0 for no mention, grows with each, and never reaches 1. The parameter $k_1 > 0$ sets how quickly it gets
 # there: after $k_1$ mentions it is at one half.
 #
 # **Predict first.** With $k_1 = 1.5$, how much of the value of the first mention does the tenth still add: a half, a tenth,
@@ -74,15 +79,15 @@ def saturation(tf, k1=1.5):
 first = saturation(1) - saturation(0)
 tenth = saturation(10) - saturation(9)
 print(f"first {first:.3f}, tenth {tenth:.3f}, a share of {tenth / first:.3f}")
-assert tenth / first < 1 / 20
 
-# %% alt="Saturation curves of the value of a term against its count from 0 to 20, for k1 of 0.5, 1.5 and 5: all rise steeply at first and flatten towards 1, sooner for a small k1. A straight dashed line shows TF-IDF's raw count leaving the picture."
+# %% alt="Saturation curves of the value of a term against its count from 0 to 20, for k1 of 0.5, 1.5 and 5: for 0.5 and 1.5 they rise steeply and flatten towards 1; for 5 slowly, reaching 0.8 at 20. A dot on each marks one half, at k1. A straight dash-dotted line, a fifth of the raw count, leaves the picture at 6."
 tf = np.linspace(0, 20, 200)
 figure, axis = plt.subplots(figsize=(6, 3.2))
 for k1, style in ((0.5, "-"), (1.5, "--"), (5, ":")):
     axis.plot(tf, saturation(tf, k1), style, color="black", label=f"k1 = {k1}")
-axis.plot(tf, tf / 5, "-.", color="tab:blue", label="raw count (a fifth of it)")
-axis.set(xlabel="count of the term in the document", ylabel="value", ylim=(0, 1.2))
+    axis.plot(k1, 0.5, "o", color="black")
+axis.plot(tf, tf / 5, "-.", color="tab:blue", label="raw count, divided by 5")
+axis.set(xlabel="count of the term in the document", ylabel="value", ylim=(0, 1.2), xticks=range(0, 21, 4))
 axis.legend(loc="lower right")
 plt.show()
 
@@ -90,9 +95,9 @@ plt.show()
 # ## Idea 2: length
 #
 # A long text mentions a word more easily than a short one, so its mentions should weigh less. Let $|d|$ be the number of
-# tokens of document $d$, and $\overline{|d|}$ its average over the corpus. BM25 stretches $k_1$ by
+# tokens of document $d$, and $\mathrm{avgdl}$ the average over the corpus. BM25 stretches $k_1$ by
 #
-# $$L = 1 - b + b \cdot \frac{|d|}{\overline{|d|}}$$
+# $$L_d = 1 - b + b \cdot \frac{|d|}{\mathrm{avgdl}}$$
 #
 # The parameter $b$ lies between 0 and 1. With $b = 0$ length is ignored; with $b = 1$ a document of twice the average
 # length needs twice the mentions.
@@ -104,11 +109,11 @@ for b in (0, 0.75, 1):
     print(f"b = {b:<4}  L =", (1 - b + b * relative).round(2))
 
 # %% [markdown] lang="en"
-# ## Idea 3: the same idf, from another side
+# ## Idea 3: another idf
 #
 # Stephen Robertson and Karen Spärck Jones derived the weight of a term from odds: how many documents are without the term,
-# for each one that has it? The halves keep the fraction finite. The 1 in front is a later addition of the search library
-# Lucene, and you will see soon what happens without it.
+# for each one that has it? The halves keep the fraction finite when that is none or all. The 1 in front is a later
+# addition of the search library Lucene, and you will see soon what happens without it.
 #
 # $$\mathrm{idf}(t) = \ln\left(1 + \frac{N - \mathrm{df}(t) + 0.5}{\mathrm{df}(t) + 0.5}\right)$$
 
@@ -118,8 +123,8 @@ def idf(document_frequency, n_documents):
     return np.log(1 + (n_documents - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
-weights = pd.DataFrame({"df": document_frequency, "idf": idf(document_frequency, 4).round(3)}, index=vocabulary)
-weights.loc[["the", "ferry", "island", "bread"]]
+columns = {"df": document_frequency, "idf of BM25": idf(document_frequency, 4), "idf of lesson 01": tfidf_idf}
+pd.DataFrame(columns, index=vocabulary).round(3).loc[["the", "ferry", "island", "bread"]]
 
 # %% [markdown] lang="en"
 # ## All of it
@@ -127,7 +132,7 @@ weights.loc[["the", "ferry", "island", "bread"]]
 # For each term of the question, idf times the saturated, length-normalised count, added up:
 #
 # $$\mathrm{BM25}(q, d) = \sum_{t \in q} \mathrm{idf}(t) \cdot
-# \frac{\mathrm{tf}(t, d)}{\mathrm{tf}(t, d) + k_1 L}$$
+# \frac{\mathrm{tf}(t, d)}{\mathrm{tf}(t, d) + k_1 L_d}$$
 
 
 # %%
@@ -160,7 +165,7 @@ assert np.isclose(bm25_weights(counts)[0, vocabulary.index("gull")], by_hand)
 # %% [markdown] lang="en"
 # ## Do professional libraries agree?
 #
-# `bm25s` is a fast, well-kept BM25 in Python. On the same tokens it must give our numbers (it stores 32-bit floats, so we
+# `bm25s` is a fast, maintained BM25 in Python. On the same tokens it must give our numbers (it stores 32-bit floats, so we
 # ask for five decimals). `ragedu`'s retriever must too.
 
 # %%
@@ -177,10 +182,18 @@ assert np.allclose(retriever.scores(question), scores, atol=1e-5)
 print(retriever.explain(question, "0"))
 
 # %% [markdown] lang="en"
-# But there is not one BM25. Kamphuis and others (2020) counted the variants in use. Here are five, and a sixth from the
-# much used `rank_bm25`, on our four notes.
+# But there is not one BM25. Kamphuis and others (2020) compared the variants in use. Here are five of them, and a sixth from
+# the much used `rank_bm25`.
 #
-# **Predict first.** Will the scores agree? Will the rankings?
+# | variant | idf | part of the count |
+# |---|---|---|
+# | lucene | $\ln(1 + \frac{N - df + 0.5}{df + 0.5})$ | $\frac{tf}{tf + k_1 L}$ |
+# | robertson | $\ln\frac{N - df + 0.5}{df + 0.5}$, negative values set to 0 | the same |
+# | atire | $\ln\frac{N}{df}$ | $(k_1 + 1)$ times that |
+# | bm25l | $\ln\frac{N + 1}{df + 0.5}$ | with $c = tf / L$: $\frac{(k_1 + 1)(c + \delta)}{k_1 + c + \delta}$ |
+# | bm25+ | $\ln\frac{N + 1}{df}$ | as atire, plus $\delta$ |
+#
+# **Predict first.** On our four notes, which columns will rank them differently from Lucene's?
 
 # %%
 from rank_bm25 import BM25Okapi
@@ -193,8 +206,9 @@ table["rank_bm25"] = BM25Okapi(tokens).get_scores(question.split())
 table.round(3)
 
 # %% [markdown] lang="en"
-# Six columns, six sets of numbers. Part of it is a constant: older texts multiply by $(k_1 + 1)$, which Lucene dropped,
-# because a factor that all scores share cannot change their order. The rest is the idf. And the rankings?
+# Six columns, six sets of numbers. One difference is harmless: older texts multiply by $(k_1 + 1)$, which Lucene dropped,
+# because a factor that all scores share cannot change their order. The idfs differ. And the last two add a $\delta$, here
+# even for a word that a document lacks: look at the bread, which shares no word with the question. And the rankings?
 
 # %%
 for name in table:
@@ -204,7 +218,8 @@ assert (table["lucene"] > 0).tolist() == [True, True, True, False]
 assert (table["robertson"] == 0).all() and table["rank_bm25"].argmax() == 1
 
 # %% [markdown] lang="en"
-# Four agree. Robertson's column is all zeros, and rank_bm25 puts the advertisement first. This catches many people who try
+# Four agree. Robertson's column is all zeros: *gull* and *island* are in half of the notes, *ferry* in three of four, and
+# each of these idfs is 0 or was set to 0. And rank_bm25 puts the advertisement first. This catches many people who try
 # BM25 on three sentences, so look at it closely.
 #
 # ## What surprises people on small corpora
@@ -221,17 +236,19 @@ assert (BM25Okapi(pairs).get_scores(["gull"]) == 0).all()
 
 # %% [markdown] lang="en"
 # A perfect match scores 0, and adding an unrelated document repairs it. A term in **more** than half of the documents has
-# a negative idf; rank_bm25 replaces it by a quarter of the average idf, which may be negative itself. Then a document
-# that has the word ranks below one that lacks it:
+# a negative idf; rank_bm25 replaces it by a quarter of the average idf. (Among our notes that left *ferry* as the
+# only word that counts, and the advertisement won.) But the average may be negative itself, and then a document that has
+# the word ranks below one that lacks it:
 
 # %%
-common = [["ferry", "gull"], ["ferry"], ["ferry", "gull"], ["bread", "gull", "ferry"]]
+common = [["ferry", "gull"], ["ferry", "gull"], ["ferry", "gull"], ["gull"]]
 negative = BM25Okapi(common).get_scores(["ferry"])
 print(negative.round(3))
-assert (negative < 0).all()
+assert negative[3] > negative[:3].max()
 
 # %% [markdown] lang="en"
-# And its BM25Plus, meant to be kind to long documents, gives points to documents that have **none** of the words:
+# And BM25+, meant to be kind to long documents, gives points to documents that have **none** of the words, in rank_bm25
+# and in most libraries:
 
 # %%
 from rank_bm25 import BM25Plus
@@ -241,9 +258,17 @@ print(plus.round(3))
 assert plus[1] > 0 and plus[2] > 0
 
 # %% [markdown] lang="en"
-# None of these is a bug in your code, and each can cost you an evening. `ragedu` uses Lucene's idf, which is never negative,
-# and returns no document that shares no term with the question.
-#
+# None of these is a bug in your code, and each can cost you an evening. Lucene's idf, `ragedu`'s default, is never negative.
+# The $\delta$ is in `ragedu`'s scores too when you choose those variants, but `search` returns no document that shares no
+# term with the question:
+
+# %%
+for variant in ("lucene", "bm25+"):
+    hits = BM25Retriever(variant=variant, analyzer=str.split).fit(Corpus.from_texts(notes)).search(question)
+    print(variant, "returns notes", [hit.document.id for hit in hits])
+    assert "3" not in [hit.document.id for hit in hits]
+
+# %% [markdown] lang="en"
 # ## BM25 is a dot product
 #
 # Look at `bm25_weights` again: it does not know the question. Everything about a document is settled before anyone asks. So
@@ -262,7 +287,8 @@ assert np.isclose(product, scores[0], atol=1e-5)
 # %% [markdown] lang="en"
 # ## Make it fast
 #
-# Now a real archive. The plain way, one document after the other, as a first program would do it:
+# Now a real archive. The plain way, one document after the other, as a first program would do it. What does not depend on
+# the question (average length, idf) is computed once.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -273,18 +299,22 @@ archive = port_ellery.load(2000)
 pages = [analyzer(document.content) for document in archive.corpus]
 tests = archive.select(split="test")
 questions = list(tests.queries.values())
-print(archive)
+
+average = np.mean([len(page) for page in pages])
+containing = Counter(term for page in pages for term in set(page))
+idf_of = {term: idf(df, len(pages)) for term, df in containing.items()}
+print(f"{len(pages):,} pages, {sum(map(len, pages)):,} tokens, {len(questions)} questions")
 
 
 # %%
-def plain_search(terms, pages, k1=1.5, b=0.75):
-    average = np.mean([len(page) for page in pages])
-    idf_of = {term: idf(sum(term in page for page in pages), len(pages)) for term in terms}
-    scores = []
-    for page in pages:
-        norm = k1 * (1 - b + b * len(page) / average)
-        scores.append(sum(idf_of[term] * page.count(term) / (page.count(term) + norm) for term in terms))
-    return np.array(scores)
+def weight(term, page, k1=1.5, b=0.75):
+    tf, norm = page.count(term), k1 * (1 - b + b * len(page) / average)
+    return idf_of[term] * tf / (tf + norm)
+
+
+def plain_search(terms):
+    known = [term for term in terms if term in idf_of]
+    return np.array([sum(weight(term, page) for term in known) for page in pages])
 
 
 # %% [markdown] lang="en"
@@ -292,25 +322,20 @@ def plain_search(terms, pages, k1=1.5, b=0.75):
 # round: for each term, the list of pages that have it, with the weight already computed. Such a list is called a
 # **posting list**. A question then touches the lists of its own terms and nothing else.
 
+# %%
+postings = {}
+for number, page in enumerate(pages):
+    for term in set(page):
+        postings.setdefault(term, []).append((number, weight(term, page)))
+
+print(postings["carniv"][:3])
 
 # %%
-def build_index(pages, k1=1.5, b=0.75):
-    average = np.mean([len(page) for page in pages])
-    postings = {}
-    for number, page in enumerate(pages):
-        norm = k1 * (1 - b + b * len(page) / average)
-        for term in set(page):
-            tf = page.count(term)
-            postings.setdefault(term, []).append((number, tf / (tf + norm)))
-    index = {}
-    for term, entries in postings.items():
-        numbers, parts = zip(*entries, strict=True)
-        index[term] = np.array(numbers), np.array(parts) * idf(len(numbers), len(pages))
-    return index
+index = {term: tuple(map(np.array, zip(*entries, strict=True))) for term, entries in postings.items()}
 
 
-def fast_search(terms, index, n_pages):
-    scores = np.zeros(n_pages)
+def fast_search(terms):
+    scores = np.zeros(len(pages))
     for term in terms:
         if term in index:
             numbers, weights = index[term]
@@ -319,11 +344,10 @@ def fast_search(terms, index, n_pages):
 
 
 # %%
-index = build_index(pages)
-for text in questions[:5]:
-    assert np.allclose(fast_search(analyzer(text), index, len(pages)), plain_search(analyzer(text), pages))
-touched = np.mean([sum(len(index[t][0]) for t in analyzer(text) if t in index) for text in questions])
-print(f"postings touched by an average question: {touched:.0f}, tokens in the archive: {sum(map(len, pages)):,}")
+for text in questions[:20]:
+    assert np.allclose(fast_search(analyzer(text)), plain_search(analyzer(text)))
+touched = np.mean([sum(len(index[term][0]) for term in analyzer(text) if term in index) for text in questions])
+print(f"postings touched by an average question: {touched:.0f}")
 
 # %% [markdown] lang="en"
 # The same scores. **Predict first:** how many times faster is it?
@@ -339,28 +363,34 @@ def questions_per_second(search, texts):
     return len(texts) / (perf_counter() - started)
 
 
-plain = questions_per_second(lambda terms: plain_search(terms, pages), questions[:10])
-fast = questions_per_second(lambda terms: fast_search(terms, index, len(pages)), questions)
+plain = questions_per_second(plain_search, questions[:20])
+fast = questions_per_second(fast_search, questions)
 print(f"plain {plain:.0f}, with an index {fast:,.0f} questions a second: {fast / plain:.0f} times")
+
+# %% [markdown] lang="en"
+# Two things work together: a question touches few of the tokens, and numpy adds a whole list at once.
 
 # %%
 assert fast > 50 * plain
 
 # %% [markdown] lang="en"
-# `BM25Retriever` is this index with a few more ideas (compact arrays, frequent terms apart, the best ten found without
-# sorting), and it gives the same ranking as sorting our scores.
+# `BM25Retriever` is this index in compact arrays, with some care for frequent terms and for finding the best ten without
+# sorting everything. It must give the very ranking that sorting our scores gives.
 
 # %%
 bm25 = BM25Retriever().fit(archive.corpus)
 for text in questions:
-    ours = fast_search(analyzer(text), index, len(pages))
+    ours = fast_search(analyzer(text)).round(4)
+    best = np.argsort(-ours, kind="stable")[:10]
     hits = bm25.search(text, k=10)
-    assert np.allclose([hit.score for hit in hits], np.sort(ours)[::-1][: len(hits)], atol=1e-4)
-print(len(questions), "questions, same scores")
+    assert np.allclose([hit.score for hit in hits], ours[best], atol=2e-4)
+    clear = np.abs(np.diff(ours[best])) > 2e-4  # where rounding cannot decide the order
+    assert all(hits[i].document is archive.corpus[int(best[i])] for i in range(1, 9) if clear[i - 1] and clear[i])
+print(len(questions), "questions: same scores, same pages")
 
 # %% [markdown] lang="en"
-# And the variants? On two thousand pages idf has no odd values any more. How many of Lucene's ten best pages does each
-# variant share, and does it find the right page as early?
+# And the variants? On two thousand pages no term of a question is in half of them, so idf has no odd values any more. How
+# many of Lucene's ten best pages does each variant share, and does it find the right page as early?
 
 # %%
 from ragedu import evaluate
@@ -370,16 +400,19 @@ for variant in ("lucene", "robertson", "atire", "bm25l", "bm25+"):
     other = BM25Retriever(variant=variant).fit(archive.corpus)
     best = [{hit.document.id for hit in hits} for hits in other.search_many(questions)]
     overlap = np.mean([len(a & b) / 10 for a, b in zip(lucene_best, best, strict=True)])
-    print(f"{variant:<10} shares {overlap:.0%}, MRR@10 {evaluate(other, tests, ['mrr@10'], progress=False)['mrr@10']:.3f}")
+    print(
+        f"{variant:<10} shares {overlap:.0%}, MRR@10 {evaluate(other, tests, ['mrr@10'], progress=False)['mrr@10']:.3f}"
+    )
     assert overlap > 0.8
 
 # %% [markdown] lang="en"
-# On a real collection the choice of variant hardly matters. Choices that do come next.
+# The choice of variant hardly matters here, and Kamphuis and others found the same on three collections of news. Choices
+# that do matter come next.
 #
 # ## Is it better than TF-IDF?
 #
-# **Predict first.** Saturation and length were mended. Do you expect a large gain on Port Ellery's archive, whose pages
-# are short and of similar length? And on the documentation of Python and its libraries, where a page has 5 words or 250?
+# **Predict first.** BM25 mends repetition and length. On which collection do you expect a gain: on Port Ellery's archive, on
+# the documentation of Python and its libraries, on both? And which of the two ideas will have earned it?
 
 # %% tags=["nbval-ignore-output"]
 from ragedu import TfidfRetriever
@@ -388,68 +421,77 @@ from ragedu.evaluation import bootstrap_interval, paired_test
 
 docs = python_docs.load()
 collections = {"Port Ellery": tests, "Python docs": docs}
+for collection, dataset in collections.items():
+    words = [len(document.content.split()) for document in dataset.corpus]
+    print(f"{collection:<12} pages of {min(words)} to {max(words)} words, half of them under {np.median(words):.0f}")
+
+# %% tags=["nbval-ignore-output"]
+systems = {
+    "TF-IDF": TfidfRetriever(),
+    "BM25": BM25Retriever(),
+    "BM25 without length": BM25Retriever(b=0),
+    "BM25 without saturation": BM25Retriever(k1=1000),
+}
 results = {}
 for collection, dataset in collections.items():
-    for name, system in {"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}.items():
+    for name, system in systems.items():
         result = evaluate(system, dataset, metrics=["mrr@10"], progress=False)
         results[collection, name] = list(result.per_query["mrr@10"].values())
-        print(f"{collection:<12} {name:<7} MRR@10 {bootstrap_interval(results[collection, name])}")
+        print(f"{collection:<12} {name:<24} MRR@10 {bootstrap_interval(results[collection, name])}")
 
 # %% tags=["nbval-ignore-output"]
 gains = {
-    collection: paired_test(results[collection, "BM25"], results[collection, "TF-IDF"]) for collection in collections
+    (collection, name): paired_test(results[collection, "BM25"], results[collection, name])
+    for collection in collections
+    for name in systems
+    if name != "BM25"
 }
-for collection, gain in gains.items():
-    print(f"{collection:<12} BM25 minus TF-IDF: {gain}")
+for (collection, name), gain in gains.items():
+    print(f"{collection:<12} BM25 minus {name:<24} {gain}")
 
 # %%
-assert gains["Python docs"].difference > gains["Port Ellery"].difference
-assert gains["Python docs"].p_value < 0.05
+assert gains["Port Ellery", "TF-IDF"].low < 0 < gains["Port Ellery", "TF-IDF"].high
+assert gains["Python docs", "TF-IDF"].low > 0
+assert gains["Python docs", "BM25 without saturation"].low > 0
+assert gains["Python docs", "BM25 without length"].low < 0 < gains["Python docs", "BM25 without length"].high
 
 # %% [markdown] lang="en"
-# On texts of very different lengths the gain is real; where lengths hardly differ, there is little to normalise.
-# (The digits depend on the library versions that you have installed, so the course checks the conclusions.)
+# On Port Ellery's pages, which seldom repeat a word, there is no gain that we can measure. On the documentation there is
+# one, and switching the ideas off shows whose it is: without saturation it is gone; without length normalisation nothing
+# measurable changes, though lengths differ so much. We had expected the opposite. Measure. (The digits depend on the
+# library versions that you have installed, so the course checks the conclusions.)
 #
 # ## Turn k1 and b
 #
-# Move the sliders (with the mouse or the arrow keys) and watch the ranking of a question over the documentation. The pages
-# that move are those whose length is far from the average.
+# Move the sliders (with the mouse or the arrow keys) and watch the ranking of a question over the documentation. The
+# **scores** that move are those of pages far from the average length; a page of average length keeps its score and is
+# overtaken.
 
 # %%
+from functools import cache
 from html import escape
 
 import ipywidgets as widgets
 
-from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
-from ragedu.retrieval.counting import count_terms
-
-terms, term_counts = count_terms((document.content for document in docs.corpus), analyzer)
-by_term = term_counts.tocsc()
-doc_lengths = term_counts.sum(axis=1)
-
-
-def ranking(text, k1, b):
-    """The five best pages for any k1 and b, from the counts, without building an index anew."""
-    scores = np.zeros(len(docs.corpus))
-    for term in analyzer(text):
-        if term in terms:
-            column = slice(*by_term.indptr[terms[term] : terms[term] + 2])
-            rows, tf = by_term.indices[column], by_term.data[column]
-            weight = bm25_idf(len(rows), len(docs.corpus))
-            scores[rows] += weight * bm25_term_part(tf, doc_lengths[rows] / doc_lengths.mean(), k1, b)
-    return [(docs.corpus[int(i)], scores[i], int(doc_lengths[i])) for i in np.argsort(-scores, kind="stable")[:5]]
-
-
-# %%
 example = "Replace the occurrences of a pattern in a string"
 
 
+@cache
+def ranking(k1, b):
+    hits = BM25Retriever(k1=k1, b=b).fit(candidates).search(example, k=5)
+    return [(f"{hit.score:.2f}", len(analyzer(hit.document.content)), hit.document.id) for hit in hits]
+
+
+# A slider should answer at once, so it searches the pages that have at least two of the question's words.
+terms = set(analyzer(example))
+candidates = Corpus(d for d in docs.corpus if len(terms & set(analyzer(d.content))) >= 2)
+
+
+# %%
 def as_table(k1, b):
-    rows = "".join(
-        f"<tr><td>{score:.2f}</td><td>{length}</td><td>{escape(document.id)}</td></tr>"
-        for document, score, length in ranking(example, k1, b)
-    )
-    return f"<table><tr><th>score</th><th>terms</th><th>page</th></tr>{rows}</table>"
+    header = "<tr><th>score</th><th>terms</th><th>page</th></tr>"
+    rows = (f"<tr><td>{score}</td><td>{n}</td><td>{escape(page)}</td></tr>" for score, n, page in ranking(k1, b))
+    return f"<table>{header}{''.join(rows)}</table>"
 
 
 k1_slider = widgets.FloatSlider(value=1.5, min=0, max=5, step=0.1, description="k1")
@@ -464,99 +506,112 @@ widgets.VBox([k1_slider, b_slider, shown])
 
 # %% tags=["nbval-ignore-output"]
 settings = [(1.5, 0.0), (1.5, 0.75), (1.5, 1.0)]
-pd.DataFrame({f"k1={k1}, b={b}": [d.id for d, _, _ in ranking(example, k1, b)] for k1, b in settings})
+pd.DataFrame({f"k1={k1}, b={b}": [f"{s}  {page} ({n})" for s, n, page in ranking(k1, b)] for k1, b in settings})
 
 # %% [markdown] lang="en"
-# Which setting is best? There is no best in general. Measure it on your own questions, and if you try many, keep some
-# questions aside for the final figure (lesson 06 shows what happens if you don't).
+# (In brackets: the number of terms.) Which setting is best? If you try many settings on the questions that you report,
+# the best of them looks better than it is. So choose on one half of the questions and report on the other.
 
-# %% alt="MRR@10 on the Python documentation against b from 0 to 1, one line for each of three values of k1. All lines are highest in the middle, near b = 0.5, and fall towards b = 1, the more the larger k1 is." tags=["nbval-ignore-output"]
+# %% alt="MRR@10 on half of the questions about the Python documentation against b from 0 to 1, one line for each of three values of k1. The lines differ by less than the 95 % interval of the default setting, which is drawn as a vertical bar at b = 0.75." tags=["nbval-ignore-output"]
+halves = [docs.select(list(docs.queries)[start::2]) for start in (0, 1)]
+
+
+def mrr(k1, b, half):
+    return list(evaluate(BM25Retriever(k1=k1, b=b), half, ["mrr@10"], progress=False).per_query["mrr@10"].values())
+
+
 grid_b = [0, 0.25, 0.5, 0.75, 1]
+grid = {(k1, b): np.mean(mrr(k1, b, halves[0])) for k1 in (0.5, 1.5, 3) for b in grid_b}
+_, low, high = bootstrap_interval(mrr(1.5, 0.75, halves[0]))
+
 figure, axis = plt.subplots(figsize=(6, 3.2))
-grid = {}
 for k1, style in ((0.5, "o-"), (1.5, "s--"), (3, "^:")):
-    for b in grid_b:
-        grid[k1, b] = evaluate(BM25Retriever(k1=k1, b=b), docs, metrics=["mrr@10"], progress=False)["mrr@10"]
     axis.plot(grid_b, [grid[k1, b] for b in grid_b], style, color="black", label=f"k1 = {k1}")
-axis.set(xlabel="b (length normalisation)", ylabel="MRR@10, Python docs")
-axis.legend()
+axis.plot([0.75, 0.75], [low, high], color="tab:blue", lw=2, label="interval of the default")
+axis.set(xlabel="b (length normalisation)", ylabel="MRR@10, first half", ylim=(0, 0.6))
+axis.legend(ncols=2, loc="lower left")
 plt.show()
 
+# %% tags=["nbval-ignore-output"]
+chosen = max(grid, key=grid.get)
+second_half = paired_test(mrr(*chosen, halves[1]), mrr(1.5, 0.75, halves[1]))
+print(f"best on the first half: k1 = {chosen[0]}, b = {chosen[1]}")
+print(f"against the default on the second half: {second_half}")
+
 # %%
-assert max(grid, key=grid.get) != (1.5, 0.75) and max(grid.values()) - grid[1.5, 0.75] < 0.1
+assert max(grid.values()) < high and abs(second_half.difference) < 0.1
 
 # %% [markdown] lang="en"
-# The defaults are not the best setting for this collection, and not far from it. That is what defaults are for.
-
-# %% [markdown] lang="en"
+# All settings lie within the uncertainty of the default. With so few questions no choice among them is well founded.
+#
 # ## Where it shines, and where it fails
 #
-# A permit number occurs in a handful of pages, so its idf is huge. **Predict first:** on which kind of question is BM25
-# best, on which worst: *lookup* (the page's own words), *identifier* (a permit or hull number), *paraphrase* (the name, and
-# otherwise other words)?
+# **Predict first.** Order the kinds of question from easiest to hardest for BM25: *lookup* (in the page's own words),
+# *identifier* (a permit or hull number), *paraphrase* (the name, and otherwise other words).
 
 # %%
 by_kind = {}
 for kind in ("lookup", "identifier", "paraphrase"):
     result = evaluate(bm25, tests.select(kind=kind), metrics=["mrr@10"], progress=False)
-    by_kind[kind] = list(result.per_query["mrr@10"].values())
-    print(f"{kind:<11} MRR@10 {bootstrap_interval(by_kind[kind])}")
+    by_kind[kind] = result.per_query["mrr@10"]
+    print(f"{kind:<11} MRR@10 {bootstrap_interval(by_kind[kind].values())}")
 
-means = {kind: np.mean(values) for kind, values in by_kind.items()}
-assert min(means, key=means.get) == "paraphrase"
+means = {kind: np.mean([*values.values()]) for kind, values in by_kind.items()}
+assert means["lookup"] > means["identifier"] > means["paraphrase"]
 
 # %% [markdown] lang="en"
-# Paraphrases lose again, as in lesson 01. Better weights cannot help where there is nothing to weigh:
+# A number is as rare as a word can be, so why are identifiers not the easiest? Look at one whose page came second.
 
 # %%
-result = evaluate(bm25, tests.select(kind="paraphrase"), metrics=["mrr@10"], progress=False)
-failed = min(result.per_query["mrr@10"], key=result.per_query["mrr@10"].get)
-page = archive.corpus[next(iter(tests.qrels[failed]))]
-print("question:", tests.queries[failed], "\n")
-print(page.title)
-print(page.text, "\n")
-print(bm25.explain(tests.queries[failed], page.id))
+second = next(query_id for query_id, value in by_kind["identifier"].items() if value == 1 / 2)
+print(tests.queries[second])
+for hit in bm25.search(tests.queries[second], k=2):
+    mark = "<- wanted" if hit.document.id in tests.qrels[second] else ""
+    print(f"\n{hit.rank}. {hit.document.title} {mark}")
+    print(bm25.explain(tests.queries[second], hit.document.id))
 
 # %% [markdown] lang="en"
-# Only the name contributes. Every page with the name looks alike to BM25, and the words that decide are outside its
-# vocabulary. What we need is a vector in which words of similar meaning lie close together. That is lesson 03.
+# The analyzer cuts an identifier at its hyphens, and pages with a near miss share all pieces but one. Whoever searches
+# for codes should index them whole as well. And the paraphrases? Their right pages are not far, but too often not first:
+
+# %%
+failed = next(query_id for query_id, value in by_kind["paraphrase"].items() if value == 1 / 2)
+print(tests.queries[failed])
+for hit in bm25.search(tests.queries[failed], k=2):
+    mark = "<- wanted" if hit.document.id in tests.qrels[failed] else ""
+    print(f"\n{hit.rank}. {hit.document.title} {mark}\n{hit.document.text}")
+    print(bm25.explain(tests.queries[failed], hit.document.id))
+
+# %% [markdown] lang="en"
+# Only the name contributes, so among the pages that bear it, chance and length decide. The words that would decide are
+# not on the page. What we need is a space in which words of similar meaning lie close together. That is lesson 03.
 #
 # ## What the article says
 #
-# The article that this course grew out of offers “Elasticsearch” as a place to keep the corpus, in one list with a JSON
-# file. Elasticsearch is a search engine, and what it computes by default is Lucene's BM25, the first column of
-# our table. A JSON file becomes the same thing the moment you index it, as you have just done. The article also calls a
-# `get_retrieval_score()` without saying what it computes. Under that name `ragedu` has the standard measures:
-
-# %%
-from ragedu.evaluation import get_retrieval_score
-
-relevant = np.array([[document.id in tests.qrels[q] for document in archive.corpus] for q in tests.qrels], dtype=int)
-scored = np.array([bm25.scores(tests.queries[q]) for q in tests.qrels])
-for metric in ("mrr", "recall", "ndcg"):
-    print(f"{metric}@10  {get_retrieval_score(relevant, scored, metric=metric, k=10):.3f}")
-
-# %% [markdown] lang="en"
+# The article behind this course offers “Elasticsearch” as a place to keep the corpus, in one list with a JSON file.
+# Elasticsearch is a search engine, and its default ranking is the formula in the first row of our table, with
+# $k_1 = 1.2$. A JSON file is only text until something indexes it, as you have just done.
+#
 # ## Recap
 #
 # - Saturation: each further mention adds less; $k_1$ says how fast. Length normalisation: $b$ says how much long texts are
 #   held back.
-# - Scores of two libraries differ by a constant and by their idf; compare rankings, never scores.
+# - Scores of two libraries differ by a factor, by their idf, sometimes by a $\delta$; compare rankings, never scores.
 # - All weights of a document are known in advance, so BM25 is a dot product, and an inverted index makes it fast.
-# - It finds exact words, numbers and names very well, and other words for the same thing not at all.
+# - It finds the page's own words and names very well. Where the question has other words, only what stays the same helps.
 #
 # **Quiz.** Decide before you open the answer.
 #
 # 1. With $k_1 = 0$, what does the term frequency do?
-# <details><summary>Answer</summary>Nothing: tf / (tf + 0) is 1 for every document that has the term. Only idf is
-# left.</details>
+# <details><summary>Answer</summary>Nothing: tf / (tf + 0) is 1 for every document that has the term. Length does nothing
+# either, since it enters through k1·L. Only idf is left.</details>
 #
-# 2. A colleague's BM25 gives 12.5 where yours gives 5.0, for every document. Who is wrong?
-# <details><summary>Answer</summary>Nobody: the ratio 2.5 is k1 + 1 for k1 = 1.5. One library kept the factor, the other
-# dropped it, and the ranking is the same.</details>
+# 2. A colleague's BM25 gives 2.5 times your score, for every document. Who is wrong?
+# <details><summary>Answer</summary>Nobody: 2.5 is k1 + 1 for k1 = 1.5. With the same idf, one library kept the factor and the
+# other dropped it, and the ranking is the same.</details>
 #
 # 3. You add a thousand unrelated pages to the archive. Which parts of the score of an old page change?
-# <details><summary>Answer</summary>Its idfs (N grows, df does not) and the average length. The counts stay. An index with
+# <details><summary>Answer</summary>Its idfs (N grows; df only for words that the new pages have) and the average length. The counts stay. An index with
 # weights computed in advance must be rebuilt or corrected.</details>
 #
 # 4. Why does `scores[numbers] += weights` work, though numpy adds only once where an index is repeated?

@@ -25,6 +25,9 @@ class Hit(NamedTuple):
 class Hits(list[Hit]):
     """A ranked list of hits that shows itself as a table in Jupyter and in a terminal."""
 
+    def __getitem__(self, key):
+        return Hits(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
+
     def __repr__(self) -> str:
         if not self:
             return "no document found"

@@ -6,6 +6,7 @@ The five variants are those of Kamphuis et al. (2020), "Which BM25 do you mean?"
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,12 @@ class BM25Retriever(LexicalRetriever):
         super().__init__(analyzer)
         if variant not in VARIANTS:
             raise ValueError(f"no BM25 variant {variant!r}; there are: {', '.join(VARIANTS)}")
+        for name, value in {"k1": k1, "b": b, "delta": delta}.items():
+            if not isinstance(value, Real):
+                raise TypeError(f"{name} must be a number, not {value!r} (an analyzer is given as analyzer=…)")
         if not (k1 >= 0 and 0 <= b <= 1 and delta >= 0):
             raise ValueError(f"k1 and delta must be at least 0 and b within 0..1, not {k1=}, {delta=}, {b=}")
-        self.k1, self.b, self.delta, self.variant = k1, b, delta, variant
+        self.k1, self.b, self.delta, self.variant = float(k1), float(b), float(delta), variant
 
     def _settings(self) -> dict[str, Any]:
         return {"k1": self.k1, "b": self.b, "delta": self.delta, "variant": self.variant}

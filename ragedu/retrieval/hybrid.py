@@ -65,6 +65,10 @@ class HybridRetriever(Retriever):
     ) -> None:
         if method not in ("rrf", "weighted"):
             raise ValueError(f'no fusion method {method!r}; there are "rrf" and "weighted"')
+        if isinstance(retrievers, Retriever):
+            raise TypeError("a hybrid takes a list of retrievers, not one: put them in [ ]")
+        if rrf_k < 0 or depth < 1:
+            raise ValueError(f"rrf_k must be at least 0 and depth at least 1, not {rrf_k} and {depth}")
         self.retrievers = [BM25Retriever(), DenseRetriever()] if retrievers is None else list(retrievers)
         if not self.retrievers:
             raise ValueError("a hybrid needs at least one retriever")
@@ -72,6 +76,9 @@ class HybridRetriever(Retriever):
         if len(self.weights) != len(self.retrievers):
             raise ValueError(f"{len(self.retrievers)} retrievers need as many weights, not {len(self.weights)}")
         self.method, self.rrf_k, self.depth = method, rrf_k, depth
+        first = self.retrievers[0].corpus
+        if all(retriever.corpus is first for retriever in self.retrievers):
+            self.corpus = first  # fitted already, all to the same corpus: ready to search
 
     def fit(self, corpus: Corpus) -> Self:
         self._check_corpus(corpus)

@@ -26,6 +26,8 @@ class LexicalRetriever(Retriever):
     """A retriever whose score is the dot product of a sparse query vector and a sparse document vector."""
 
     def __init__(self, analyzer: Callable[[str], list[str]] | None = None) -> None:
+        if analyzer is not None and not callable(analyzer):
+            raise TypeError(f"analyzer must be a function from text to a list of terms, not {analyzer!r}")
         self.analyzer = Analyzer() if analyzer is None else analyzer
         self.vocabulary: dict[str, int] = {}
         self.index: InvertedIndex | None = None

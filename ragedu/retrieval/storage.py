@@ -1,6 +1,6 @@
 """Save an index so that a reader finds the old one whole or the new one whole, never half of either.
 
-A folder holds files named after their content and one `manifest.json` that says which of them make up the index,
+A folder holds files named after their content and one `ragedu-index.json`, the manifest, that says which of them make up the index,
 with sizes and SHA-256. New files are written beside the old; then the manifest is replaced in one step; then what
 no manifest names is removed. Nothing is ever unpickled.
 """
@@ -25,9 +25,9 @@ from ragedu.corpus import Corpus, Document
 if TYPE_CHECKING:
     from ragedu.retrieval.base import Retriever
 
-MANIFEST = "manifest.json"
+MANIFEST = "ragedu-index.json"
 FORMAT = "ragedu-index-1"
-OURS = re.compile(r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|manifest\.json)(\.tmp)?|part-[0-9a-f]{16}-\d+")
+OURS = re.compile(r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|ragedu-index\.json)(\.[0-9a-f]{32}\.tmp)?|part-[0-9a-f]{16}-\d+")
 
 
 def save_index(
@@ -144,7 +144,7 @@ def _write_content(folder: Path, name: str, content: bytes) -> dict[str, Any]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file in one step: readers see the old content or the new."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")  # a name of its own, should two save at once
     with open(temporary, "wb") as file:
         file.write(content)
         file.flush()

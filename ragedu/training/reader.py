@@ -21,15 +21,20 @@ import argparse
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
 
 from ragedu.evaluation.answers import ABSTAIN, abstention_scores, answer_scores
 from ragedu.generation.language_model import ADAPTERS, LanguageModel
+from ragedu.generation.prompts import build_prompt
+from ragedu.readers import read_squad
 from ragedu.training import reading_examples
 from ragedu.training.reading_examples import Collection, Example
 
@@ -55,7 +60,8 @@ def train(
 ) -> list[float]:
     """Train `model` in place on (prompt, answer) pairs; returns the loss of each step (nats a token of the answers).
 
-    Every step takes `batch_size` examples; when all have been seen they are shuffled anew. The learning rate rises
+    Every step takes `batch_size` examples (neighbours in the list that differ in the question alone count as one, and
+    their sources are read once); when all have been seen they are shuffled anew. The learning rate rises
     during the first twentieth of the steps and then falls to 0 along a cosine. Training a model that was trained
     before goes on with its adapter (`rank` is then not looked at). Interrupting keeps what has been learned.
     after_step(step, loss) is called after each step, counted from 1.
@@ -66,7 +72,7 @@ def train(
     for number, what in [(steps, "steps"), (batch_size, "batch_size"), (rank, "rank")]:
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"{what} must be a whole number, at least 1, not {number!r}")
-    rows = [tokens(model, *example) for example in examples]
+    rows = pack([tokens(model, *example) for example in examples])
     if not rows:
         raise ValueError("there are no examples to learn from: give a list of (prompt, answer) pairs")
     add_lora(model, rank, seed)
@@ -123,7 +129,8 @@ def add_lora(model: LanguageModel, rank: int, seed: int) -> None:
     except ImportError:
         raise ImportError("training needs the package peft: run  pip install peft") from None
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=PROJECTIONS, task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a property under its old name
         torch.manual_seed(seed)
         model.model = get_peft_model(model.model, config)
 
@@ -136,7 +143,7 @@ def warmup_then_cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def batches(rows: list, steps: int, batch_size: int, seed: int) -> Iterable[list]:
+def batches(rows: Sequence[Row], steps: int, batch_size: int, seed: int) -> Iterable[list[Row]]:
     """`steps` batches, drawn without repetition until all rows have been used.
 
     Rows are batched with others of about their length (out of 16 batches shuffled together), because short rows
@@ -146,7 +153,7 @@ def batches(rows: list, steps: int, batch_size: int, seed: int) -> Iterable[list
     while True:
         order = sorted(range(len(rows)), key=lambda _: dice.random())
         for start in range(0, len(order), 16 * batch_size):
-            some = sorted(order[start : start + 16 * batch_size], key=lambda row: len(rows[row][0]))
+            some = sorted(order[start : start + 16 * batch_size], key=lambda row: len(rows[row].ids))
             cuts = sorted(range(0, len(some), batch_size), key=lambda _: dice.random())
             for cut in cuts:
                 yield [rows[row] for row in some[cut : cut + batch_size]]
@@ -155,22 +162,67 @@ def batches(rows: list, steps: int, batch_size: int, seed: int) -> Iterable[list
                     return
 
 
-def answer_loss(model: LanguageModel, batch: list[tuple[list[int], list[int]]]) -> torch.Tensor:
-    """Mean cross-entropy of the answers' tokens, each given all that stands before it.
+class Row(NamedTuple):
+    """One example, or several that begin alike: token ids, labels, positions, and branch, which is 0 for what all of
+    them share and 1, 2, … for what belongs to the first, the second, … alone."""
+
+    ids: list[int]
+    labels: list[int]
+    positions: list[int]
+    branch: list[int]
+
+
+def pack(rows: Sequence[tuple[list[int], list[int]]]) -> list[Row]:
+    """Join neighbours that ask about the same sources, so that the sources are read once for all their questions."""
+    groups: list[list] = []
+    for row in rows:
+        if groups and shared_beginning([groups[-1][0], row]) > len(row[0]) / 2:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return [join(group) for group in groups]
+
+
+def shared_beginning(rows: Sequence[tuple[list[int], list[int]]]) -> int:
+    """How many tokens are the same at the beginning of all; the last token before an answer is never counted."""
+    before_answer = min(next(n for n, label in enumerate(labels) if label != NOT_LEARNED) for _, labels in rows)
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*(ids for ids, _ in rows), strict=False))
+    return min(before_answer - 1, sum(1 for _ in same))
+
+
+def join(rows: Sequence[tuple[list[int], list[int]]]) -> Row:
+    """A tree written as one row: the shared beginning, then each row's own rest, which begins at the same position."""
+    shared = shared_beginning(rows)
+    ids, labels = rows[0][0][:shared], [NOT_LEARNED] * shared
+    positions, branch = list(range(shared)), [0] * shared
+    for number, (own_ids, own_labels) in enumerate(rows, start=1):
+        ids, labels = ids + own_ids[shared:], labels + own_labels[shared:]
+        positions += range(shared, len(own_ids))
+        branch += [number] * (len(own_ids) - shared)
+    return Row(ids, labels, positions, branch)
+
+
+def answer_loss(model: LanguageModel, batch: Sequence[Row]) -> torch.Tensor:
+    """Mean cross-entropy of the answers' tokens, each given all that stands before it in its own example.
 
     Scores for 49,152 possible tokens are computed behind the few tokens that are learned, and not behind all the
     hundreds of the prompt, which would take most of the memory and a third of the time.
     """
-    width = max(len(ids) for ids, _ in batch)
-    pad = lambda row, filler: row + [filler] * (width - len(row))
-    device = model.model.device
-    ids = torch.tensor([pad(ids, 0) for ids, _ in batch], device=device)
-    labels = torch.tensor([pad(labels, NOT_LEARNED) for _, labels in batch], device=device)
-    mask = torch.tensor([pad([1] * len(ids), 0) for ids, _ in batch], device=device)
+    width = max(len(row.ids) for row in batch)
+    fill = lambda rows, filler: torch.tensor([row + [filler] * (width - len(row)) for row in rows])
+    ids, labels, positions, branch = (
+        fill(rows, filler).to(model.model.device)
+        for rows, filler in zip(zip(*batch, strict=True), (0, NOT_LEARNED, 0, -1), strict=True)
+    )
+    # A token looks at what stands before it and is shared or in its own branch.
+    visible = (branch[:, None, :] == 0) | (branch[:, None, :] == branch[:, :, None])
+    visible &= torch.ones_like(visible[0]).tril()
+    lowest = torch.finfo(model.model.dtype).min
+    mask = torch.zeros(visible.shape, dtype=model.model.dtype, device=ids.device).masked_fill(~visible, lowest)
 
     whole = model.model.get_base_model()
     layers, head = getattr(whole, whole.base_model_prefix), whole.get_output_embeddings()
-    states = layers(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    states = layers(input_ids=ids, attention_mask=mask[:, None], position_ids=positions, use_cache=False)[0]
     learned = labels[:, 1:] != NOT_LEARNED  # the state behind token i predicts token i + 1
     scores = head(states[:, :-1][learned]).float()
     return torch.nn.functional.cross_entropy(scores, labels[:, 1:][learned])
@@ -185,14 +237,14 @@ def save_adapter(model: LanguageModel, folder: str | Path) -> Path:
     if not hasattr(model.model, "peft_config"):
         raise ValueError("this model has no adapter to save: train it first")
     from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     weights = get_peft_model_state_dict(model.model, save_embedding_layers=False)
     weights = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in weights.items()}
     unfinished = folder / "adapter_model.tmp"
-    save_file(weights, unfinished, metadata={"format": "pt"})
+    unfinished.write_bytes(save(weights, metadata={"format": "pt"}))
     unfinished.replace(folder / "adapter_model.safetensors")
     config = model.model.peft_config["default"]
     trained_on, config.base_model_name_or_path = config.base_model_name_or_path, Path(model.name).name
@@ -206,9 +258,9 @@ def save_adapter(model: LanguageModel, folder: str | Path) -> Path:
 # How well does it read?
 
 
-def tests(number: int) -> dict[str, list[tuple[str, list[str]]]]:
+def test_sets(number: int, squad: Sequence[Path] = ()) -> dict[str, list[tuple[str, list[str]]]]:
     """Sets of at most `number` (prompt, acceptable answers) that have nothing to do with the training text: other
-    entities, other phrasings, other domains, other libraries."""
+    entities, other phrasings, other domains, other libraries. squad: files in SQuAD's format to be read besides."""
     archive = reading_examples.archive(1000, 100, split="test")
     kind = lambda answerable, gold: archive._replace(
         questions=[q for q in archive.questions if bool(q.answer) == answerable and len(q.passages) == gold]
@@ -226,6 +278,7 @@ def tests(number: int) -> dict[str, list[tuple[str, list[str]]]]:
         "unseen-domains-unanswerable": test_prompts(untold, number, sources=1),
         "unseen-stories": test_prompts(stories, number, sources=1),
         "unseen-documentation": test_prompts(documentation, number // 2, sources=1),
+        **{path.stem: test_prompts(reading_examples.from_dataset(read_squad(path)), number, 1) for path in squad},
     }
 
 
@@ -240,7 +293,8 @@ def test_prompts(collection: Collection, number: int, sources: int) -> list[tupl
         golden = {document.id for document in question.passages}
         hits = [hit.document for hit in retriever.search(question.text, k=sources + len(golden))]
         around = [document for document in hits if document.id not in golden][: max(0, sources - len(golden))]
-        made.append((reading_examples.example(question, around, dice, default_layout=1).prompt, question.acceptable))
+        shuffled = sorted([*question.passages, *around], key=lambda _: dice.random())
+        made.append((build_prompt(question.text, shuffled), question.acceptable))
     return made
 
 
@@ -265,15 +319,18 @@ def evaluate(model: LanguageModel, sets: dict[str, list[tuple[str, list[str]]]])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the adapter `reader`: evaluate the model as it is, train it, save the adapter, evaluate that."""
     parser = argparse.ArgumentParser(prog="python -m ragedu.training.reader", description=main.__doc__)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--examples", type=int, default=12_000)
     parser.add_argument("--learning-rate", type=float, default=6e-4)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
     parser.add_argument("--dtype", default=None, help="float32 or bfloat16; what is fastest unless told")
     parser.add_argument("--test-questions", type=int, default=100, help="of each test set; 0 for no evaluation")
+    parser.add_argument("--squad", type=Path, nargs="*", default=[], help="SQuAD files to evaluate on as well")
     parser.add_argument("--save-every", type=int, default=50, help="steps")
     parser.add_argument("--out", type=Path, default=ADAPTERS / "reader", help="the folder to write")
     given = parser.parse_args(arguments)
@@ -286,14 +343,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             entry["seconds"] = round(time.monotonic() - started, 1)
             print(json.dumps(entry, ensure_ascii=False), file=log, flush=True)
 
-        settings = {key: value for key, value in vars(given).items() if key != "out"}
+        settings = {key: value for key, value in vars(given).items() if key not in ("out", "squad")}
         note(settings=settings, torch=torch.__version__, threads=torch.get_num_threads())
         load = lambda **adapter: LanguageModel.load(device=given.device, dtype=given.dtype, **adapter)
         model = load()
-        sets = tests(given.test_questions) if given.test_questions else {}
+        sets = test_sets(given.test_questions, given.squad) if given.test_questions else {}
         if sets:
             note(model="untrained", evaluation=evaluate(model, sets))
-        learned = reading_examples.mixture(given.steps * given.batch_size, given.seed)
+        learned = reading_examples.mixture(given.examples, given.seed)
         note(examples=len(learned), abstaining=sum(answer == ABSTAIN for _, answer in learned))
 
         def after_step(step: int, loss: float) -> None:

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from ragedu.corpus import Corpus, Document
+from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.evaluation.answers import ABSTAIN
 from ragedu.generation.prompts import build_prompt
 from ragedu.retrieval.bm25 import BM25Retriever
@@ -61,22 +62,29 @@ class Collection(NamedTuple):
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Port Ellery
+# Any dataset, and Port Ellery
+
+
+def from_dataset(dataset: Dataset) -> Collection:
+    """The questions of a Dataset that has answers, such as `read_squad(path)`: people's own data, too."""
+    questions = []
+    for query_id, answers in dataset.answers.items():
+        judgments = dataset.qrels.get(query_id, {})
+        passages = tuple(dataset.corpus[document_id] for document_id, grade in judgments.items() if grade > 0)
+        answer = answers[0] if answers else None
+        questions.append(Question(dataset.queries[query_id], answer, passages, tuple(answers)))
+    return Collection(questions, dataset.corpus)
 
 
 def archive(documents: int = 6000, each: int = 900, split: str = "train") -> Collection:
-    """At most `each` questions of every kind about Port Ellery; of another split than "test", no entity and no
-    phrasing of the test split occurs."""
+    """Questions about Port Ellery, at most `each` of every kind. In the split "train" no entity and no phrasing of
+    the test split occurs, neither in the questions nor in the passages around the gold one."""
     from ragedu.datasets import port_ellery
 
-    dataset = port_ellery.load(documents, questions=each).select(split=split)
-    train_only = [document for document in dataset.corpus if _block(document) % 3 != 1]
-    questions = []
-    for query_id, text in dataset.queries.items():
-        answers = dataset.answers[query_id]
-        passages = tuple(dataset.corpus[document_id] for document_id in dataset.qrels[query_id])
-        questions.append(Question(text, answers[0] if answers else None, passages, tuple(answers)))
-    return Collection(questions, dataset.corpus if split == "test" else Corpus(train_only))
+    collection = from_dataset(port_ellery.load(documents, questions=each).select(split=split))
+    if split == "test":
+        return collection
+    return collection._replace(corpus=Corpus(d for d in collection.corpus if _block(d) % 3 != 1))
 
 
 def _block(document: Document) -> int:
@@ -202,7 +210,18 @@ def stories(held_out: bool = False) -> Collection:
 VERBS = """apply build calculate change check close compute construct convert copy count create decode delete draw
 encode estimate evaluate extract fetch find fit generate get insert load make open parse perform plot print raise read
 remove replace return save select send set sort split start stop store transform update wait write""".split()
-CLAUSE = r"([^,.;:()]{8,80}?)(?=[.;,:)]| that | which | when | if | using | by | \()"
+CLAUSE = r"(?P<answer>[^,.;:()]{5,80}?)(?=[.;,:)]| that | which | when | if | using | by | \()"
+START = r"(?:^|(?<=\. ))"
+NAME = r"(?P<x>The [\w ]{3,40}|(?!It|The|Th[ai]s|There|If|He|What|Which|Note)[A-Z]\w\w+)"
+# What a sentence says, and a question that it answers. {name} is the document's.
+RULES = [
+    (rf"{START}{NAME} (?P<is>is|are) (?=an? |the ){CLAUSE}", "What {is} {x}?"),
+    (rf"{START}{NAME} (?P<is>is|are) (?:used|useful) (?:to|for) {CLAUSE}", "For what {is} {x} used?"),
+    (rf"(?P<x>\w+Error) (?:is|will be) raised (?:if|when) {CLAUSE}", "When is {x} raised by {name}?"),
+    (r"\b(?P<x>\w{3,}) (?:defaults to|is by default) (?P<answer>\S*\w)", "What does {x} default to in {name}?"),
+]
+VERB_QUESTIONS = ["What does {name} {verb}?", "What will {name} {verb}?", "{name} is used to {verb} what?"]
+BLANKS = ["Fill in the blank: {gapped}", "Which words are missing? {gapped}", "Complete the sentence: {gapped}"]
 
 
 def documentation(held_out: bool = False) -> Collection:
@@ -218,52 +237,31 @@ def ask_by_rules(document: Document) -> Iterator[Question]:
     """Questions that the grammar of a sentence gives away: "X is a Y that …" answers "What is X?"."""
     name, text = document.id, document.text
     dice = Random(f"ask/{name}")
-    found = re.match(rf"(\w+?)(?:s|es)? {CLAUSE}", text)
-    if found and found[1].lower() in VERBS:
-        verb = found[1].lower()
-        asked = _pick(
-            [f"What does {name} {verb}?", f"What will {name} {verb}?", f"{name} is used to {verb} what?"], dice
-        )
-        yield Question(asked, found[2].strip(), (document,))
-    rules = [
-        (
-            rf"(?:^|(?<=\. ))((?:The|An?) [\w ]{{3,40}}|(?!It|This|That|There|Th|If|He|What|Which|Note)[A-Z]\w\w+) (is|are) ((?:an?|the) {CLAUSE[1:]}",
-            "What {2} {1}?",
-            3,
-        ),
-        (rf"(\w+Error) (?:is|will be) raised (?:if|when) {CLAUSE}", "When is {1} raised by {name}?", 2),
-        (r"[`'\"]?(\w{3,})[`'\"]? (?:defaults to|is by default) (\S*\w)", "What does {1} default to in {name}?", 2),
-        (
-            rf"(?:^|(?<=\. ))(The [\w ]{{3,40}}) (?:is|are) (?:used|useful) (?:to|for) {CLAUSE}",
-            "For what is {1} used?",
-            2,
-        ),
-    ]
-    for pattern, wording, group in rules:
-        for match in list(re.finditer(pattern, text))[:1]:
-            parts = [match[0], *(part or "" for part in match.groups())]
-            asked = wording.format(
-                *[p[0].lower() + p[1:] if p[:4] in ("The ", "This") else p for p in parts], name=name
-            )
-            yield Question(asked, match[group].strip(), (document,))
-    blank = _blank(text, dice)
-    if blank:
-        yield Question(blank[0], blank[1], (document,))
+    does = re.match(rf"(?P<verb>\w+?)(?:s|es)? {CLAUSE}", text)
+    if does and does["verb"].lower() in VERBS:
+        asked = _pick(VERB_QUESTIONS, dice).format(name=name, verb=does["verb"].lower())
+        yield Question(asked, does["answer"].strip(), (document,))
+    for pattern, wording in RULES:
+        found = re.search(pattern, text)
+        if found:
+            parts = found.groupdict()
+            parts["x"] = re.sub("^The ", "the ", parts["x"])
+            yield Question(wording.format(**parts, name=name), parts["answer"].strip(), (document,))
+    yield from _blank(document, dice)
 
 
-def _blank(text: str, dice: Random) -> tuple[str, str] | None:
+def _blank(document: Document, dice: Random) -> Iterator[Question]:
     """A sentence with a gap, and the few words that fill it."""
-    sentences = [s for s in re.split(r"(?<=[.!?]) ", text) if 9 <= len(s.split()) <= 35 and "\n" not in s]
+    sentences = [s for s in re.split(r"(?<=[.!?])\s", document.text) if 9 <= len(s.split()) <= 35]
     if not sentences:
-        return None
+        return
     words = _pick(sentences, dice).rstrip(".").split()
     length = 1 + int(dice.random() * 3)
     start = 3 + int(dice.random() * (len(words) - length - 2))
-    gap = " ".join(words[start : start + length]).strip("`'\"(),.;:*")
-    if len(gap) < 4 or text.count(gap) > 1:
-        return None
-    sentence = " ".join([*words[:start], "____", *words[start + length :]])
-    return _pick(["Fill in the blank: ", "Which words are missing? ", "Complete the sentence: "], dice) + sentence, gap
+    gap = " ".join(words[start : start + length])
+    if re.fullmatch(r"\w[\w -]{2,}\w", gap) and document.text.count(gap) == 1:
+        gapped = " ".join([*words[:start], "____", *words[start + length :]])
+        yield Question(_pick(BLANKS, dice).format(gapped=gapped), gap, (document,))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -287,7 +285,8 @@ def _markdown(question: str, sources: Sequence[Document]) -> str:
     return "\n\n".join(f"## {s.title or 'Passage'}\n\n{s.text}" for s in sources) + f"\n\n**{question}**"
 
 
-LAYOUTS: list[Callable[[str, Sequence[Document]], str]] = [
+Layout = Callable[[str, Sequence[Document]], str]
+LAYOUTS: list[Layout] = [
     lambda q, s: "Context: " + "\n\n".join(map(_titled, s)) + f"\n\nQuestion: {q}\nAnswer:",
     lambda q, s: "\n\n".join(d.text for d in s) + f"\n\n{q}",
     lambda q, s: f"Answer with a few words from the text.\n\n{' '.join(d.text for d in s)}\n\nQuestion: {q}",
@@ -300,36 +299,58 @@ LAYOUTS: list[Callable[[str, Sequence[Document]], str]] = [
 ]
 
 
-def example(question: Question, around: Sequence[Document], dice: Random, default_layout: float = 0.65) -> Example:
-    """The question with the gold passages among those `around` it, shuffled; the layout is drawn."""
-    sources = _shuffled([*question.passages, *around], dice)
-    layout = build_prompt if dice.random() < default_layout else _pick(LAYOUTS, dice)
+def example(question: Question, sources: Sequence[Document], layout: Layout = build_prompt) -> Example:
     return Example(layout(question.text, sources), ABSTAIN if question.answer is None else question.answer)
 
 
-def examples(collection: Collection, number: int, seed: int = 0, absent: float = 0.18) -> list[Example]:
+def examples(
+    collection: Collection, number: int, seed: int = 0, absent: float = 0.18, together: int = 4
+) -> list[Example]:
     """`number` examples: 1 to 8 sources, the gold one anywhere among them; a share `absent` is unanswerable, because
-    the passage does not say it or because the passage is left out.
+    the passages do not say it or because the gold one is left out.
+
+    Up to `together` examples in a row ask about the same sources, so that `train` needs to read those only once.
     """
     dice = Random(f"{seed}/examples")
     retriever = BM25Retriever().fit(collection.corpus)
     answerable = [question for question in collection.questions if question.answer is not None]
     untold = [question for question in collection.questions if question.answer is None]
-    made = []
+    about = defaultdict(list)  # document id -> questions that need it
+    for question in collection.questions:
+        for passage in question.passages:
+            about[passage.id].append(question)
+
+    made: list[Example] = []
     while len(made) < number:
-        missing = dice.random() < absent
-        question = _pick(untold if missing and untold and dice.random() < 0.6 else answerable, dice)
-        sources = _pick([1, 1, 1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 8], dice)
-        around = neighbours(question, collection.corpus, retriever, sources, dice)
-        if missing and question.answer is not None:
-            gone = question._replace(answer=None, passages=())
-            if _says(around, question.answer) or not around:
-                continue
-            question = gone
-        elif question.passages:
-            around = around[: max(0, sources - len(question.passages))]
-        made.append(example(question, _that_fit(question, around), dice))
-    return made
+        first = _pick(untold if untold and dice.random() < 0.6 * absent else answerable, dice)
+        size = _pick([1, 1, 1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 8], dice)
+        sources = _sources(first, collection.corpus, retriever, size, dice)
+        layout = build_prompt if dice.random() < 0.65 else _pick(LAYOUTS, dice)
+        asked = [first]
+        if first.answer is not None and dice.random() < 0.4 * absent:  # the same question without its passage
+            rest = [source for source in sources if source.id not in _ids(first.passages)]
+            if rest and not _says(rest, first.answer):
+                asked, sources = [first._replace(answer=None)], rest
+        others = [q for source in sources for q in about[source.id] if _ids(q.passages) <= _ids(sources)]
+        elsewhere = [_pick(answerable, dice) for _ in range(3)]
+        elsewhere = [q._replace(answer=None) for q in elsewhere if not _says(sources, q.answer)]
+        for _ in range(together - 1):
+            missing = dice.random() < absent
+            more = [q for q in others if (q.answer is None) == missing and q not in asked]
+            more += elsewhere if missing else []
+            if more:
+                asked.append(_pick(more, dice))
+        made += [example(question, sources, layout) for question in asked]
+    return made[:number]
+
+
+def _sources(question: Question, corpus: Corpus, retriever, size: int, dice: Random) -> list[Document]:
+    around = neighbours(question, corpus, retriever, size, dice)[: max(size - len(question.passages), 0)]
+    return _shuffled([*question.passages, *_that_fit(question, around)], dice)
+
+
+def _ids(documents: Sequence[Document]) -> set[str]:
+    return {document.id for document in documents}
 
 
 def neighbours(question: Question, corpus: Corpus, retriever, number: int, dice: Random) -> list[Document]:
@@ -365,13 +386,16 @@ def _shuffled(items: list, dice: Random) -> list:
 
 
 def mixture(number: int, seed: int = 0) -> list[Example]:
-    """Training examples of all four kinds: two in five of the encyclopaedia, a quarter of the archive, a fifth
-    stories, the rest documentation; shuffled."""
+    """Training examples of all four kinds: two in five of the encyclopaedia, a quarter of the archive, a sixth
+    stories, the rest documentation; in random order, those that ask about the same sources together."""
     shares = [
-        (encyclopaedia(max(40, number // 4), seed), 0.42),
-        (archive(), 0.26),
-        (stories(), 0.17),
-        (documentation(), 0.15),
+        (encyclopaedia(max(40, number // 8), seed), 0.42, 4),
+        (archive(1800, 3000), 0.26, 4),
+        (stories(), 0.17, 4),
+        (documentation(), 0.15, 2),
     ]
-    made = [e for collection, share in shares for e in examples(collection, round(number * share) + 1, seed)]
-    return _shuffled(made, Random(f"{seed}/mixture"))[:number]
+    made = []
+    for collection, share, together in shares:
+        some = examples(collection, round(number * share) + together, seed, together=together)
+        made += [some[start : start + together] for start in range(0, len(some), together)]
+    return [example for group in _shuffled(made, Random(f"{seed}/mixture")) for example in group][:number]

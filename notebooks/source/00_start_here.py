@@ -1,0 +1,334 @@
+# %% [markdown] lang="en"
+# # 00 Start here: a model that invents, and the same model with sources
+#
+# **You will be able to** run a whole retrieval-augmented generation (RAG) system on your own machine, see a language
+# model invent an answer, see the same model give the right one from a source, and say which of its two parts failed when
+# it still gets one wrong.
+#
+# **Know first:** Python lists and functions. **Time:** 25 minutes. **Cost to run:** about a minute and about 1 GB of memory,
+# no network, no graphics card. The very first run also converts the model's weights once, which takes some 20 seconds.
+
+# %%
+from ragedu.models import status
+
+for model in status(thorough=False):
+    print(
+        f"{model.role:<10} {model.name:<18} {model.size / 1e6:4.0f} MB  {'ready' if model.verified else model.problem}"
+    )
+
+assert all(model.verified for model in status(thorough=False)), "run `ragedu models` in a terminal, then start again"
+
+# %% [markdown] lang="en"
+# Two models came with the installation: one that turns text into vectors, which you will meet in lesson 03, and one that writes.
+# The one that writes is SmolLM2 with 135 million parameters. That is small, a few thousandths of the models behind
+# well-known assistants, and it has their strengths and faults in a size that your laptop can run, train and open up.
+
+# %%
+from ragedu import LanguageModel
+
+model = LanguageModel.load()
+
+# %% tags=["nbval-ignore-output"]
+answer = model.generate("What is the capital of France?", max_new_tokens=30)
+answer
+
+# %%
+assert "Paris" in answer
+
+# %% [markdown] lang="en"
+# ## Ask it something that it cannot know
+#
+# Port Ellery is a harbour town that does not exist. Its archive was invented for this course, so no model can have read a
+# word about it. Violet Wherry, says the archive, left something to the town in her will.
+#
+# **Predict first.** You ask the model what it was. Will it say that it does not know? Ask five times and see. (A
+# *temperature* above 0 lets the model choose among likely words, so that each *seed* can give another answer.)
+
+# %% tags=["nbval-ignore-output"]
+question = "What does the will of Violet Wherry bestow upon the town?"
+inventions = [model.generate(question, max_new_tokens=30, temperature=0.8, seed=seed) for seed in range(5)]
+for invention in inventions:
+    print("-", invention)
+
+# %%
+assert len(set(inventions)) > 1
+assert not any("beehive" in invention.lower() for invention in inventions)
+
+# %% [markdown] lang="en"
+# Fluent, sure of themselves, different every time, and made up. People call this **hallucination**. A language model
+# continues text with words that are likely to follow, and nothing in that requires them to be true. An answer that it has
+# read somewhere and one that it makes up come out of the same process and sound the same.
+#
+# ## Show it the page
+#
+# Now put the right page of the archive in front of the question, as you would for a person.
+
+# %%
+from ragedu.datasets import port_ellery
+
+archive = port_ellery.load(1000)
+page = next(
+    document for document in archive.corpus if document.title.endswith("Violet Wherry") and "will" in document.text
+)
+print(page.title)
+print(page.text)
+
+# %% tags=["nbval-ignore-output"]
+prompt = f"{page.text}\n\nAnswer the question with a few words from the text.\nQuestion: {question}"
+with_page = model.generate(prompt, max_new_tokens=30)
+with_page
+
+# %%
+assert "beehive" in with_page.lower()
+
+# %% [markdown] lang="en"
+# The same model, the same question, and the right answer. Nothing was trained. The model did not know the answer; it
+# **read** it. That is the whole idea of retrieval-augmented generation:
+#
+# > find the page, put it into the prompt, let the model read.
+#
+# You found the page by knowing where to look. A program must find it among a thousand.
+#
+# ## A retriever in five lines
+#
+# The simplest idea: the best page is the one that shares the most words with the question. Try it on three pages first.
+
+
+# %%
+def shared_words(question, text):
+    return set(question.lower().rstrip("?").split()) & set(text.lower().replace(".", "").split())
+
+
+def retrieve(question, pages):
+    return max(pages, key=lambda page: len(shared_words(question, page.content)))
+
+
+three_pages = [archive.corpus[0], archive.corpus[3], page]
+for document in three_pages:
+    print(f"{document.title:<40}", sorted(shared_words(question, document.content)))
+
+# %%
+found = retrieve(question, three_pages)
+print(found.title)
+assert found is page
+
+# %% [markdown] lang="en"
+# ## The whole system
+#
+# A retriever, a prompt, a generator. Here they are together, and now the retriever searches all thousand pages.
+
+# %% tags=["nbval-ignore-output"]
+
+
+def ask(question, pages):
+    source = retrieve(question, pages)
+    prompt = f"{source.text}\n\nAnswer the question with a few words from the text.\nQuestion: {question}"
+    return model.generate(prompt, max_new_tokens=30), source
+
+
+text, source = ask(question, archive.corpus)
+print(text)
+print("source:", source.id, source.title)
+
+# %%
+assert source.id == page.id and "beehive" in text.lower()
+
+# %% [markdown] lang="en"
+# That is a RAG system. Everything else in this course makes its parts better and finds out whether they are.
+#
+# `ragedu` has the same three parts, with better insides: BM25 for finding (lesson 02), a prompt that keeps sources apart
+# from instructions (lesson 05), and an answer that shows what it rests on. Open a source below to read it.
+
+# %% tags=["nbval-ignore-output"]
+from ragedu import RAG, BM25Retriever
+
+bm25 = BM25Retriever().fit(archive.corpus)
+rag = RAG(bm25, model, k=1)
+card = rag.ask(question)
+card
+
+# %% [markdown] lang="en"
+# The prompt is no secret. Always look at it when an answer surprises you.
+
+# %%
+print(card.prompt)
+assert card.sources[0].document is page and "beehive" in card.text.lower()
+
+# %% [markdown] lang="en"
+# ## How good is it?
+#
+# One question proves nothing. The archive comes with questions whose answers are known; we take those of the kind *lookup*,
+# once without a source (**closed book**) and once with RAG, and count how often the right answer occurs in the text.
+#
+# **Predict first.** Out of ten questions, how many will each get right?
+
+# %%
+from ragedu.generation.prompts import closed_book_prompt
+
+tests = archive.select(kind="lookup", split="test")
+questions = list(tests.queries.values())
+answers = list(tests.answers.values())
+
+
+def is_right(text, acceptable):
+    return any(answer.lower() in text.lower() for answer in acceptable)
+
+
+# %% tags=["nbval-ignore-output"]
+closed = model.generate([closed_book_prompt(q) for q in questions], max_new_tokens=24)
+hits = [found[0].document for found in bm25.search_many(questions, k=1)]
+opened = model.generate([rag.prompt(q, [hit]) for q, hit in zip(questions, hits, strict=True)], max_new_tokens=24)
+
+closed_right = [is_right(text, acceptable) for text, acceptable in zip(closed, answers, strict=True)]
+rag_right = [is_right(text, acceptable) for text, acceptable in zip(opened, answers, strict=True)]
+print(f"{len(questions)} questions: closed book {sum(closed_right)} right, RAG {sum(rag_right)} right")
+
+# %% [markdown] lang="en"
+# So many questions and no more: with other questions the shares would have come out a little different. The bars show the
+# range in which they could lie (a 95 % interval; lesson 06 builds it by hand).
+
+# %% alt="Two bars with 95 % intervals: the share of right answers is near 0 for closed book and far higher for RAG, and the intervals do not touch." tags=["nbval-ignore-output"]
+import matplotlib.pyplot as plt
+
+from ragedu.evaluation import bootstrap_interval, paired_test
+
+shares = {"closed book": bootstrap_interval(closed_right), "RAG": bootstrap_interval(rag_right)}
+figure, axis = plt.subplots(figsize=(5, 2))
+for place, (mean, low, high) in enumerate(shares.values()):
+    axis.barh(place, mean, color="0.75", edgecolor="black")
+    axis.plot([low, high], [place, place], color="black", lw=2)
+axis.set_yticks(range(2), shares)
+axis.invert_yaxis()
+axis.set(xlabel="share of right answers", xlim=(0, 1))
+plt.show()
+
+# %%
+assert sum(closed_right) <= 2
+assert paired_test(rag_right, closed_right).p_value < 0.01
+
+# %% [markdown] lang="en"
+# RAG wins, and it is far from perfect. A wrong answer of a RAG system has two possible causes, and the first question is
+# always which: was the right page **not found**, or was it found and **not read**?
+
+# %% tags=["nbval-ignore-output"]
+import pandas as pd
+
+was_found = [hit.id in tests.qrels[query_id] for hit, query_id in zip(hits, tests.queries, strict=True)]
+names = {True: "right", False: "wrong"}
+pd.crosstab(
+    pd.Series(was_found, name="page").map({True: "found", False: "not found"}),
+    pd.Series(rag_right, name="answer").map(names),
+)
+
+# %%
+not_read = [i for i, right in enumerate(rag_right) if was_found[i] and not right]
+not_found = [i for i, found in enumerate(was_found) if not found]
+assert len(not_read) > len(not_found) > 0
+
+# %% [markdown] lang="en"
+# ## Where it fails
+#
+# Most errors are errors of reading: the page was in the prompt, and the model still got it wrong. Look at two.
+
+# %% tags=["nbval-ignore-output"]
+for i in not_read[:2]:
+    print("question:", questions[i])
+    print("page:    ", hits[i].text)
+    print("model:   ", opened[i])
+    print("wanted:  ", answers[i][0], "\n")
+
+# %% [markdown] lang="en"
+# A small model loses the thread, answers beside the point, or goes on inventing with the truth in front of it. In lesson 04
+# you train this very model to read. And a page that was not found:
+
+# %%
+i = not_found[0]
+print("question:", questions[i])
+print("found:   ", hits[i].title)
+print("wanted:  ", archive.corpus[next(iter(list(tests.qrels.values())[i]))].title)
+
+# %% [markdown] lang="en"
+# Several pages bear the same name or speak of the same thing, and this retriever counts words. Lessons 01 to 03 build
+# better ones.
+#
+# ## Change the facts
+#
+# Years go by in Port Ellery, and some facts change: the second edition of the archive has a new landlord here, another
+# price there. **Predict first:** what must be done so that the system answers from the new edition? Must the model be
+# trained again?
+
+# %%
+second = port_ellery.load(1000, edition=2)
+changed = archive.select(kind="changed").queries
+facts = [(q, archive.answers[q][0], second.answers[q][0]) for q in changed]
+for query_id, before, after in facts[:3]:
+    print(f"{changed[query_id]}\n   first edition: {before}; second edition: {after}")
+
+# %% tags=["nbval-ignore-output"]
+query_id, before, after = next(f for f in facts if is_right(rag.ask(changed[f[0]]).text, [f[1]]))
+updated = RAG(BM25Retriever().fit(second.corpus), model, k=1)
+answer_before, answer_after = rag.ask(changed[query_id]).text, updated.ask(changed[query_id]).text
+print(changed[query_id])
+print("first edition: ", answer_before)
+print("second edition:", answer_after)
+
+# %%
+assert is_right(answer_before, [before]) and not is_right(answer_after, [before])
+
+# %% [markdown] lang="en"
+# A new index, built in a fraction of a second, and the old answer is gone. The model's weights were not touched. What it costs to
+# teach a changed fact to the weights instead is measured in lesson 07.
+#
+# ## What the article says
+#
+# This course grew out of an article that says RAG needs “a large corpus” and is harder to build than fine-tuning. You
+# have just seen it work with a corpus of **three pages**, and the whole system was a retriever of two short functions
+# and an `ask` of three lines. What is right about the claim: RAG answers only what its corpus says, so the corpus must
+# hold the answer. That is a matter of the right pages and not of many. Ask about something that no page has:
+
+# %% tags=["nbval-ignore-output"]
+nowhere = rag.ask("What is the name of the airport of Port Ellery?")
+print(nowhere.text)
+print("source:", nowhere.sources[0].document.title)
+
+# %%
+assert "airport" not in nowhere.sources[0].document.text
+
+# %% [markdown] lang="en"
+# Nothing is found, because nothing is there, and the system answers all the same. A good system would say so. Lessons 04
+# and 05 teach it to.
+#
+# ## On your own documents
+#
+# A folder of text, Markdown, notebooks, JSON or CSV is a corpus too:
+#
+# ```python
+# from ragedu import BM25Retriever, RAG, LanguageModel, read_corpus
+# rag = RAG(BM25Retriever().fit(read_corpus("my_notes")), LanguageModel.load())
+# rag.ask("…")
+# ```
+#
+# or, in a terminal, `ragedu ask "…" --corpus my_notes`. And `RAG` takes any function from a prompt to a text as its generator, so it
+# works with whatever model you already use.
+#
+# ## Recap
+#
+# - A language model continues text. Without a source it invents, fluently.
+# - RAG = retrieve, put into the prompt, generate. No training, and facts change by changing the pages.
+# - Its errors are of two kinds: not found, and not read. Each has its own remedy.
+#
+# **Quiz.** Decide before you open the answer.
+#
+# 1. You ask the same question five times without a source, and get five times the same answer. Is it true?
+# <details><summary>Answer</summary>Not necessarily. With temperature 0 a model always repeats itself, and a common error is
+# repeated too. Agreement with itself is no evidence; a source is.</details>
+#
+# 2. Your RAG system gives a wrong answer. What do you look at first?
+# <details><summary>Answer</summary>At the prompt: is the right page in it? If not, work on retrieval; if so, on reading.</details>
+#
+# 3. A price changes in your documents every day. What does RAG need each day, and what would a fine-tuned model need?
+# <details><summary>Answer</summary>RAG needs the changed pages indexed again, here well under a second. A fine-tuned
+# model needs training on the new price, and has to forget the old one.</details>
+#
+# **Next:** 01 builds the retriever from the ground up. **Further reading:** Lewis et al. (2020), *Retrieval-Augmented
+# Generation for Knowledge-Intensive NLP Tasks*, the paper that gave RAG its name.
