@@ -179,15 +179,15 @@ plane = (counts * weights)[:, axes]
 direction = (count(question) * weights)[axes]
 direction = direction / np.linalg.norm(direction)
 
-figure, axis = plt.subplots(figsize=(5, 4.4))
+figure, axis = plt.subplots(figsize=(5.6, 4.6))
 axis.plot(*np.outer([0, 3.6], direction).T, "--", color="black")
-axis.text(2.0, 1.45, "the question's direction", ha="left")
+axis.text(2.85, 2.3, "the question's direction")
 for note, offset in ((0, (6, -12)), (1, (8, 0)), (3, (-10, 8))):
     axis.annotate("", plane[note], (0, 0), arrowprops=dict(arrowstyle="->", lw=2.5, color="tab:blue"))
     axis.annotate(f"note {note}", plane[note], xytext=offset, textcoords="offset points")
 foot = direction * (plane[1] @ direction)
 axis.plot(*np.array([plane[1], foot]).T, ":", color="black")
-axis.set(xlabel="weight of “ferry”", ylabel="weight of “harbour”", xlim=(-0.1, 3.4), ylim=(-0.2, 4.6), aspect="equal")
+axis.set(xlabel="weight of “ferry”", ylabel="weight of “harbour”", xlim=(-0.1, 5.4), ylim=(-0.2, 4.6), aspect="equal")
 plt.show()
 
 # %% [markdown] lang="en"
@@ -333,7 +333,7 @@ axis.plot([], [], "o", color="black", mfc="white", ms=8, label="plain tokens")
 axis.plot([], [], "s", color="black", mfc="white", ms=8, label="analyzer")
 axis.set_yticks(range(4), weightings)
 axis.set(xlabel=f"MRR@10 over {len(questions)} questions, with 95 % interval", xlim=(0, 1), ylim=(3.6, -0.6))
-axis.legend(loc="upper left")
+axis.legend(loc="lower left")
 axis.grid(axis="x", alpha=0.3)
 plt.show()
 

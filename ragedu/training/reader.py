@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -321,10 +322,10 @@ def evaluate(model: LanguageModel, sets: dict[str, list[tuple[str, list[str]]]])
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the adapter `reader`: evaluate the model as it is, train it, save the adapter, evaluate that."""
     parser = argparse.ArgumentParser(prog="python -m ragedu.training.reader", description=main.__doc__)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--examples", type=int, default=12_000)
-    parser.add_argument("--learning-rate", type=float, default=6e-4)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--examples", type=int, default=4400)
+    parser.add_argument("--learning-rate", type=float, default=7e-4)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
@@ -344,12 +345,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps(entry, ensure_ascii=False), file=log, flush=True)
 
         settings = {key: value for key, value in vars(given).items() if key not in ("out", "squad")}
-        note(settings=settings, torch=torch.__version__, threads=torch.get_num_threads())
+        machine = torch.cuda.get_device_name() if given.device.startswith("cuda") else platform.machine()
+        note(settings=settings, torch=torch.__version__, machine=machine, threads=torch.get_num_threads())
         load = lambda **adapter: LanguageModel.load(device=given.device, dtype=given.dtype, **adapter)
         model = load()
         sets = test_sets(given.test_questions, given.squad) if given.test_questions else {}
-        if sets:
-            note(model="untrained", evaluation=evaluate(model, sets))
+        before = evaluate(model, sets)
+        note(model="untrained", evaluation=before)
         learned = reading_examples.mixture(given.examples, given.seed)
         note(examples=len(learned), abstaining=sum(answer == ABSTAIN for _, answer in learned))
 
@@ -364,10 +366,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         save_adapter(model, given.out)
         note(training="finished")
-        if sets:
-            figures = evaluate(load(adapter=given.out), sets)
-            note(model="reader", evaluation=figures)
-            print(json.dumps(figures, indent=1))
+        after = evaluate(load(adapter=given.out), sets)  # as people load it: merged, from the file
+        note(model="reader", evaluation=after)
+    (given.out / "README.md").write_text(report(settings, machine, before, after), encoding="utf-8")
+
+
+def report(settings: dict, machine: str, before: dict, after: dict) -> str:
+    """What was done and what came of it, for the people who get the adapter."""
+    options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items() if value is not None)
+    lines = [
+        "# The adapter `reader`\n",
+        "LoRA for smollm2-135m, trained to answer with a few words from the sources in the prompt, or with",
+        f'"{ABSTAIN}". Losses of all steps and the times are in log.jsonl. Machine: {machine}. Command:\n',
+        f"    python -m ragedu.training.reader {options}\n",
+        "| test set | questions | measure | untrained | reader |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in after.items():
+        for measure in row.keys() - {"questions"}:
+            lines.append(f"| {name} | {row['questions']} | {measure} | {before[name][measure]} | {row[measure]} |")
+    return "\n".join([*lines[:6], *sorted(lines[6:])]) + "\n"
 
 
 if __name__ == "__main__":
