@@ -9,6 +9,8 @@
 # no network, no graphics card. The very first run also converts the model's weights once, which takes some 20 seconds.
 
 # %%
+from textwrap import fill
+
 from ragedu.models import status
 
 for model in status(thorough=False):
@@ -71,7 +73,7 @@ page = next(
     document for document in archive.corpus if document.title.endswith("Violet Wherry") and "will" in document.text
 )
 print(page.title)
-print(page.text)
+print(fill(page.text, 100))
 
 # %% tags=["nbval-ignore-output"]
 prompt = f"{page.text}\n\nAnswer the question with a few words from the text.\nQuestion: {question}"
@@ -151,7 +153,7 @@ card
 # The prompt is no secret. Always look at it when an answer surprises you.
 
 # %%
-print(card.prompt)
+print("\n".join(fill(line, 100) for line in card.prompt.splitlines()))
 assert card.sources[0].document is page and "beehive" in card.text.lower()
 
 # %% [markdown] lang="en"
@@ -233,7 +235,7 @@ assert len(not_read) > len(not_found) > 0
 # %% tags=["nbval-ignore-output"]
 for i in not_read[:2]:
     print("question:", questions[i])
-    print("page:    ", hits[i].text)
+    print("page:    ", fill(hits[i].text, 90, subsequent_indent=" " * 10))
     print("model:   ", opened[i])
     print("wanted:  ", answers[i][0], "\n")
 

@@ -10,6 +10,7 @@
 # %%
 import re
 from importlib.metadata import version
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -268,7 +269,7 @@ from ragedu.datasets import port_ellery
 archive = port_ellery.load(1000, questions=300)
 print(archive)
 print(archive.corpus[3].title)
-print(archive.corpus[3].text)
+print(fill(archive.corpus[3].text, 100))
 
 # %%
 tfidf = TfidfRetriever().fit(archive.corpus)
@@ -452,7 +453,7 @@ page = archive.corpus[next(iter(tests.qrels[behind]))]
 name_terms = set(analyzer(page.title))
 asked_for = [term for term in analyzer(tests.queries[behind]) if term not in name_terms]
 print("the question asks for:", asked_for)
-print("the page says:", page.text)
+print("the page says:", fill(page.text, 100))
 assert not set(asked_for) & set(analyzer(page.text))
 
 # %% [markdown] lang="en"

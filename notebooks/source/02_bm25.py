@@ -10,6 +10,7 @@
 # %%
 from collections import Counter
 from importlib.metadata import version
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -581,7 +582,7 @@ failed = next(query_id for query_id, value in by_kind["paraphrase"].items() if v
 print(tests.queries[failed])
 for hit in bm25.search(tests.queries[failed], k=2):
     mark = "<- wanted" if hit.document.id in tests.qrels[failed] else ""
-    print(f"\n{hit.rank}. {hit.document.title} {mark}\n{hit.document.text}")
+    print(f"\n{hit.rank}. {hit.document.title} {mark}\n{fill(hit.document.text, 100)}")
     print(bm25.explain(tests.queries[failed], hit.document.id))
 
 # %% [markdown] lang="en"
