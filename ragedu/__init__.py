@@ -3,9 +3,15 @@
 Names are loaded when first used, so that `import ragedu` is quick and a lesson on BM25 never waits for torch.
 """
 
+import os
 from importlib import import_module
 
 __version__ = "0.1.0"
+
+# torch's threads wait for each other by spinning, and where another process wants the core (a second notebook, a
+# browser), every small matrix product then waits for the scheduler: a hundred times slower, measured on two cores.
+# Asleep they wait as well. This is read when torch is imported, so it is set here, and only if nobody has set it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "Document": "corpus",

@@ -14,6 +14,12 @@ import Stemmer
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from ragedu.datasets import port_ellery
+from ragedu.datasets.port_ellery import prose
+from ragedu.datasets.port_ellery.chance import dice_for
+from ragedu.datasets.port_ellery.names import name_of
+from ragedu.datasets.port_ellery.pages import draw_page
+from ragedu.datasets.port_ellery.questions import FUNCTION_WORDS
+from ragedu.datasets.port_ellery.words import kinds, split_of
 
 # Of the first 2,000 documents of seed 0, edition 1. Changing a word of the archive changes it: then write the new one.
 DIGEST = "75a180eca54c1ff2b8bb5e2b831310d12974d20bb72da962ff74c83ce5e6266c"
@@ -114,20 +120,19 @@ def test_stream_needs_bounded_memory():
 def test_the_last_of_a_million_is_as_good_as_the_first():
     names = set()
     for number in range(999_900, 1_000_000):
-        page, document = port_ellery._document(number, 0, 1)
+        page, document = prose.write(number, 0, 1)
         assert page.name in document.text or page.kind.get("about")
         names.add(document.title)
     assert len(names) == 100
-    port_ellery._document(port_ellery.LARGEST - 1, 0, 1)
+    prose.write(port_ellery.LARGEST - 1, 0, 1)
 
 
 # The world
 
 
 def test_thirteen_kinds_of_eight_relations():
-    kinds = port_ellery._kinds()
-    assert len(kinds) >= 10
-    for kind in kinds:
+    assert len(kinds()) >= 10
+    for kind in kinds():
         assert len(kind["relation"]) >= 8
         assert len({relation["name"] for relation in kind["relation"]}) == len(kind["relation"])
         assert any(relation.get("changes") for relation in kind["relation"])
@@ -135,7 +140,7 @@ def test_thirteen_kinds_of_eight_relations():
 
 RELATIONS = [
     pytest.param(kind, relation, id=f"{kind['id']}-{relation['name']}")
-    for kind in port_ellery._kinds()
+    for kind in kinds()
     for relation in kind["relation"]
 ]
 
@@ -151,7 +156,7 @@ def test_phrasings(kind, relation):
     assert ("hop" in relation) == ("refers" in relation)
     stem = Stemmer.Stemmer("english").stemWord
     bag = lambda texts: {stem(w) for t in texts for w in re.findall(r"[a-z]+", re.sub(r"{\w+}", "", t).lower())}
-    stop = {stem(word) for word in port_ellery._FUNCTION_WORDS}
+    stop = {stem(word) for word in FUNCTION_WORDS}
     assert not (bag(paraphrase) & bag(says)) - stop
 
 
@@ -160,15 +165,15 @@ def test_names_ids_titles_and_texts_are_unique(many):
         assert len({getattr(d, part) for d in many}) == len(many)
     names = Counter()
     for number in range(len(many)):
-        page = port_ellery._page(number, 0, 1, port_ellery._dice(0, number))
+        page = draw_page(number, 0, 1, dice_for(0, number))
         names[page.name] += "about" not in page.kind
     assert max(names.values()) == 1
 
 
 def test_names_stay_unique_when_the_plain_ones_have_run_out():
-    for slot in (slot for slot, kind in enumerate(port_ellery._kinds()) if "about" not in kind):
+    for slot in (slot for slot, kind in enumerate(kinds()) if "about" not in kind):
         blocks = range(0, 60_000, 3)
-        assert len({port_ellery._name(slot, block, 0) for block in blocks}) == len(blocks)
+        assert len({name_of(slot, block, 0) for block in blocks}) == len(blocks)
 
 
 def test_some_names_share_parts(dataset):
@@ -188,12 +193,12 @@ def test_entities_of_the_test_split_are_never_mentioned_in_train(many):
     mentions = defaultdict(set)
     known = {}
     for number, document in enumerate(many[:3000]):
-        page = port_ellery._page(number, 0, 1, port_ellery._dice(0, number))
+        page = draw_page(number, 0, 1, dice_for(0, number))
         assert known.setdefault(page.name, page.split) == page.split == document.metadata["split"]
         for _, _, target in page.told:
             if target is not None:
                 assert target < number
-                mentions[port_ellery._split(target // len(port_ellery.KINDS))].add(page.split)
+                mentions[split_of(target // len(port_ellery.KINDS))].add(page.split)
     assert mentions == {"train": {"train"}, "test": {"test"}}
 
 
@@ -247,8 +252,8 @@ def test_answers_are_in_the_supporting_documents(dataset, second):
 
 def test_ids_and_limit(dataset):
     assert re.fullmatch(r"q-lookup-\d{5}", next(iter(of_kind(dataset, "lookup"))))
-    kinds = Counter(m["kind"] for m in dataset.metadata.values())
-    assert set(kinds) == set(port_ellery.QUESTION_KINDS) and max(kinds.values()) == 300
+    counts = Counter(m["kind"] for m in dataset.metadata.values())
+    assert set(counts) == set(port_ellery.QUESTION_KINDS) and max(counts.values()) == 300
     assert len(set(dataset.queries.values())) == len(dataset.queries)
     assert not port_ellery.load(60, questions=0).queries
 
@@ -269,7 +274,7 @@ def test_splits_are_disjoint_by_entity_and_phrasing(dataset):
 def test_passage_phrasings_are_disjoint(many):
     """Each sentence template, made a pattern, is found in documents of one split alone."""
     texts = {s: "\n".join(d.text for d in many[:4000] if d.metadata["split"] == s) for s in ("train", "test")}
-    for kind in port_ellery._kinds():
+    for kind in kinds():
         for phrasings in (kind["opening"], kind["colour"]):
             for position, phrasing in enumerate(phrasings):
                 longest = max(re.split(r"{\w+}", phrasing), key=len).strip(" .,")
@@ -279,14 +284,14 @@ def test_passage_phrasings_are_disjoint(many):
 
 def test_each_sentence_is_written_for_one_split_only(monkeypatch):
     used = {"train": set(), "test": set()}
-    say = port_ellery._say
+    say = prose.say
 
     def record(phrasings, split, dice):
         chosen = say(phrasings, split, dice)
         used[split].add((id(phrasings), chosen))
         return chosen
 
-    monkeypatch.setattr(port_ellery, "_say", record)
+    monkeypatch.setattr(prose, "say", record)
     for _ in port_ellery.stream(3000):
         pass
     assert len(used["train"]) > 500 and len(used["test"]) > 250
@@ -294,11 +299,9 @@ def test_each_sentence_is_written_for_one_split_only(monkeypatch):
 
 
 def test_paraphrases_share_the_name_and_no_other_content_word(dataset):
-    assert ENGLISH_STOP_WORDS | {"did", "does"} >= port_ellery._FUNCTION_WORDS, (
-        port_ellery._FUNCTION_WORDS - ENGLISH_STOP_WORDS
-    )
+    assert ENGLISH_STOP_WORDS | {"did", "does"} >= FUNCTION_WORDS, FUNCTION_WORDS - ENGLISH_STOP_WORDS
     stem = Stemmer.Stemmer("english").stemWord
-    bag = lambda text: {stem(w) for w in re.findall(r"\w+", text.lower()) if w not in port_ellery._FUNCTION_WORDS}
+    bag = lambda text: {stem(w) for w in re.findall(r"\w+", text.lower()) if w not in FUNCTION_WORDS}
     for query_id, query in of_kind(dataset, "paraphrase").items():
         name = bag(dataset.metadata[query_id]["entity"])
         (supporting,) = dataset.qrels[query_id]

@@ -177,9 +177,9 @@ def is_right(text, acceptable):
 
 
 # %% tags=["nbval-ignore-output"]
-closed = model.generate([closed_book_prompt(q) for q in questions], max_new_tokens=24)
+closed = model.generate([closed_book_prompt(q) for q in questions], max_new_tokens=20)
 hits = [found[0].document for found in bm25.search_many(questions, k=1)]
-opened = model.generate([rag.prompt(q, [hit]) for q, hit in zip(questions, hits, strict=True)], max_new_tokens=24)
+opened = model.generate([rag.prompt(q, [hit]) for q, hit in zip(questions, hits, strict=True)], max_new_tokens=20)
 
 closed_right = [is_right(text, acceptable) for text, acceptable in zip(closed, answers, strict=True)]
 rag_right = [is_right(text, acceptable) for text, acceptable in zip(opened, answers, strict=True)]
@@ -262,20 +262,19 @@ print("wanted:  ", archive.corpus[next(iter(list(tests.qrels.values())[i]))].tit
 # %%
 second = port_ellery.load(1000, edition=2)
 changed = archive.select(kind="changed").queries
-facts = [(q, archive.answers[q][0], second.answers[q][0]) for q in changed]
-for query_id, before, after in facts[:3]:
-    print(f"{changed[query_id]}\n   first edition: {before}; second edition: {after}")
+inn = next(query_id for query_id, text in changed.items() if "the Ship in Sexton's Lane" in text)
+print(changed[inn])
+print("first edition: ", archive.answers[inn][0])
+print("second edition:", second.answers[inn][0])
 
 # %% tags=["nbval-ignore-output"]
-query_id, before, after = next(f for f in facts if is_right(rag.ask(changed[f[0]]).text, [f[1]]))
 updated = RAG(BM25Retriever().fit(second.corpus), model, k=1)
-answer_before, answer_after = rag.ask(changed[query_id]).text, updated.ask(changed[query_id]).text
-print(changed[query_id])
-print("first edition: ", answer_before)
-print("second edition:", answer_after)
+told_before, told_after = rag.ask(changed[inn]).text, updated.ask(changed[inn]).text
+print("before:", told_before)
+print("after: ", told_after)
 
 # %%
-assert is_right(answer_before, [before]) and not is_right(answer_after, [before])
+assert is_right(told_before, archive.answers[inn]) and is_right(told_after, second.answers[inn])
 
 # %% [markdown] lang="en"
 # A new index, built in a fraction of a second, and the old answer is gone. The model's weights were not touched. What it costs to

@@ -262,7 +262,7 @@ def save_adapter(model: LanguageModel, folder: str | Path) -> Path:
 def test_sets(number: int, squad: Sequence[Path] = ()) -> dict[str, list[tuple[str, list[str]]]]:
     """Sets of at most `number` (prompt, acceptable answers) that have nothing to do with the training text: other
     entities, other phrasings, other domains, other libraries. squad: files in SQuAD's format to be read besides."""
-    archive = reading_examples.archive(1000, 100, split="test")
+    archive = reading_examples.archive(1000, 400, split="test")
     kind = lambda answerable, gold: archive._replace(
         questions=[q for q in archive.questions if bool(q.answer) == answerable and len(q.passages) == gold]
     )

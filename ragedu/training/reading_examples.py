@@ -386,14 +386,12 @@ def _shuffled(items: list, dice: Random) -> list:
 
 
 def mixture(number: int, seed: int = 0) -> list[Example]:
-    """Training examples of all four kinds: two in five of the encyclopaedia, a quarter of the archive, a sixth
-    stories, the rest documentation; in random order, those that ask about the same sources together."""
-    shares = [
-        (encyclopaedia(max(40, number // 8), seed), 0.42, 4),
-        (archive(1800, 3000), 0.26, 4),
-        (stories(), 0.17, 4),
-        (documentation(), 0.15, 2),
-    ]
+    """Training examples of all four kinds: half of the encyclopaedia, a quarter of the archive, the rest stories and
+    documentation; in random order, those that ask about the same sources together."""
+    articles = encyclopaedia(max(200, number // 8), seed)
+    written = stories()
+    written = written._replace(corpus=Corpus([*written.corpus, *articles.corpus[:200]]))
+    shares = [(articles, 0.5, 4), (archive(1800, 3000), 0.26, 4), (written, 0.12, 4), (documentation(), 0.12, 2)]
     made = []
     for collection, share, together in shares:
         some = examples(collection, round(number * share) + together, seed, together=together)
