@@ -54,7 +54,8 @@ def ask(options: argparse.Namespace) -> int:
     corpus = chunk(_corpus(options.corpus))
     retriever = _retriever(options.retriever).fit(corpus)
     # The model is loaded when it is first called, so that a mistake in the question is told at once.
-    generator = lambda prompt: ragedu.LanguageModel.load(options.model)(prompt)
+    adapter = "reader" if options.model == "smollm2-135m" and not options.untrained else None
+    generator = lambda prompt: ragedu.LanguageModel.load(options.model, adapter=adapter)(prompt)
     answer = RAG(retriever, generator, k=options.k).ask(options.question)
     seconds = time.perf_counter() - started
     if options.json:
@@ -175,6 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-k", type=_positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
     command.add_argument(
         "--model", default="smollm2-135m", help="the language model: name or folder (default: %(default)s)"
+    )
+    command.add_argument(
+        "--untrained", action="store_true", help="without the adapter that was trained to read sources"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from html import escape
 
 from ragedu.corpus import Document, shorten
-from ragedu.generation.prompts import build_prompt
+from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.retrieval.base import Hits, Retriever
-
-NOTHING_FOUND = "I found nothing about this in the sources."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class RAG:
         """Retrieve, prompt, generate. With no source found, no model is asked: it could only invent."""
         hits = self.retriever.search(question, self.k)
         if not hits:
-            return Answer(question, NOTHING_FOUND, hits, prompt="")
+            return Answer(question, ABSTAIN, hits, prompt="")
         prompt = self.prompt(question, [hit.document for hit in hits])
         text = self.generator(prompt)
         if not isinstance(text, str):

@@ -91,7 +91,8 @@ def passages(text: str, words: int = 150, overlap: int | None = None) -> Iterato
     """Cut a text at sentence ends into passages of at most `words` words.
 
     Neighbouring passages share whole sentences of at most `overlap` words together, so that a fact told across
-    a cut is whole in one of them; unless told, a fifth of `words`. A single sentence longer than `words` is cut between words.
+    a cut is whole in one of them; a fifth of `words` unless told. A single sentence longer than `words` is cut between
+    words.
     """
     overlap = words // 5 if overlap is None else overlap
     if words < 1 or not 0 <= overlap < words:

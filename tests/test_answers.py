@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragedu.evaluation.answers import (
-    ABSTAIN,
     abstention_scores,
     answer_scores,
     exact_match,
@@ -17,6 +16,7 @@ from ragedu.evaluation.answers import (
     is_abstention,
     normalise,
 )
+from ragedu.generation.prompts import ABSTAIN
 
 words = st.text(st.sampled_from("ab the an.,é'-1 "), max_size=24)
 

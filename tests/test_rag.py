@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragedu import RAG, BM25Retriever, Corpus, Document
-from ragedu.generation.prompts import build_prompt, closed_book_prompt
-from ragedu.rag import NOTHING_FOUND
+from ragedu.generation.prompts import ABSTAIN, build_prompt, closed_book_prompt
 
 
 class Recorder:
@@ -86,8 +85,8 @@ def test_sources_are_numbered_in_order_of_rank(retriever):
 def test_nothing_found_asks_no_model(retriever):
     generator = Recorder()
     answer = RAG(retriever, generator).ask("zeppelin?")
-    assert answer.text == NOTHING_FOUND and answer.sources == [] and answer.prompt == "" and not generator.prompts
-    assert NOTHING_FOUND in str(answer) and NOTHING_FOUND in answer._repr_html_()
+    assert answer.text == ABSTAIN and answer.sources == [] and answer.prompt == "" and not generator.prompts
+    assert ABSTAIN in str(answer) and ABSTAIN in answer._repr_html_()
 
 
 @pytest.mark.parametrize(

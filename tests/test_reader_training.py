@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from ragedu import Corpus, Dataset, Document, LanguageModel
 from ragedu.datasets import port_ellery
-from ragedu.evaluation.answers import ABSTAIN
 from ragedu.generation.language_model import ADAPTERS
-from ragedu.generation.prompts import build_prompt
+from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.training import reader, reading_examples
 from ragedu.training.reader import Example, save_adapter, train
 
@@ -287,7 +286,7 @@ def test_bad_input(tiny, tmp_path):
 # ---- the adapter that comes with ragedu ----
 
 
-def test_the_shipped_adapter_reads_and_abstains(language_model):
+def test_the_shipped_adapter_reads_and_abstains():
     pytest.importorskip("peft")
     folder = ADAPTERS / "reader"
     if not (folder / "adapter_config.json").is_file():
@@ -297,10 +296,10 @@ def test_the_shipped_adapter_reads_and_abstains(language_model):
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
     assert {"settings", "evaluation", "loss"} <= {key for entry in entries for key in entry}
 
+    # A smoke test on a few prompts; how well it reads is in the adapter's README.md, measured on hundreds.
     trained = LanguageModel.load(adapter="reader")
-    sets = reader.test_sets(12)
-    chosen = {name: sets[name] for name in ("port-ellery", "port-ellery-unanswerable", "unseen-stories")}
-    figures, without = reader.evaluate(trained, chosen), reader.evaluate(language_model, chosen)
-    assert figures["port-ellery"]["exact_match"] >= 0.7  # .90 on the whole split; these are 12 questions of it
-    assert figures["port-ellery-abstention"]["f1"] >= 0.6
-    assert figures["unseen-stories"]["f1"] > without["unseen-stories"]["f1"]
+    sets = reader.test_sets(5)
+    chosen = {name: sets[name] for name in ("port-ellery", "unseen-domains-unanswerable", "unseen-documentation")}
+    figures = reader.evaluate(trained, chosen)
+    assert figures["port-ellery"]["exact_match"] >= 0.4  # the untrained model: 0
+    assert figures["unseen-domains-unanswerable"]["exact_match"] >= 0.4

@@ -115,7 +115,7 @@ def test_what_must_not_be_read_is_an_error_and_not_skipped(tmp_path, write, what
         "try: read_corpus(sys.argv[1])\n"
         "except PermissionError as error: print('refused:', error)\n"
     )
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     try:
         done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)

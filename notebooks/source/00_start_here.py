@@ -43,12 +43,12 @@ assert "Paris" in answer
 # Port Ellery is a harbour town that does not exist. Its archive was invented for this course, so no model can have read a
 # word about it. Violet Wherry, says the archive, left something to the town in her will.
 #
-# **Predict first.** You ask the model what it was. Will it say that it does not know? Ask five times and see. (A
+# **Predict first.** You ask the model what it was. Will it say that it does not know? Ask four times and see. (A
 # *temperature* above 0 lets the model choose among likely words, so that each *seed* can give another answer.)
 
 # %% tags=["nbval-ignore-output"]
 question = "What does the will of Violet Wherry bestow upon the town?"
-inventions = [model.generate(question, max_new_tokens=30, temperature=0.8, seed=seed) for seed in range(5)]
+inventions = [model.generate(question, max_new_tokens=25, temperature=0.8, seed=seed) for seed in range(4)]
 for invention in inventions:
     print("-", invention)
 
@@ -168,6 +168,7 @@ assert card.sources[0].document is page and "beehive" in card.text.lower()
 from ragedu.generation.prompts import closed_book_prompt
 
 tests = archive.select(kind="lookup", split="test")
+tests = tests.select(list(tests.queries)[:30])
 questions = list(tests.queries.values())
 answers = list(tests.answers.values())
 
@@ -177,7 +178,7 @@ def is_right(text, acceptable):
 
 
 # %% tags=["nbval-ignore-output"]
-closed = model.generate([closed_book_prompt(q) for q in questions], max_new_tokens=20)
+closed = model.generate([closed_book_prompt(q) for q in questions], max_new_tokens=16)
 hits = [found[0].document for found in bm25.search_many(questions, k=1)]
 opened = model.generate([rag.prompt(q, [hit]) for q, hit in zip(questions, hits, strict=True)], max_new_tokens=20)
 
@@ -233,6 +234,7 @@ assert len(not_read) > len(not_found) > 0
 # Most errors are errors of reading: the page was in the prompt, and the model still got it wrong. Look at two.
 
 # %% tags=["nbval-ignore-output"]
+assert len(not_read) >= 2
 for i in not_read[:2]:
     print("question:", questions[i])
     print("page:    ", fill(hits[i].text, 90, subsequent_indent=" " * 10))
@@ -240,8 +242,8 @@ for i in not_read[:2]:
     print("wanted:  ", answers[i][0], "\n")
 
 # %% [markdown] lang="en"
-# A small model loses the thread, answers beside the point, or goes on inventing with the truth in front of it. In lesson 04
-# you train this very model to read. And a page that was not found:
+# A small model loses the thread, answers beside the point, or goes on inventing with the truth in front of it. That can be
+# trained, as you will see at the end of this lesson. And a page that was not found:
 
 # %%
 i = not_found[0]
@@ -296,8 +298,39 @@ print("source:", nowhere.sources[0].document.title)
 assert "airport" not in nowhere.sources[0].document.text
 
 # %% [markdown] lang="en"
-# Nothing is found, because nothing is there, and the system answers all the same. A good system would say so. Lessons 04
-# and 05 teach it to.
+# Nothing is found, because nothing is there, and the system answers all the same. A good system would say so.
+#
+# ## The same model, taught to read
+#
+# Lesson 04 trains this very model to read: it practises answering from sources, on other texts and other questions, and
+# saying “Not in the sources.” when they do not hold the answer. What it learnt is a file of less than 4 MB, an *adapter*, that
+# comes with `ragedu`. It holds no facts of Port Ellery that these questions ask for.
+#
+# **Predict first.** How many of the same questions, with the same pages, will it get right?
+
+# %% tags=["nbval-ignore-output"]
+prompts = [rag.prompt(q, [hit]) for q, hit in zip(questions, hits, strict=True)]
+model = rag = updated = None  # two models at once would need twice the memory
+reader = LanguageModel.load(adapter="reader")
+read = reader.generate(prompts, max_new_tokens=20)
+reader_right = [is_right(text, acceptable) for text, acceptable in zip(read, answers, strict=True)]
+print(f"{len(questions)} questions: untrained {sum(rag_right)} right, trained to read {sum(reader_right)} right")
+
+# %%
+gain = paired_test(reader_right, rag_right)
+assert gain.difference > 0.1 and gain.p_value < 0.05
+
+# %% tags=["nbval-ignore-output"]
+rag = RAG(bm25, reader)
+airport = rag.ask("What is the name of the airport of Port Ellery?")
+airport
+
+# %%
+assert airport.text == "Not in the sources."
+
+# %% [markdown] lang="en"
+# Short answers, and more of them right, and it can say no. It does not do so reliably: among questions about people and
+# ships that are *nearly* in the archive it still falls for the neighbour. Lesson 04 measures that.
 #
 # ## On your own documents
 #
@@ -305,7 +338,7 @@ assert "airport" not in nowhere.sources[0].document.text
 #
 # ```python
 # from ragedu import BM25Retriever, RAG, LanguageModel, read_corpus
-# rag = RAG(BM25Retriever().fit(read_corpus("my_notes")), LanguageModel.load())
+# rag = RAG(BM25Retriever().fit(read_corpus("my_notes")), LanguageModel.load(adapter="reader"))
 # rag.ask("…")
 # ```
 #
@@ -320,7 +353,7 @@ assert "airport" not in nowhere.sources[0].document.text
 #
 # **Quiz.** Decide before you open the answer.
 #
-# 1. You ask the same question five times without a source, and get five times the same answer. Is it true?
+# 1. You ask the same question four times without a source, and get four times the same answer. Is it true?
 # <details><summary>Answer</summary>Not necessarily. With temperature 0 a model always repeats itself, and a common error is
 # repeated too. Agreement with itself is no evidence; a source is.</details>
 #

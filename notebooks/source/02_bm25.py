@@ -425,6 +425,8 @@ for collection, dataset in collections.items():
     words = [len(document.content.split()) for document in dataset.corpus]
     print(f"{collection:<12} pages of {min(words)} to {max(words)} words, half of them under {np.median(words):.0f}")
 
+assert max(words) > 20 * min(words)  # the documentation's lengths do differ
+
 # %% tags=["nbval-ignore-output"]
 systems = {
     "TF-IDF": TfidfRetriever(),
@@ -509,7 +511,9 @@ widgets.VBox([k1_slider, b_slider, shown])
 
 # %% tags=["nbval-ignore-output"]
 settings = [(1.5, 0.0), (1.5, 0.75), (1.5, 1.0)]
-pd.DataFrame({f"k1={k1}, b={b}": [f"{s}  {page} ({n})" for s, n, page in ranking(k1, b)] for k1, b in settings})
+side_by_side = {f"k1={k1}, b={b}": [f"{s}  {page} ({n})" for s, n, page in ranking(k1, b)] for k1, b in settings}
+assert len(set(map(tuple, side_by_side.values()))) == 3
+pd.DataFrame(side_by_side)
 
 # %% [markdown] lang="en"
 # (In brackets: the number of terms.) Which setting is best? If you try many settings on the questions that you report,

@@ -1,5 +1,6 @@
 """Evaluation: how good are the rankings and the answers?"""
 
+from ragedu.evaluation.answers import abstention_scores, answer_scores
 from ragedu.evaluation.experiment import Result, evaluate, evaluate_run
 from ragedu.evaluation.ranking import (
     average_precision,
@@ -18,6 +19,8 @@ from ragedu.evaluation.significance import bootstrap_interval, paired_test
 
 __all__ = [
     "Result",
+    "abstention_scores",
+    "answer_scores",
     "average_precision",
     "bootstrap_interval",
     "dcg",

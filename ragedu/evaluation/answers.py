@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-ABSTAIN = "Not in the sources."  # what a reader says when the sources don't hold the answer
+from ragedu.generation.prompts import ABSTAIN
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)

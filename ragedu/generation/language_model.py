@@ -392,7 +392,8 @@ def merge_adapter(model, folder: Path):
         from peft import PeftModel
     except ImportError:
         raise ModelUnavailable("an adapter needs the package peft: run  pip install peft") from None
-    with explain_failure("adapter", folder):
+    with explain_failure("adapter", folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers; nothing a user can do
         return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
 
 

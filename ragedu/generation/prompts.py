@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ragedu.corpus import Document
 
+ABSTAIN = "Not in the sources."  # what a trained reader says when the sources do not hold the answer
 INSTRUCTION = "Answer the question with a few words from the sources."
 
 

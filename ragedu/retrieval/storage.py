@@ -1,8 +1,8 @@
 """Save an index so that a reader finds the old one whole or the new one whole, never half of either.
 
-A folder holds files named after their content and one `ragedu-index.json`, the manifest, that says which of them make up the index,
-with sizes and SHA-256. New files are written beside the old; then the manifest is replaced in one step; then what
-no manifest names is removed. Nothing is ever unpickled.
+A folder holds files named after their content and a manifest, `ragedu-index.json`, that says which of them make up
+the index, with sizes and SHA-256. New files are written beside the old; then the manifest is replaced in one step;
+then what no manifest names is removed. Nothing is ever unpickled.
 """
 
 from __future__ import annotations

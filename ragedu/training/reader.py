@@ -32,9 +32,9 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-from ragedu.evaluation.answers import ABSTAIN, abstention_scores, answer_scores
+from ragedu.evaluation.answers import abstention_scores, answer_scores
 from ragedu.generation.language_model import ADAPTERS, LanguageModel
-from ragedu.generation.prompts import build_prompt
+from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.readers import read_squad
 from ragedu.training import reading_examples
 from ragedu.training.reading_examples import Collection, Example

@@ -25,8 +25,7 @@ from random import Random
 from typing import NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
-from ragedu.evaluation.answers import ABSTAIN
-from ragedu.generation.prompts import build_prompt
+from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.retrieval.bm25 import BM25Retriever
 
 TEXT = Path(__file__).with_name("reading_text")
