@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 LARGE_OUTPUT = 300_000  # bytes of one cell's outputs, above which the builder warns
+PROGRESS_BAR = re.compile(r"[^|]*\d+%\|")  # as tqdm writes it
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -70,11 +71,14 @@ def describe_failure(cell: NotebookNode, number: int, line: int, error: Exceptio
 def clean(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """The outputs without what differs from run to run though the result is the same.
 
-    A stream arrives in as many pieces as the kernel happened to flush; a widget's view names a random model.
+    A stream arrives in as many pieces as the kernel happened to flush; a widget's view names a random model; and a
+    progress bar without its widget is a bar that stands at 0 % for ever.
     """
     cleaned: list[NotebookNode] = []
     for output in outputs:
-        output.get("data", {}).pop(WIDGET_VIEW, None)
+        is_widget = output.get("data", {}).pop(WIDGET_VIEW, None)
+        if is_widget and PROGRESS_BAR.match(output.data.get("text/plain", "")):
+            continue
         previous = cleaned[-1] if cleaned else {}
         if output.output_type == "stream" and previous.get("name") == output.name:
             previous.text += output.text

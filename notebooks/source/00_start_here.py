@@ -168,7 +168,6 @@ assert card.sources[0].document is page and "beehive" in card.text.lower()
 from ragedu.generation.prompts import closed_book_prompt
 
 tests = archive.select(kind="lookup", split="test")
-tests = tests.select(list(tests.queries)[:30])
 questions = list(tests.queries.values())
 answers = list(tests.answers.values())
 
@@ -207,7 +206,7 @@ plt.show()
 
 # %%
 assert sum(closed_right) <= 2
-assert paired_test(rag_right, closed_right).p_value < 0.01
+assert paired_test(rag_right, closed_right).p_value < 0.05
 
 # %% [markdown] lang="en"
 # RAG wins, and it is far from perfect. A wrong answer of a RAG system has two possible causes, and the first question is
