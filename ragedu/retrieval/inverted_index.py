@@ -17,6 +17,7 @@ from scipy.sparse import sparray
 # touch, and the same few come together again and again ("of the harbour"): their sums are kept.
 FREQUENT = 1 / 16
 KEPT_BYTES = 2**27
+KEPT_LISTS = 1024  # posting lists of rare terms, made ready for use
 
 TINY = float(np.finfo(np.float32).tiny)  # the least score that counts as above 0
 
@@ -37,6 +38,7 @@ class InvertedIndex:
         self._is_frequent = set(np.flatnonzero(self.document_frequency > FREQUENT * n_documents).tolist())
         row_bytes = max(1, n_documents * weights.dtype.itemsize)
         self._sum_of_frequent = lru_cache(maxsize=max(1, KEPT_BYTES // row_bytes))(self._add_up)
+        self._ready_postings = lru_cache(maxsize=KEPT_LISTS)(self._widened)
 
     @classmethod
     def from_weights(cls, weights: sparray) -> InvertedIndex:
@@ -61,24 +63,31 @@ class InvertedIndex:
         would cost more than the adding.
         """
         scores = self.zeros() if into is None else into
-        np.copyto(scores, self._sum_of_frequent(tuple(item for item in query.items() if item[0] in self._is_frequent)))
-        for term, factor in query.items():
-            if term not in self._is_frequent:
-                self._add(scores, term, factor)
+        frequent, rare = [], []
+        for item in query.items():
+            (frequent if item[0] in self._is_frequent else rare).append(item)
+        np.copyto(scores, self._sum_of_frequent(tuple(frequent)))
+        for term, factor in rare:
+            self._add(scores, *self._ready_postings(term), factor)
         return scores
 
     def zeros(self) -> np.ndarray:
         return np.zeros(self.n_documents, dtype=self.weights.dtype)
 
-    def _add(self, scores: np.ndarray, term: int, factor: float) -> None:
-        documents, weights = self.postings(term)
+    @staticmethod
+    def _add(scores: np.ndarray, documents: np.ndarray, weights: np.ndarray, factor: float) -> None:
         np.add.at(scores, documents, weights if factor == 1 else weights * weights.dtype.type(factor))
 
     def _add_up(self, terms: tuple[tuple[int, float], ...]) -> np.ndarray:
         scores = self.zeros()
         for term, factor in terms:
-            self._add(scores, term, factor)
+            self._add(scores, *self.postings(term), factor)
         return scores
+
+    def _widened(self, term: int) -> tuple[np.ndarray, np.ndarray]:
+        """A posting list whose documents are machine integers, which numpy need not convert at every use."""
+        documents, weights = self.postings(term)
+        return documents.astype(np.intp), weights
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
