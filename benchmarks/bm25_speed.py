@@ -1,6 +1,7 @@
 """All systems get the same tokens (ragedu's analyzer) and the same questions of Port Ellery, run in one process on one
 thread, and return the ten best documents; ragedu's figure is that of `BM25Retriever.search_many`, its hits included.
-Systems take turns over several rounds and each is shown at its best. Index time is from tokens; the last column is
+Systems take turns over several rounds and each is shown at its best; what they built is first frozen out of garbage
+collection, or each would pay for looking through the others. Index time is from tokens; the last column is
 index time from text, each library with its own tokenizer, English stop words and Snowball stems."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Title and text joined, default settings unless named; the test queries. rank_bm25 and bm25s get ragedu's tokens, so
-that systems and not tokenizers are compared. The published figures are those of the systems' authors: bm25s and
-rank_bm25 from the bm25s README, dense from the MTEB leaderboard."""
+that systems and not tokenizers are compared. The last column has published figures."""
 
 from __future__ import annotations
 
