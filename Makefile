@@ -7,6 +7,9 @@ BIN := .venv/bin
 NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=180 \
 	-p no:cacheprovider -n 2 --dist loadfile
 
+# JupyterLab refuses to run as root unless told; in a container that is who one is.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
 .PHONY: setup lab test notebooks bench lint clean
 
 setup: .venv/ready
@@ -21,7 +24,7 @@ setup: .venv/ready
 	touch $@
 
 lab: setup
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 test: setup lint
 	$(BIN)/pytest
