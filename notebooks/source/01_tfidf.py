@@ -546,7 +546,7 @@ assert 0.55 < higher < 0.85
 # <details><summary>Answer</summary>Only where it says the same thing in several wordings. For a fact that is told once, the
 # mismatch stays, and more documents mean more competitors.</details>
 #
-# **Exercises:** the folder `exercises` has a notebook for this lesson. **Next:** 02 asks whether the tenth *harbour*
+# **Next:** 02 asks whether the tenth *harbour*
 # should count as much as the first.
 #
 # **Further reading.** Spärck Jones (1972), *A statistical interpretation of term specificity*; Salton, Wong and Yang (1975),

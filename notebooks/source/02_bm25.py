@@ -569,25 +569,25 @@ assert means["lookup"] > means["identifier"] > means["paraphrase"]
 # %% [markdown] lang="en"
 # A number is as rare as a word can be, so why are identifiers not the easiest? Look at one whose page came second.
 
+
 # %%
-second = next(query_id for query_id, value in by_kind["identifier"].items() if value == 1 / 2)
-print(tests.queries[second])
-for hit in bm25.search(tests.queries[second], k=2):
-    mark = "<- wanted" if hit.document.id in tests.qrels[second] else ""
-    print(f"\n{hit.rank}. {hit.document.title} {mark}")
-    print(bm25.explain(tests.queries[second], hit.document.id))
+def show_second_place(kind):
+    query_id = next(query_id for query_id, value in by_kind[kind].items() if value == 1 / 2)
+    print(tests.queries[query_id])
+    for hit in bm25.search(tests.queries[query_id], k=2):
+        mark = "<- wanted" if hit.document.id in tests.qrels[query_id] else ""
+        print(f"\n{hit.rank}. {hit.document.title} {mark}\n{fill(hit.document.text, 100)}")
+        print(bm25.explain(tests.queries[query_id], hit.document.id))
+
+
+show_second_place("identifier")
 
 # %% [markdown] lang="en"
-# The analyzer cuts an identifier at its hyphens, and pages with a near miss share all pieces but one. Whoever searches
+# The analyzer cuts an identifier at its hyphens and slashes, and pages with a near miss share all pieces but one. Whoever searches
 # for codes should index them whole as well. And the paraphrases? Their right pages are not far, but too often not first:
 
 # %%
-failed = next(query_id for query_id, value in by_kind["paraphrase"].items() if value == 1 / 2)
-print(tests.queries[failed])
-for hit in bm25.search(tests.queries[failed], k=2):
-    mark = "<- wanted" if hit.document.id in tests.qrels[failed] else ""
-    print(f"\n{hit.rank}. {hit.document.title} {mark}\n{fill(hit.document.text, 100)}")
-    print(bm25.explain(tests.queries[failed], hit.document.id))
+show_second_place("paraphrase")
 
 # %% [markdown] lang="en"
 # Only the name contributes, so among the pages that bear it, chance and length decide. The words that would decide are
@@ -625,7 +625,7 @@ for hit in bm25.search(tests.queries[failed], k=2):
 # <details><summary>Answer</summary>A posting list holds each document once, so within one list no index is
 # repeated.</details>
 #
-# **Exercises:** the folder `exercises` has a notebook for this lesson. **Next:** 03, dense retrieval.
+# **Next:** 03, dense retrieval.
 #
 # **Further reading.** Robertson and Zaragoza (2009), *The Probabilistic Relevance Framework: BM25 and Beyond*; Kamphuis, de
 # Vries, Boytsov and Lin (2020), *Which BM25 Do You Mean?*; Lù (2024), *BM25S: Orders of magnitude faster lexical search via

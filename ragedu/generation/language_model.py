@@ -32,9 +32,10 @@ class LanguageModel:
     """
 
     def __init__(self, model, tokenizer, name: str = "") -> None:
-        # Nothing is trained here, but for weights that are frozen, as peft leaves them, torch multiplies the last
-        # position's slice of a batch by a copy of the output matrix for every row: 900 MB and a second for 16 rows.
-        self.model = model.eval().requires_grad_(True)
+        self.model = model.eval()
+        # The last position is a slice of a batch, and where weights are frozen, as peft leaves them, torch multiplies a
+        # slice by a copy of the output matrix for every row: 900 MB and a second for 16 rows. So the slice is copied.
+        self.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
         self.tokenizer = tokenizer
         self.name = name
         ends = model.generation_config.eos_token_id if model.generation_config else None
