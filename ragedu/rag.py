@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
+from time import perf_counter
+from typing import NamedTuple, Self
 
-from ragedu.corpus import Document, shorten
+from ragedu.corpus import Corpus, Document, shorten
 from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.retrieval.base import Hits, Retriever
 
 
+class Step(NamedTuple):
+    """One step on the way to an answer: its name, how long it took, and what came of it."""
+
+    name: str
+    seconds: float
+    outcome: str
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a RAG system says, the sources that it was given, and the prompt that held them."""
+    """What a RAG system says, the sources that it was given, and the prompt that held them.
+
+    left_out: sources that were found and not read, because the prompt's budget was spent; trace: every step with its
+    time (of `ask_many`, the time of all questions together).
+    """
 
     question: str
     text: str
     sources: Hits
     prompt: str
+    left_out: Hits = field(default_factory=Hits)
+    trace: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
         lines = [self.text, ""]
         for hit in self.sources:
             name = f"{hit.document.title}  ({hit.document.id})" if hit.document.title else hit.document.id
             lines += [f"[{hit.rank}] {name}", f"    {shorten(hit.document.text, 110)}"]
+        if self.left_out:
+            lines.append(f"left out for want of room: {', '.join(hit.document.id for hit in self.left_out)}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -36,21 +54,29 @@ class Answer:
             f"{escape(hit.document.text)}</details></li>"
             for hit in self.sources
         )
+        left_out = ", ".join(f"<code>{escape(hit.document.id)}</code>" for hit in self.left_out)
         return (
             "<div style='border:1px solid #8888; border-radius:6px; padding:8px 12px; max-width:760px'>"
             f"<div>{escape(self.question)}</div>"
             f"<div style='font-size:1.2em; margin:6px 0'><b>{escape(self.text)}</b></div>"
-            f"<div>Sources<ol style='margin:2px 0'>{sources}</ol></div></div>"
+            f"<div>Sources<ol style='margin:2px 0'>{sources}</ol></div>"
+            + (f"<div>Left out for want of room: {left_out}</div>" if left_out else "")
+            + "</div>"
         )
 
 
 class RAG:
     """Answer questions from a corpus.
 
-    retriever: a fitted retriever; generator: any callable from prompt to text, such as a LanguageModel; k: how many
+    retriever: a retriever; generator: any callable from prompt to text, such as a LanguageModel; k: how many
     sources go into the prompt; prompt: a function (question, documents) -> prompt.
 
-    >>> rag = RAG(BM25Retriever().fit(corpus), LanguageModel.load())
+    chunker: a function Corpus -> Corpus that `fit` applies first, such as `ragedu.text.chunk`. reranker: a function
+    (question, hits) -> hits, which orders `candidates` hits anew before the best k are taken. budget: the most tokens
+    that the prompt may have, counted by the generator's `encode`; a source that doesn't fit is left out whole, and the
+    answer says so.
+
+    >>> rag = RAG(BM25Retriever(), LanguageModel.load()).fit(corpus)
     >>> rag.ask("Who keeps the lighthouse?")
     """
 
@@ -60,24 +86,106 @@ class RAG:
         generator: Callable[[str], str],
         k: int = 3,
         prompt: Callable[[str, Sequence[Document]], str] = build_prompt,
+        chunker: Callable[[Corpus], Corpus] | None = None,
+        reranker: Callable[[str, Hits], Hits] | None = None,
+        candidates: int = 20,
+        budget: int | None = None,
     ) -> None:
         if not callable(generator):
             raise TypeError(
                 f"the generator must be callable, from a prompt to a text, not a {type(generator).__name__}: "
                 "use LanguageModel.load() or a function of your own"
             )
-        self.retriever = retriever
-        self.generator = generator
-        self.k = k
-        self.prompt = prompt
+        if budget is not None and not hasattr(generator, "encode"):
+            raise TypeError(
+                "a budget is counted in the generator's tokens, so the generator needs a method "
+                "encode(prompt) -> tokens, as LanguageModel has: give such a generator, or leave budget out"
+            )
+        self.retriever, self.generator, self.k, self.prompt = retriever, generator, k, prompt
+        self.chunker, self.reranker, self.candidates, self.budget = chunker, reranker, candidates, budget
+
+    def fit(self, corpus: Corpus) -> Self:
+        """Cut the corpus into passages, if there is a chunker, and index it."""
+        self.retriever.fit(self.chunker(corpus) if self.chunker else corpus)
+        return self
 
     def ask(self, question: str) -> Answer:
         """Retrieve, prompt, generate. With no source found, no model is asked: it could only invent."""
-        hits = self.retriever.search(question, self.k)
+        prepared = self._prepare(question)
+        return self._finish([prepared], lambda prompts: [self.generator(prompt) for prompt in prompts])[0]
+
+    def ask_many(self, questions: Sequence[str]) -> list[Answer]:
+        """`ask` for many questions. A generator that has a method `generate` gets all prompts in one call, which for a
+        LanguageModel is several times as quick."""
+        if isinstance(questions, str):
+            raise TypeError("ask_many takes a list of questions, not one string: use ask, or put it in [ ]")
+        one_by_one = lambda prompts: [self.generator(prompt) for prompt in prompts]
+        prepared = [self._prepare(question) for question in questions]
+        return self._finish(prepared, getattr(self.generator, "generate", one_by_one))
+
+    def stream(self, question: str) -> Iterator[Answer]:
+        """Yield the Answer while it grows; the last one is complete. The generator needs a method `stream`."""
+        prepared = self._prepare(question)
+        if not prepared.sources:
+            yield prepared
+            return
+        start, text = perf_counter(), ""
+        for piece in self.generator.stream(prepared.prompt):
+            text += piece
+            yield replace(prepared, text=text)
+        written = Step("generate", perf_counter() - start, f"{len(text)} characters")
+        yield replace(prepared, text=text.strip(), trace=(*prepared.trace, written))
+
+    # The steps.
+
+    def _prepare(self, question: str) -> Answer:
+        """Everything up to the prompt; the text is still that of a system that knows nothing."""
+        start = perf_counter()
+        hits = self.retriever.search(question, max(self.k, self.candidates) if self.reranker else self.k)
+        trace = [Step("retrieve", perf_counter() - start, f"{len(hits)} found")]
+        if hits and self.reranker:
+            start = perf_counter()
+            hits = self.reranker(question, hits)[: self.k]
+            trace.append(Step("rerank", perf_counter() - start, f"the best {len(hits)} kept"))
         if not hits:
-            return Answer(question, ABSTAIN, hits, prompt="")
-        prompt = self.prompt(question, [hit.document for hit in hits])
-        text = self.generator(prompt)
-        if not isinstance(text, str):
-            raise TypeError(f"the generator returned a {type(text).__name__}, not a string")
-        return Answer(question, text.strip(), hits, prompt)
+            return Answer(question, ABSTAIN, hits, "", trace=tuple(trace))
+        start = perf_counter()
+        read, left_out = self._within_budget(question, hits)
+        prompt = self.prompt(question, [hit.document for hit in read])
+        outcome = f"{len(read)} sources" + (f", {len(left_out)} left out" if left_out else "")
+        trace.append(Step("prompt", perf_counter() - start, outcome))
+        return Answer(question, ABSTAIN, read, prompt, left_out, tuple(trace))
+
+    def _within_budget(self, question: str, hits: Hits) -> tuple[Hits, Hits]:
+        """The hits that fit into the prompt, best first, and those that don't."""
+        if self.budget is None:
+            return hits, Hits()
+        read, left_out = Hits(), Hits()
+        for hit in hits:
+            prompt = self.prompt(question, [other.document for other in [*read, hit]])
+            tokens = len(self.generator.encode(prompt))
+            (read if tokens <= self.budget else left_out).append(hit)
+        if not read:
+            raise ValueError(
+                f"no source fits into a prompt of {self.budget:,} tokens (with the last one tried it has {tokens:,}): "
+                "raise the budget, or cut the documents into smaller passages (chunker=ragedu.text.chunk)"
+            )
+        return Hits(hit._replace(rank=number) for number, hit in enumerate(read, start=1)), left_out
+
+    def _finish(self, prepared: list[Answer], generate: Callable[[list[str]], list[str]]) -> list[Answer]:
+        """Let the model answer those that have sources."""
+        start = perf_counter()
+        asked = [answer for answer in prepared if answer.sources]
+        texts = iter(generate([answer.prompt for answer in asked]) if asked else [])
+        seconds = perf_counter() - start
+
+        def finished(answer: Answer) -> Answer:
+            if not answer.sources:
+                return answer
+            text = next(texts)
+            if not isinstance(text, str):
+                raise TypeError(f"the generator returned a {type(text).__name__}, not a string")
+            written = Step("generate", seconds, f"{len(text.strip())} characters")
+            return replace(answer, text=text.strip(), trace=(*answer.trace, written))
+
+        return [finished(answer) for answer in prepared]

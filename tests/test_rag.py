@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from ragedu import RAG, BM25Retriever, Corpus, Document
 from ragedu.generation.prompts import ABSTAIN, build_prompt, closed_book_prompt
+from ragedu.generation.reranking import LikelihoodReranker
+from ragedu.retrieval.base import Hit, Hits
+from ragedu.text import chunk
 
 
 class Recorder:
@@ -187,3 +190,114 @@ def test_the_language_model_answers_from_the_source(question, fact, language_mod
     closed = language_model(closed_book_prompt(question), max_new_tokens=24)
     answer = RAG(BM25Retriever().fit(FACTS), language_model, k=1).ask(question)
     assert fact in answer.text and fact not in closed
+
+
+# Chunks, a second look, a budget, many questions, a stream.
+
+
+class Words:
+    """A generator that counts words as tokens, and streams."""
+
+    def __call__(self, prompt):
+        return "an answer"
+
+    def encode(self, prompt):
+        return prompt.split()
+
+    def stream(self, prompt):
+        yield from [" an", " ans", "wer "]
+
+
+def test_fit_cuts_the_corpus_and_indexes_it(harbour):
+    rag = RAG(BM25Retriever(), Recorder(), chunker=lambda corpus: chunk(corpus, words=8))
+    assert rag.fit(harbour) is rag
+    assert rag.ask("Who lights the lamp at dusk?").sources[0].document.id == "keeper/2"
+    assert RAG(BM25Retriever(), Recorder()).fit(harbour).retriever.corpus is harbour
+
+
+def test_a_reranker_sees_the_candidates_and_the_best_k_are_kept(retriever):
+    seen = []
+
+    def backwards(question, hits):
+        seen.append((question, hits))
+        return Hits(hit._replace(rank=rank) for rank, hit in enumerate(reversed(hits), start=1))
+
+    question = "the harbour wall on the east quay"
+    answer = RAG(retriever, Recorder(), k=2, reranker=backwards, candidates=4).ask(question)
+    found = retriever.search(question, 4)
+    assert seen == [(question, found)] and len(found) == 4
+    assert [hit.document for hit in answer.sources] == [found[3].document, found[2].document]
+    assert [step.name for step in answer.trace] == ["retrieve", "rerank", "prompt", "generate"]
+
+
+def test_a_budget_leaves_sources_out_whole_and_says_so(retriever):
+    question = "the harbour wall on the east quay"
+    everything = RAG(retriever, Words(), k=4).ask(question)
+    sizes = [len(build_prompt(question, [hit.document]).split()) for hit in everything.sources]
+    budget = max(sizes) + 5  # never enough for two
+    answer = RAG(retriever, Words(), k=4, budget=budget).ask(question)
+    assert len(answer.prompt.split()) <= budget and len(answer.sources) == 1 and len(answer.left_out) == 3
+    assert answer.sources[0].document.text in answer.prompt and question in answer.prompt
+    for hit in answer.left_out:
+        assert hit.document.text not in answer.prompt and hit.document.id in str(answer)
+    assert "Left out" in answer._repr_html_() and "Left out" not in everything._repr_html_()
+    assert "3 left out" in dict((step.name, step.outcome) for step in answer.trace)["prompt"]
+
+    texts = ["The ferry to the island leaves at nine, when all the passengers are aboard.", "No ferry today."]
+    short = RAG(BM25Retriever(), Words(), budget=25).fit(Corpus.from_texts(texts)).ask("ferry to the island")
+    assert [hit.document.text for hit in short.left_out] == texts[:1]  # the best does not fit, but the next does
+    assert [(hit.document.text, hit.rank) for hit in short.sources] == [(texts[1], 1)]  # as numbered in the prompt
+    with pytest.raises(ValueError, match="no source fits into a prompt of 5 tokens .*smaller passages"):
+        RAG(retriever, Words(), budget=5).ask(question)
+    with pytest.raises(TypeError, match="needs a method encode"):
+        RAG(retriever, Recorder(), budget=100)
+
+
+def test_many_questions_give_the_answers_of_each_in_one_call(retriever):
+    class Generator(Recorder):
+        def generate(self, prompts):
+            self.prompts.append(prompts)
+            return [prompt[-20:] for prompt in prompts]
+
+    questions = ["Who keeps the lighthouse?", "zeppelin?", "When does the bakery open?"]
+    together, alone = Generator(), RAG(retriever, lambda prompt: prompt[-20:])
+    answers = RAG(retriever, together).ask_many(questions)
+    assert [(a.question, a.text, a.sources, a.prompt) for a in answers] == [
+        (a.question, a.text, a.sources, a.prompt) for a in map(alone.ask, questions)
+    ]
+    assert together.prompts == [[answers[0].prompt, answers[2].prompt]] and answers[1].text == ABSTAIN
+    assert [a.text for a in alone.ask_many(questions)] == [a.text for a in answers]
+    assert RAG(retriever, together).ask_many([]) == []
+    with pytest.raises(TypeError, match="not one string: use ask"):
+        alone.ask_many("Who?")
+
+
+def test_a_stream_grows_into_the_answer(retriever):
+    rag = RAG(retriever, Words())
+    growing = list(rag.stream("Who keeps the lighthouse?"))
+    assert [answer.text for answer in growing] == [" an", " an ans", " an answer ", "an answer"]
+    whole = rag.ask("Who keeps the lighthouse?")
+    assert growing[-1].text == whole.text and growing[0].sources == whole.sources
+    assert [step.name for step in growing[-1].trace] == [step.name for step in whole.trace]
+    assert [answer.text for answer in rag.stream("zeppelin?")] == [ABSTAIN]
+
+
+def test_the_trace_has_every_step_with_its_time(retriever):
+    trace = RAG(retriever, Recorder()).ask("Who keeps the lighthouse?").trace
+    assert [step.name for step in trace] == ["retrieve", "prompt", "generate"]
+    assert all(step.seconds >= 0 and step.outcome for step in trace)
+
+
+def test_the_language_model_reranks_by_the_likelihood_of_the_question(language_model):
+    hits = Hits(Hit(document, 1.0, rank) for rank, document in enumerate(FACTS, start=1))
+    rerank = LikelihoodReranker(language_model)
+    for question, best in [
+        ("At what time does the bakery open?", "bakery"),
+        ("Who keeps the light on Gull Rock?", "keeper"),
+    ]:
+        found = rerank(question, hits)
+        assert found[0].document.id == best and [hit.rank for hit in found] == [1, 2, 3]
+        assert sorted((hit.score for hit in found), reverse=True) == [hit.score for hit in found]
+        prompt = f"{found[0].document.content}\n\nWrite a question that this text answers."
+        assert found[0].score == pytest.approx(language_model.log_likelihood(prompt, question), abs=1.0)
+    assert rerank("Who?", Hits()) == []

@@ -177,6 +177,24 @@ class LanguageModel:
             scores[batch] = self._score([contexts[i] for i in batch], [targets[i] for i in batch])
         return float(scores[0]) if single else scores
 
+    # Training.
+
+    def train(self, examples: Sequence[tuple[str, str]], steps: int = 60, **options) -> list[float]:
+        """Teach the model to answer prompts like yours: LoRA on (prompt, answer) pairs.
+
+        Trains in place and returns the loss of each step (nats a token). The options (batch_size, learning_rate, rank,
+        seed, after_step) and the errors are those of `ragedu.training.reader.train`, which says what they do.
+        """
+        from ragedu.training import reader
+
+        return reader.train(self, examples, steps, **options)
+
+    def save_adapter(self, folder: str | Path) -> Path:
+        """Write what `train` learned into a folder, for `LanguageModel.load(self.name, adapter=folder)`."""
+        from ragedu.training import reader
+
+        return reader.save_adapter(self, folder)
+
     # Tokens.
 
     def count_tokens(self, text: str) -> int:

@@ -33,7 +33,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ragedu.evaluation.answers import abstention_scores, answer_scores
-from ragedu.generation.language_model import ADAPTERS, LanguageModel
+from ragedu.generation.language_model import ADAPTERS, LanguageModel, find_adapter
 from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.readers import read_squad
 from ragedu.training import reading_examples
@@ -134,6 +134,16 @@ def add_lora(model: LanguageModel, rank: int, seed: int) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a property under its old name
         torch.manual_seed(seed)
         model.model = get_peft_model(model.model, config)
+
+
+def continue_adapter(model: LanguageModel, adapter: str | Path) -> None:
+    """Put a saved adapter beside the projections, ready for `train` to go on with it: a folder, or the name of one that
+    comes with ragedu. (`LanguageModel.load(adapter=…)` merges it into the weights, where it can't be told apart.)"""
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model.model = PeftModel.from_pretrained(model.model, str(find_adapter(adapter)), is_trainable=True)
 
 
 def warmup_then_cosine(step: int, steps: int) -> float:
@@ -327,6 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--examples", type=int, default=4400)
     parser.add_argument("--learning-rate", type=float, default=7e-4)
     parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--start", help="an adapter to go on from: a folder, or a name")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
     parser.add_argument("--dtype", default=None, help="float32 or bfloat16; what is fastest unless told")
@@ -352,6 +363,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sets = test_sets(given.test_questions, given.squad) if given.test_questions else {}
         before = evaluate(model, sets)
         note(model="untrained", evaluation=before)
+        if given.start:
+            continue_adapter(model, given.start)
         learned = reading_examples.mixture(given.examples, given.seed)
         note(examples=len(learned), abstaining=sum(answer == ABSTAIN for _, answer in learned))
 

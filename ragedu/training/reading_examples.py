@@ -75,12 +75,12 @@ def from_dataset(dataset: Dataset) -> Collection:
     return Collection(questions, dataset.corpus)
 
 
-def archive(documents: int = 6000, each: int = 900, split: str = "train") -> Collection:
+def archive(documents: int = 6000, each: int = 900, split: str = "train", seed: int = 0) -> Collection:
     """Questions about Port Ellery, at most `each` of every kind. In the split "train" no entity and no phrasing of
     the test split occurs, neither in the questions nor in the passages around the gold one."""
     from ragedu.datasets import port_ellery
 
-    collection = from_dataset(port_ellery.load(documents, questions=each).select(split=split))
+    collection = from_dataset(port_ellery.load(documents, seed, questions=each).select(split=split))
     if split == "test":
         return collection
     return collection._replace(corpus=Corpus(d for d in collection.corpus if _block(d) % 3 != 1))
@@ -303,12 +303,19 @@ def example(question: Question, sources: Sequence[Document], layout: Layout = bu
 
 
 def examples(
-    collection: Collection, number: int, seed: int = 0, absent: float = 0.18, together: int = 4
+    collection: Collection,
+    number: int,
+    seed: int = 0,
+    most_sources: int = 8,
+    absent: float = 0.3,
+    together: int = 6,
 ) -> list[Example]:
-    """`number` examples: 1 to 8 sources, the gold one anywhere among them; a share `absent` is unanswerable, because
-    the passages do not say it or because the gold one is left out.
+    """`number` examples: 1 to `most_sources` sources, the gold one anywhere among them; a share `absent` is
+    unanswerable, because the passages do not say it, because the gold one is left out, or because the question is
+    about something else that is much like what the passages are about.
 
-    Up to `together` examples in a row ask about the same sources, so that `train` needs to read those only once.
+    Up to `together` examples in a row ask about the same sources, so that `train` needs to read those only once, and
+    so that the model must tell apart what the sources say of one thing and of another.
     """
     dice = Random(f"{seed}/examples")
     retriever = BM25Retriever().fit(collection.corpus)
@@ -319,24 +326,27 @@ def examples(
         for passage in question.passages:
             about[passage.id].append(question)
 
+    sizes = [size for size in (1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 8) if size <= most_sources]
     made: list[Example] = []
     while len(made) < number:
-        first = _pick(untold if untold and dice.random() < 0.6 * absent else answerable, dice)
-        size = _pick([1, 1, 1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 8], dice)
+        first = _pick(untold if untold and dice.random() < 0.5 * absent else answerable, dice)
+        size = _pick(sizes, dice)
         sources = _sources(first, collection.corpus, retriever, size, dice)
         layout = build_prompt if dice.random() < 0.65 else _pick(LAYOUTS, dice)
         asked = [first]
-        if first.answer is not None and dice.random() < 0.4 * absent:  # the same question without its passage
+        if first.answer is not None and dice.random() < 0.5 * absent:  # the same question without its passage
             rest = [source for source in sources if source.id not in _ids(first.passages)]
             if rest and not _says(rest, first.answer):
                 asked, sources = [first._replace(answer=None)], rest
         others = [q for source in sources for q in about[source.id] if _ids(q.passages) <= _ids(sources)]
-        elsewhere = [_pick(answerable, dice) for _ in range(3)]
-        elsewhere = [q._replace(answer=None) for q in elsewhere if not _says(sources, q.answer)]
+        alike = [hit.document for hit in retriever.search(first.text, k=12) if hit.document.id not in _ids(sources)]
+        elsewhere = [q for document in alike for q in about[document.id]] + [_pick(answerable, dice)]
+        elsewhere = [q._replace(answer=None) for q in elsewhere if q.answer and not _says(sources, q.answer)]
         for _ in range(together - 1):
             missing = dice.random() < absent
             more = [q for q in others if (q.answer is None) == missing and q not in asked]
-            more += elsewhere if missing else []
+            if missing and dice.random() < 0.6 and elsewhere:
+                more = elsewhere
             if more:
                 asked.append(_pick(more, dice))
         made += [example(question, sources, layout) for question in asked]
@@ -353,10 +363,10 @@ def _ids(documents: Sequence[Document]) -> set[str]:
 
 
 def neighbours(question: Question, corpus: Corpus, retriever, number: int, dice: Random) -> list[Document]:
-    """Up to `number` passages other than the gold ones: about two in three the best of BM25, the others random."""
+    """Up to `number` passages other than the gold ones: the best of BM25, in half of the cases with some at random."""
     golden = {document.id for document in question.passages}
     near = [hit.document for hit in retriever.search(question.text, k=number + 4) if hit.document.id not in golden]
-    chosen = {d.id: d for d in near[: max(1, number * 2 // 3)]} if dice.random() < 0.8 else {}
+    chosen = {d.id: d for d in near[: number if dice.random() < 0.5 else number // 2]}
     for _ in range(4 * number):  # a small corpus may not have so many
         if len(chosen) >= number:
             break
@@ -385,12 +395,13 @@ def _shuffled(items: list, dice: Random) -> list:
 
 
 def mixture(number: int, seed: int = 0) -> list[Example]:
-    """Training examples of all four kinds: half of the encyclopaedia, a quarter of the archive, the rest stories and
-    documentation; in random order, those that ask about the same sources together."""
+    """Training examples of all four kinds: nearly half of the archive, a third of the encyclopaedia, the rest stories
+    and documentation; in random order, those that ask about the same sources together."""
     articles = encyclopaedia(max(200, number // 8), seed)
     written = stories()
     written = written._replace(corpus=Corpus([*written.corpus, *articles.corpus[:200]]))
-    shares = [(articles, 0.5, 4), (archive(1800, 3000), 0.26, 4), (written, 0.12, 4), (documentation(), 0.12, 2)]
+    town = archive(1800, 3000, seed=seed + 1)  # another archive than the lessons': its facts can't be learned by heart
+    shares = [(articles, 0.35, 6), (town, 0.45, 6), (written, 0.1, 4), (documentation(), 0.1, 2)]
     made = []
     for collection, share, together in shares:
         some = examples(collection, round(number * share) + together, seed, together=together)
