@@ -1,23 +1,27 @@
 """Measure ragedu beside its peers in one run and write the tables to benchmarks/RESULTS.md.
 
-python -m benchmarks                      # everything: about a quarter of an hour on two cores
+python -m benchmarks                      # everything: about half an hour on two cores
 python -m benchmarks --sizes 5000         # a quick look
 python -m benchmarks --beir FOLDER        # effectiveness on a BEIR folder of yours
+python -m benchmarks --only generation    # one of bm25, effectiveness, generation: the other tables stay
 """
 
 from __future__ import annotations
 
 import os
 
-# One thread for everybody, set before numpy, torch or numba read it.
+# One thread for everybody, set before numpy, torch or numba read it; generation then asks for all of them.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = "1"
 
+import ragedu  # isort: skip (before torch: it says how torch's threads wait) # noqa: F401
+
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import bm25_speed, effectiveness
+from benchmarks import bm25_speed, effectiveness, generation_speed
 from benchmarks.report import machine, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -25,24 +29,50 @@ SCIFACT = Path(__file__).parents[2] / "shared" / "data" / "scifact"
 
 
 def main() -> None:
+    parts = {"bm25": bm25, "effectiveness": effectiveness_on_beir, "generation": generation}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="5000,70000,500000", help="documents of Port Ellery, separated by commas")
     parser.add_argument("--beir", type=Path, default=SCIFACT, help="a BEIR folder (default: SciFact, where present)")
+    parser.add_argument("--only", choices=parts, help="measure this alone")
     options = parser.parse_args()
 
-    sections = ["# Results", "Written by `python -m benchmarks`. " + machine()]
-    sections.append("## BM25: speed\n\n" + bm25_speed.__doc__.strip())
-    for size in map(int, options.sizes.split(",")):
-        title, rows = bm25_speed.measure(size)
-        sections.append(f"### {title}\n\n{table(rows)}")
-        print(sections[-1], "\n", flush=True)
+    sections = earlier_sections() if options.only else {}
+    sections.setdefault("# Results", "Written by `python -m benchmarks`. " + machine())
+    for part in [options.only] if options.only else parts:
+        for heading, text in parts[part](options):
+            sections[heading] = text
+            print(f"{heading}\n\n{text}\n", flush=True)
+    RESULTS.write_text("\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n", "utf-8")
+
+
+def bm25(options) -> Iterator[tuple[str, str]]:
+    measured = [bm25_speed.measure(size) for size in map(int, options.sizes.split(","))]
+    yield "## BM25: speed", with_tables(bm25_speed, measured)
+
+
+def effectiveness_on_beir(options) -> Iterator[tuple[str, str]]:
     if options.beir.is_dir():
         title, rows = effectiveness.measure(options.beir)
-        sections.append(f"## Effectiveness on {title}\n\n{effectiveness.__doc__.strip()}\n\n{table(rows)}")
-        print(sections[-1], flush=True)
+        yield f"## Effectiveness on {title}", f"{effectiveness.__doc__.strip()}\n\n{table(rows)}"
     else:
         print(f"no effectiveness: there is no folder {options.beir.name}", file=sys.stderr)
-    RESULTS.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def generation(options) -> Iterator[tuple[str, str]]:
+    text = with_tables(generation_speed, generation_speed.measure())
+    yield "## Generation: speed", f"{generation_speed.versions()}\n\n{text}"
+
+
+def with_tables(module, measured: list[tuple[str, list[dict[str, str]]]]) -> str:
+    tables = [f"### {title}\n\n{table(rows)}" for title, rows in measured]
+    return "\n\n".join([module.__doc__.strip(), *tables])
+
+
+def earlier_sections() -> dict[str, str]:
+    """The results file as {heading: text}, to be replaced section by section."""
+    text = RESULTS.read_text("utf-8") if RESULTS.is_file() else ""
+    parts = [part.partition("\n\n") for part in text.replace("\n## ", "\0## ").split("\0") if part.strip()]
+    return {heading.strip(): text.strip() for heading, _, text in parts}
 
 
 main()

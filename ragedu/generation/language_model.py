@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ragedu.corpus import check_text
+from ragedu.generation import decoder
 from ragedu.generation.decoding import next_token
 from ragedu.models import SMOLLM2, ModelUnavailable, explain_failure, language_model_folder
 
@@ -31,8 +32,10 @@ class LanguageModel:
     `model` and `tokenizer` are transformers' own objects, for whoever wants to look inside.
     """
 
-    def __init__(self, model, tokenizer, name: str = "") -> None:
+    def __init__(self, model, tokenizer, name: str = "", in_4_bits: bool = False) -> None:
+        """in_4_bits: generate on a CPU with weights in 4 bits where the model's were quantised to 4 bits once."""
         self.model = model.eval()
+        self._copies = {} if in_4_bits and decoder.has_kernel_for_4_bits() else None
         # The last position is a slice of a batch, and where weights are frozen, as peft leaves them, torch multiplies a
         # slice by a copy of the output matrix for every row: 900 MB and a second for 16 rows. So the slice is copied.
         self.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
@@ -55,7 +58,8 @@ class LanguageModel:
         """Load the bundled model, a folder, or a model on Hugging Face.
 
         adapter: the folder of a LoRA adapter (PEFT's format), or the name of one that comes with ragedu; it is
-        merged into the weights. dtype: "float32", "bfloat16", …; None takes `fastest_dtype()`. device: as in torch.
+        merged into the weights. dtype: "float32", "bfloat16", …, in which everything is calculated then; None takes
+        `fastest_dtype()`, and weights in 4 bits where that is what they are. device: as in torch.
 
         Raises ModelUnavailable, with one line that says what to do, when something is missing or damaged.
         """
@@ -63,6 +67,7 @@ class LanguageModel:
 
         adapter_folder = find_adapter(adapter) if adapter is not None else None
         folder = language_model_folder(name)
+        in_4_bits = dtype is None
         if dtype is None:
             dtype = fastest_dtype() if torch.device(device).type == "cpu" else torch.bfloat16
         with explain_failure("language", name), quiet_transformers():
@@ -70,7 +75,7 @@ class LanguageModel:
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         if adapter_folder is not None:
             model = merge_adapter(model, adapter_folder)
-        return cls(model.to(device), tokenizer, str(name))
+        return cls(model.to(device), tokenizer, str(name), in_4_bits)
 
     # Text.
 
@@ -264,22 +269,24 @@ class LanguageModel:
 
     def _decode(self, texts: list[GeneratedText], temperature, top_k, top_p) -> Iterator[None]:
         """Grow the texts together, a token each at every step, until all are finished."""
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=self.model.config)  # keys and values of all tokens read so far
-        ids, mask = self._left_pad([text.prompt for text in texts])
-        while texts:
-            logits = self._forward(ids, mask, cache)
+        reading = self._begin_reading([text.prompt for text in texts], max(text.max_new_tokens for text in texts))
+        logits = reading.read_prompts()
+        while True:
             for text, row in zip(texts, logits, strict=True):
                 text.append(int(next_token(row, temperature, top_k, top_p, text.generator)))
             yield
             going = [row for row, text in enumerate(texts) if not text.finished]
-            if 0 < len(going) < len(texts):
-                cache.batch_select_indices(torch.tensor(going, device=mask.device))
-                mask = mask[going]
-            texts = [texts[row] for row in going]
-            ids = torch.tensor([[text.tokens[-1]] for text in texts], device=mask.device)
-            mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
+            if not going:
+                return
+            if len(going) < len(texts):
+                reading.keep(going)
+                texts = [texts[row] for row in going]
+            logits = reading.read_next([text.tokens[-1] for text in texts])
+
+    def _begin_reading(self, prompts: list[list[int]], room: int) -> decoder.Reading | ReadingByTransformers:
+        if decoder.can_be_written_out(self.model):
+            return decoder.Reading(decoder.Llama(self.model, self._copies), prompts, room)
+        return ReadingByTransformers(self, prompts)
 
     @torch.inference_mode()
     def _forward(self, ids, mask, cache, keep: int = 1) -> torch.Tensor:
@@ -287,7 +294,7 @@ class LanguageModel:
         (rows, keep, vocabulary), or (rows, vocabulary) when keep is 1."""
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         one_token = ids.numel() == 1 and self.model.dtype == torch.bfloat16 and ids.device.type == "cpu"
-        with torch_matrix_vector() if one_token else nullcontext():
+        with decoder.torch_matrix_vector() if one_token else nullcontext():
             logits = self.model(
                 input_ids=ids,
                 attention_mask=None if mask.all() else mask,  # without padding attention has a quicker kernel
@@ -336,6 +343,28 @@ class LanguageModel:
         return f"LanguageModel({self.name!r}, {size:,.0f} million parameters, {dtype})"
 
 
+class ReadingByTransformers:
+    """`decoder.Reading` for any causal model of transformers on any device."""
+
+    def __init__(self, model: LanguageModel, prompts: list[list[int]]) -> None:
+        from transformers import DynamicCache
+
+        self.model, self.cache = model, DynamicCache(config=model.model.config)
+        self.ids, self.mask = model._left_pad(prompts)
+
+    def read_prompts(self) -> torch.Tensor:
+        return self.model._forward(self.ids, self.mask, self.cache)
+
+    def read_next(self, tokens: list[int]) -> torch.Tensor:
+        ids = torch.tensor(tokens, device=self.mask.device)[:, None]
+        self.mask = torch.cat([self.mask, torch.ones_like(ids)], dim=1)
+        return self.model._forward(ids, self.mask, self.cache)
+
+    def keep(self, rows: list[int]) -> None:
+        self.cache.batch_select_indices(torch.tensor(rows, device=self.mask.device))
+        self.mask = self.mask[rows]
+
+
 class GeneratedText:
     """One text while it grows: its prompt's tokens, its own tokens, and the text that they spell."""
 
@@ -345,13 +374,13 @@ class GeneratedText:
         self.text = ""
         self.finished = False
         self.generator = generator
-        self._max_new_tokens, self._stop = max_new_tokens, stop
+        self.max_new_tokens, self._stop = max_new_tokens, stop
         self._end_tokens, self._decode = end_tokens, decode
 
     def append(self, token: int) -> None:
         self.tokens.append(token)
         self.text = self._decode(self.tokens)
-        self.finished = token in self._end_tokens or len(self.tokens) >= self._max_new_tokens
+        self.finished = token in self._end_tokens or len(self.tokens) >= self.max_new_tokens
         cuts = [cut for string in self._stop if (cut := self.text.find(string)) >= 0]
         if cuts:
             self.text, self.finished = self.text[: min(cuts)], True
@@ -430,16 +459,6 @@ def quiet_transformers():
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-@contextmanager
-def torch_matrix_vector():
-    """For one token a matrix is multiplied by a single vector, and there torch's own bfloat16 kernel is twice as
-    quick as oneDNN's, which torch prefers because it is better with matrices."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="TF32")
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield
 
 
 # Checks.

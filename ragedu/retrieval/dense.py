@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from ragedu.corpus import Corpus
+from ragedu.corpus import Corpus, Document
 from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
 from ragedu.retrieval.embeddings import Embedder
 from ragedu.retrieval.storage import load_index, save_index
+
+KEPT = "trained-model-"  # the beginning of the name of a model's folder beside an index
 
 
 class DenseRetriever(Retriever):
@@ -38,6 +41,29 @@ class DenseRetriever(Retriever):
         self._check_corpus(corpus)
         self._set(corpus, self.embedder.encode([document.content for document in corpus]))
         return self
+
+    def train(
+        self,
+        pairs: Iterable[Sequence[str | Document]],
+        steps: int | None = None,
+        batch_size: int = 32,
+        learning_rate: float = 1e-4,
+        temperature: float = 0.05,
+        seed: int = 0,
+        folder: str | Path | None = None,
+    ) -> list[float]:
+        """Train the model on (question, passage) pairs or (question, passage, hard negative) triples, then index the
+        corpus anew, if there is one; returns the loss of each step. Everything else as in
+        `ragedu.training.retriever.train`.
+
+        After an interruption the model keeps what it has learned, and the old index refuses to be searched.
+        """
+        from ragedu.training.retriever import train  # training stands on top of retrieval, so it is not there before
+
+        losses = train(self.embedder, pairs, steps, batch_size, learning_rate, temperature, seed, folder)
+        if self.corpus is not None:
+            self.fit(self.corpus)
+        return losses
 
     def scores(self, query: str) -> np.ndarray:
         self._check_fitted()
@@ -77,9 +103,17 @@ class DenseRetriever(Retriever):
         return Explanation(score, contributions)
 
     def save(self, folder: str | Path) -> None:
+        """As every retriever; a model that was trained and stands in no folder of its own is kept beside the index."""
         self._check_fitted()
-        settings = {"model": str(self.model), "fingerprint": self.embedder.fingerprint}
+        model, fingerprint = self.embedder.name, self.embedder.fingerprint
+        if self.embedder.is_trained:
+            model = f"{KEPT}{fingerprint}"
+            self.embedder.save(Path(folder) / model)
+        settings = {"model": model, "fingerprint": fingerprint}
         save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
+        for old in Path(folder).expanduser().glob(f"{KEPT}*"):
+            if old.name != model:
+                shutil.rmtree(old, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: str | Path, model: str | None = None, cache: bool = True) -> Self:
@@ -88,6 +122,8 @@ class DenseRetriever(Retriever):
         Raises ValueError for an index that another model made: its vectors would mean nothing to this one.
         """
         settings, arrays, corpus = load_index(folder, cls.__name__)
+        if settings["model"].startswith(KEPT):
+            settings["model"] = str(Path(folder).expanduser() / settings["model"])
         retriever = cls(model or settings["model"], cache)
         embedder, embeddings = retriever.embedder, arrays["embeddings"]
         if embeddings.shape != (len(corpus), embedder.dimension):
@@ -103,10 +139,18 @@ class DenseRetriever(Retriever):
         retriever._set(corpus, embeddings)
         return retriever
 
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if self._made_by != self.embedder.fingerprint:
+            raise RuntimeError(
+                "the model has been trained since this index was made, so its vectors no longer fit the model's: "
+                "call fit(corpus) again"
+            )
+
     def _set(self, corpus: Corpus, embeddings: np.ndarray) -> None:
         import faiss
 
-        self.corpus, self.embeddings = corpus, embeddings
+        self.corpus, self.embeddings, self._made_by = corpus, embeddings, self.embedder.fingerprint
         self._index = faiss.IndexFlatIP(embeddings.shape[1])
         self._index.add(embeddings)
         # Among equal scores FAISS keeps any. With so many hits more, all copies of a vector are among them, and the

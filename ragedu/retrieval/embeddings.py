@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 from ragedu.models import cache_folder, embedding_model_folder, explain_failure
 
 PROGRESS_FROM = 256  # texts; fewer are encoded before a progress bar would be read
+BATCH_TOKENS = 1024  # what a layer computes for so many stays in the processor's cache: a fifth faster than in memory
 
 
 class Embedder:
@@ -29,18 +31,48 @@ class Embedder:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # loading weights takes no time worth a bar
-        self.name = name
         with explain_failure("embedding", name):
             self.model = SentenceTransformer(embedding_model_folder(name), device="cpu")
         self._cache = VectorCache(cache_folder() / "embeddings.sqlite") if cache else None
+        self._sample: list | None = None
+        self.rename(name)
 
     @property
     def dimension(self) -> int:
         return self.model.get_embedding_dimension()
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """A digest of the weights: two models with the same fingerprint give the same vectors."""
+        # To read all weights takes a fifth of a second. Whatever trains a model changes nearly all of its tensors, so
+        # one number of each tells whether the digest is still that of the weights.
+        tensors = self.model.state_dict().values()
+        sample = [self.model.max_seq_length, *(tensor.ravel()[0].item() for tensor in tensors if tensor.numel())]
+        if sample != self._sample:
+            self._sample, self._fingerprint = sample, self._digest()
+        return self._fingerprint
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the weights are no longer those that `name` stands for."""
+        return self.fingerprint != self._named
+
+    def rename(self, name: str) -> None:
+        """Let `name` stand for the weights as they are now."""
+        self.name, self._named = name, self.fingerprint
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as sentence-transformers does, replacing one that is there."""
+        folder = Path(folder).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as unfinished:
+            self.model.save(unfinished, create_model_card=False)
+            for file in sorted(path for path in Path(unfinished).rglob("*") if path.is_file()):
+                target = folder / file.relative_to(unfinished)
+                target.parent.mkdir(exist_ok=True)
+                os.replace(file, target)
+
+    def _digest(self) -> str:
         digest = hashlib.blake2b(str(self.model.max_seq_length).encode(), digest_size=16)
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
@@ -48,11 +80,13 @@ class Embedder:
         return digest.hexdigest()
 
     def encode(self, texts: Sequence[str], batch_size: int = 32) -> np.ndarray:
-        """Unit vectors, float32 (n_texts, dimension). Interrupted work is kept and need not be done again."""
-        if self._cache is None:
-            return self._encode(texts, batch_size)
-        keys = [self._key(text) for text in texts]
-        known = self._cache.get(keys)
+        """Unit vectors, float32 (n_texts, dimension). Interrupted work is kept and need not be done again.
+
+        batch_size: at most so many texts go through the model at once.
+        """
+        fingerprint = self.fingerprint
+        keys = [hashlib.blake2b(f"{fingerprint}\n{text}".encode(), digest_size=20).digest() for text in texts]
+        known = self._cache.get(keys) if self._cache else {}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         # Long texts together, so that little time goes into padding; some hundred at a time, then they are safe.
         todo = sorted(missing.items(), key=lambda item: -len(item[1]))
@@ -60,18 +94,34 @@ class Embedder:
             for start in range(0, len(todo), 8 * batch_size):
                 part = dict(todo[start : start + 8 * batch_size])
                 vectors = dict(zip(part, self._encode(list(part.values()), batch_size), strict=True))
-                self._cache.put(vectors)
+                if self._cache:
+                    self._cache.put(vectors)
                 known |= vectors
                 progress.update(len(part))
         return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
 
     def _encode(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
-        return self.model.encode(
-            list(texts), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
-        ).astype(np.float32, copy=False)
+        """What `SentenceTransformer.encode` gives, in batches of nearly equal length and of at most BATCH_TOKENS."""
+        lengths = self._token_counts(texts)
+        order = sorted(range(len(texts)), key=lambda position: -lengths[position])
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        while order:
+            size = min(batch_size, max(1, BATCH_TOKENS // lengths[order[0]]))
+            batch, order = order[:size], order[size:]
+            vectors[batch] = self.model.encode(
+                [texts[position] for position in batch],
+                batch_size=size,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+        return vectors
 
-    def _key(self, text: str) -> bytes:
-        return hashlib.blake2b(f"{self.fingerprint}\n{text}".encode(), digest_size=20).digest()
+    def _token_counts(self, texts: Sequence[str]) -> list[int]:
+        tokenizer = getattr(self.model, "tokenizer", None)
+        if not callable(tokenizer):  # a model that does not read tokens one by one
+            return [1] * len(texts)
+        tokens = tokenizer(list(texts), truncation=True, max_length=self.model.max_seq_length)["input_ids"]
+        return [max(1, len(ids)) for ids in tokens]
 
 
 class VectorCache:

@@ -1,0 +1,384 @@
+"""Training a dense retriever: the loss, what is trained on, and that an interruption costs nothing."""
+
+import json
+import math
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+from ragedu import BM25Retriever, Corpus, Dataset, DenseRetriever, Document, evaluate
+from ragedu.models import embedding_model_folder
+from ragedu.retrieval.embeddings import Embedder
+from ragedu.training.retriever import UNFINISHED, batches, contrastive_loss, embed, hard_negatives, train
+
+PAIRS = [(f"Where is ship number {n}?", f"Ship number {n} lies at quay {n * 7 % 12}.") for n in range(12)]
+TRIPLES = [(question, passage, f"The tide table of day {n}.") for n, (question, passage) in enumerate(PAIRS)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of a model of two small layers with random weights, which trains in no time."""
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = AutoTokenizer.from_pretrained(embedding_model_folder())
+    torch.manual_seed(0)
+    size = dict(hidden_size=24, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2)
+    BertModel(BertConfig(vocab_size=len(tokenizer), **size)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def model(tiny):
+    return Embedder(tiny, cache=False)
+
+
+def weights(embedder):
+    return {name: tensor.clone() for name, tensor in embedder.model.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+# The loss.
+
+
+def test_the_loss_by_hand():
+    questions = torch.tensor([[1.0, 0.0], [0.0, 5.0]])
+    passages = torch.tensor([[2.0, 0.0], [3.0, 3.0], [0.0, -1.0]])  # the third is a hard negative
+    half = math.sqrt(0.5)  # the cosine of 45 degrees
+    first = math.log(math.exp(1 / 0.5) + math.exp(half / 0.5) + math.exp(0 / 0.5)) - 1 / 0.5
+    second = math.log(math.exp(0 / 0.5) + math.exp(half / 0.5) + math.exp(-1 / 0.5)) - half / 0.5
+    assert contrastive_loss(questions, passages, 0.5).item() == pytest.approx((first + second) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_the_loss_is_that_of_sentence_transformers(model, columns):
+    texts = [list(column) for column in zip(*TRIPLES, strict=True)][:columns]
+    theirs = MultipleNegativesRankingLoss(model.model, scale=1 / 0.07)([model.model.preprocess(t) for t in texts], None)
+    ours = contrastive_loss(embed(model, texts[0]), embed(model, sum(texts[1:], [])), 0.07)
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+
+
+def test_the_gradient_pulls_the_right_passage_and_pushes_the_others():
+    questions = torch.randn(4, 8, generator=torch.manual_seed(0))
+    passages = torch.randn(6, 8, generator=torch.manual_seed(1)).requires_grad_()
+    contrastive_loss(questions, passages).backward()
+    towards = -(passages.grad @ torch.nn.functional.normalize(questions, dim=-1).T)
+    assert (towards.diagonal() > 0).all() and (towards.sum(dim=1)[4:] < 0).all()
+
+
+# Batches.
+
+
+@given(st.integers(0, 1000), st.integers(2, 7), st.integers(1, 40))
+def test_every_pair_once_before_any_twice_and_no_text_twice_in_a_batch(seed, batch_size, number):
+    dice = Random(number)
+    pairs = [(f"q{n}", f"p{dice.randrange(1 + number // 2)}") for n in range(number)] + [("x", "y", "z")]
+    made = list(batches(pairs, 2 * len(pairs), batch_size, seed))
+    for batch in made:
+        texts = [text for pair in batch for text in pair]
+        assert len(texts) == len(set(texts)) and 1 <= len(batch) <= batch_size
+    seen = [pair for batch in made for pair in batch]
+    alone = 1 + len({pair[1] for pair in pairs[:-1]})  # one of each may be left over at the end of a round
+    assert len(set(seen[: len(pairs) - 1])) >= min(len(seen), len(pairs) - alone)
+    assert list(batches(pairs, 2 * len(pairs), batch_size, seed, skip=3)) == made[3:]
+
+
+def test_batches_are_full_and_shuffled_anew():
+    first, second, third, fourth = batches(PAIRS, 4, 6, seed=0)
+    assert {*first, *second} == {*third, *fourth} == set(PAIRS)
+    assert first != third and first != next(batches(PAIRS, 4, 6, seed=1))
+
+
+# Training.
+
+
+def test_training_lifts_the_ranking(embedder_of_one_test, harbour):
+    """The meaning of a code is nothing that the model could know."""
+    codes = ["aleph", "beth", "gimel", "daleth", "he", "waw", "zayin", "heth"]
+    corpus = Corpus(Document(d.id, d.text) for d in harbour)
+    asked = {code: f"What does the signal {code} mean?" for code in codes}
+    learned = [(f"signal {code}", d.text) for code, d in zip(codes, corpus, strict=True)]
+    dataset = Dataset(corpus, asked, {code: {d.id: 1} for code, d in zip(codes, corpus, strict=True)})
+    retriever = DenseRetriever(cache=False)
+    retriever.embedder = embedder_of_one_test
+    before = evaluate(retriever, dataset, ["mrr@10"], progress=False)["mrr@10"]
+    losses = retriever.train(learned, steps=12, batch_size=8, learning_rate=3e-4)
+    after = evaluate(retriever, dataset, ["mrr@10"], progress=False)["mrr@10"]
+    assert losses[-1] < losses[0] / 2 and before < 0.6 < 0.9 < after
+
+
+@pytest.fixture
+def embedder_of_one_test():
+    return Embedder(cache=False)
+
+
+def test_the_same_seed_gives_the_same_losses(tiny):
+    runs = [train(Embedder(tiny, cache=False), TRIPLES, 6, 4, 1e-3, seed=seed) for seed in (3, 3, 4)]
+    assert runs[0] == runs[1] != runs[2] and len(runs[0]) == 6
+
+
+def test_one_pass_is_the_default(model):
+    assert len(train(model, iter(PAIRS), batch_size=5)) == 3
+
+
+def test_documents_are_read_with_their_titles(tiny):
+    first, second = (Embedder(tiny, cache=False) for _ in range(2))
+    documents = [(q, Document("d", p, "Title"), Document("e", n, "")) for q, p, n in TRIPLES]
+    texts = [(q, f"Title\n{p}", n) for q, p, n in TRIPLES]
+    assert train(first, documents, 3, 4) == train(second, texts, 3, 4)
+
+
+def interrupt(at):
+    def after_step(step, loss):
+        if step == at:
+            raise KeyboardInterrupt
+
+    return after_step
+
+
+def test_an_interrupted_training_goes_on_where_it_was(tiny, tmp_path):
+    whole = Embedder(tiny, cache=False)
+    at_4 = {}
+    losses = train(whole, TRIPLES, 9, 4, 1e-3, after_step=lambda step, _: at_4.update({step: weights(whole)}))
+
+    model = Embedder(tiny, cache=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, TRIPLES, 9, 4, 1e-3, folder=tmp_path / "run", after_step=interrupt(4))
+    assert same(weights(model), at_4[4])  # it keeps what it has learned,
+    assert model.encode(["Where?"]).shape == (1, 24)  # and can be used
+    assert train(model, TRIPLES, 9, 4, 1e-3, folder=tmp_path / "run") == losses
+    assert same(weights(model), weights(whole))
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Embedder(tiny, cache=False), TRIPLES, 9, 4, 1e-3, folder=tmp_path / "other", after_step=interrupt(7))
+    fresh = Embedder(tiny, cache=False)  # as another process would have it
+    assert train(fresh, TRIPLES, 9, 4, 1e-3, folder=tmp_path / "other") == losses
+    assert same(weights(fresh), weights(whole))
+    assert not (tmp_path / "other" / UNFINISHED).exists()
+
+
+def test_another_training_is_not_continued_by_mistake(tiny, model, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
+    kept = (tmp_path / UNFINISHED).read_bytes()
+    for change, message in [
+        (dict(pairs=PAIRS[:-1]), r"other pairs \(12 with the digest"),
+        (dict(steps=8), r"other steps \(9, now 8\): call with the same to continue it, or give another folder"),
+        (dict(learning_rate=1e-3), "other learning_rate"),
+        (dict(seed=1), "other seed"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            train(Embedder(tiny, cache=False), **(dict(pairs=PAIRS, steps=9, batch_size=4, folder=tmp_path) | change))
+    assert (tmp_path / UNFINISHED).read_bytes() == kept
+    (tmp_path / UNFINISHED).write_bytes(kept[:-100])
+    with pytest.raises(ValueError, match="unfinished-training.safetensors is damaged .*: delete it to begin"):
+        train(model, PAIRS, 9, 4, folder=tmp_path)
+
+
+def test_the_unfinished_training_of_another_model_is_refused(model, embedder_of_one_test, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
+    before = embedder_of_one_test.encode(["ferry"])
+    with pytest.raises(ValueError, match="unfinished training of another model than all-MiniLM-L6-v2"):
+        train(embedder_of_one_test, PAIRS, 9, 4, folder=tmp_path)
+    np.testing.assert_array_equal(embedder_of_one_test.encode(["ferry"]), before)
+
+
+# What is left behind.
+
+
+def test_a_normal_folder(model, tiny, tmp_path):
+    train(model, TRIPLES, 3, 4, 1e-3, folder=tmp_path / "new" / "trained")
+    folder = tmp_path / "new" / "trained"
+    texts = [text for pair in TRIPLES for text in pair]
+    ours = model.encode(texts)
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(texts, normalize_embeddings=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert np.abs(Embedder(tiny, cache=False).encode(texts) - ours).max() > 1e-3
+    retriever = DenseRetriever(str(folder), cache=False).fit(Corpus.from_texts(texts[1::3]))
+    assert retriever.embedder.fingerprint == model.fingerprint and model.name == str(folder)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["trained"]
+    for file in folder.rglob("*.json"):
+        assert str(tmp_path) not in file.read_text("utf-8") and json.loads(file.read_text("utf-8"))
+
+
+def fitted(model_folder, corpus):
+    return DenseRetriever(model_folder, cache=False).fit(corpus)
+
+
+def test_a_fitted_retriever_is_fitted_again(tiny, harbour):
+    retriever = fitted(tiny, harbour)
+    before = retriever.embeddings
+    retriever.train(PAIRS, steps=3, batch_size=4, learning_rate=1e-3)
+    assert np.abs(retriever.embeddings - before).max() > 1e-3
+    np.testing.assert_array_equal(retriever.embeddings, retriever.embedder.encode([d.content for d in harbour]))
+
+
+def test_a_stale_index_is_refused(tiny, harbour, tmp_path):
+    retriever = fitted(tiny, harbour)
+    train(retriever.embedder, PAIRS, 2, 4, 1e-3)
+    for ask in (
+        lambda: retriever.search("ferry"),
+        lambda: retriever.search_many(["ferry"]),
+        lambda: retriever.scores("ferry"),
+        lambda: retriever.explain("ferry", "wall"),
+        lambda: retriever.save(tmp_path / "index"),
+    ):
+        with pytest.raises(RuntimeError, match=r"the model has been trained since .* call fit\(corpus\) again"):
+            ask()
+    assert len(retriever.fit(harbour).search("ferry", 3)) == 3
+
+
+def test_a_training_by_other_means_is_noticed(tiny, harbour):
+    """A cache that took the new vectors for the old model's would be wrong for ever after."""
+    retriever = fitted(tiny, harbour)
+    before = retriever.embedder.fingerprint
+    optimizer = torch.optim.AdamW(retriever.embedder.model.parameters(), lr=1e-6, fused=True)
+    embed(retriever.embedder, ["ferry"]).sum().backward()
+    optimizer.step()
+    assert retriever.embedder.fingerprint != before
+    with pytest.raises(RuntimeError, match="trained since"):
+        retriever.search("ferry")
+
+
+def test_an_index_keeps_its_trained_model(tiny, harbour, tmp_path):
+    retriever = fitted(tiny, harbour)
+    retriever.train(PAIRS, steps=2, batch_size=4, learning_rate=1e-3)
+    retriever.save(tmp_path / "index")
+    (tmp_path / "index").rename(tmp_path / "moved")
+    found = DenseRetriever.load(tmp_path / "moved", cache=False)
+    np.testing.assert_allclose(found.scores("ferry"), retriever.scores("ferry"), atol=1e-6)
+    with pytest.raises(ValueError, match="was made by another model"):
+        DenseRetriever.load(tmp_path / "moved", model=tiny)
+
+    retriever.train(PAIRS, steps=1, batch_size=4)
+    retriever.save(tmp_path / "moved")
+    assert len(list((tmp_path / "moved").glob("trained-model-*"))) == 1
+    found = DenseRetriever.load(tmp_path / "moved", cache=False)
+    np.testing.assert_allclose(found.scores("ferry"), retriever.scores("ferry"), atol=1e-6)
+    found.save(tmp_path / "copy")
+    assert DenseRetriever.load(tmp_path / "copy", cache=False).embedder.fingerprint == found.embedder.fingerprint
+
+
+def test_an_interrupted_retriever_says_what_to_do(tiny, harbour, monkeypatch):
+    retriever = fitted(tiny, harbour)
+    monkeypatch.setattr("ragedu.training.retriever.warmup_then_linear", lambda step, steps: 1 / (step != 2))
+    with pytest.raises(ZeroDivisionError):
+        retriever.train(PAIRS, steps=5, batch_size=4)
+    with pytest.raises(RuntimeError, match=r"call fit\(corpus\) again"):
+        retriever.search("ferry")
+
+
+# Hard negatives.
+
+
+def test_hard_negatives_look_right_and_are_wrong(harbour):
+    queries = {"a": "ferry east quay", "b": "the harbour wall", "c": "no such words", "d": "Tomas Brandt"}
+    qrels = {"a": {"ferry": 2, "permit-17": 0}, "b": {"wall": 1, "storm": 1}, "c": {}, "d": {"keeper": 1}}
+    triples = hard_negatives(Dataset(harbour, queries, qrels), depth=1)
+    content = {document.id: document.content for document in harbour}
+    ranked = [hit.document.id for hit in BM25Retriever().fit(harbour).search("the harbour wall")]
+    assert set(ranked) == {"wall", "storm"}  # and nothing else has these words, so b has no hard negative; nor has d
+    assert triples == [("ferry east quay", content["ferry"], content["permit-17"])]
+
+
+def test_hard_negatives_are_drawn_from_the_best():
+    corpus = Corpus.from_texts([f"ship {n}" + " at sea" * n for n in range(12)])
+    queries = {str(n): "ship sea" for n in range(12)}
+    dataset = Dataset(corpus, queries, {query_id: {"3": 1, "1": 1} for query_id in queries})
+    best = [hit.document.text for hit in BM25Retriever().fit(corpus).search("ship sea", 12)]
+    wrong = [text for text in best if text not in (corpus["1"].text, corpus["3"].text)]
+    drawn = hard_negatives(dataset, depth=4)
+    assert len(drawn) == 24 and {right for _, right, _ in drawn} == {corpus["1"].text, corpus["3"].text}
+    assert {negative for _, _, negative in drawn} == set(wrong[:4])
+    assert drawn == hard_negatives(dataset, depth=4) != hard_negatives(dataset, depth=4, seed=1)
+
+
+def test_a_copy_of_the_right_passage_is_no_negative():
+    corpus = Corpus.from_texts(["a ship", "a ship", "a ship at sea"])
+    dataset = Dataset(corpus, {"q": "which ship"}, {"q": {"0": 1}})
+    assert hard_negatives(dataset, depth=2) == [("which ship", "a ship", "a ship at sea")]
+
+
+def test_hard_negatives_of_another_retriever(harbour, make_dense):
+    dataset = Dataset(harbour, {"a": "ferry east quay"}, {"a": {"permit-17": 1}})
+    dense = make_dense()
+    ((question, right, wrong),) = hard_negatives(dataset, dense, depth=1)
+    best = [hit.document for hit in dense.search(question, 2) if hit.document.id != "permit-17"]
+    assert (right, wrong) == (harbour["permit-17"].content, best[0].content)
+
+
+def test_nothing_to_take_negatives_from(harbour):
+    with pytest.raises(ValueError, match="no query with a relevant document and a wrong one that looks like it"):
+        hard_negatives(Dataset(harbour, {"a": "ferry"}, {}))
+
+
+def test_the_vectors_of_tokens_stay(model):
+    before = weights(model)
+    train(model, PAIRS, 2, 4, 1e-3)
+    after = weights(model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    tables = {name for name in before if "embeddings" in name and "LayerNorm" not in name}
+    assert len(tables) >= 3 and changed and not changed & tables
+    assert all(tensor.grad is None for tensor in model.model.parameters())
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    "pairs, error, message",
+    [
+        ([], ValueError, r"there are no pairs to learn from: give a list of \(question, passage\)"),
+        ("text", TypeError, "takes a list of .question, passage. pairs, not str"),
+        (None, TypeError, "takes a list of .question, passage. pairs, not NoneType"),
+        (["question", "passage"], TypeError, r"pair 0 is to be \(question, passage\) or .* not 'question'"),
+        ([("a", "b"), ("a",)], TypeError, r"pair 1 is to be"),
+        ([("a", "b"), ("a", "b", "c", "d")], TypeError, r"pair 1 is to be"),
+        ([("a", 7)], TypeError, "the passage of pair 0 must be a string, not int"),
+        ([("a", "b", None)], TypeError, "the hard negative of pair 0 must be a string"),
+        ([("a", "b"), (" ", "b")], ValueError, "the question of pair 1 is blank: remove that pair"),
+        ([("a", "\ud800")], ValueError, "the passage of pair 0 has a lone surrogate"),
+        ([("a", "b", "b")], ValueError, "pair 0 has one text twice .* cannot be its own negative"),
+        ([("a", "b"), ("c", "b")], ValueError, "no two of the pairs differ in both question and passage"),
+        ([("a", "b")], ValueError, "no two of the pairs differ"),
+    ],
+)
+def test_bad_pairs(model, pairs, error, message):
+    before = weights(model)
+    with pytest.raises(error, match=message):
+        train(model, pairs, 2, 4)
+    assert same(weights(model), before)
+
+
+def test_a_dataset_is_no_list_of_pairs(model, harbour):
+    with pytest.raises(TypeError, match=r"not a Dataset: use hard_negatives\(dataset\)"):
+        train(model, Dataset(harbour, {}))
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(batch_size=1), "batch_size must be a whole number, at least 2, not 1"),
+        (dict(batch_size=0), "batch_size must be"),
+        (dict(batch_size=2.5), "batch_size must be"),
+        (dict(steps=0), "steps must be a whole number, at least 1, not 0"),
+        (dict(steps=True), "steps must be"),
+        (dict(temperature=0), "temperature must be a number above 0, not 0"),
+        (dict(learning_rate=float("nan")), "learning_rate must be a number above 0"),
+        (dict(learning_rate="fast"), "learning_rate must be a number above 0"),
+    ],
+)
+def test_bad_settings(model, settings, message):
+    with pytest.raises(ValueError, match=message):
+        train(model, PAIRS, **settings)
