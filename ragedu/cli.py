@@ -72,32 +72,67 @@ def ask(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Score a retriever on a dataset with relevance judgments."""
-    if options.run and not options.run.parent.is_dir():  # said now, not after minutes of searching
-        raise FileNotFoundError(f"there is no folder {options.run.parent} for the run: make it first")
+    """Score retrievers on a dataset with relevance judgments, and compare them with the first."""
+    from ragedu.evaluation import Comparison, compare, evaluate_run, read_run, write_run
+
+    names = list(dict.fromkeys(name for given in options.retriever or [["bm25"]] for name in given))
+    files = _run_files(options.run, names)
     dataset = _dataset(options.dataset, options.split)
     metrics = [name.strip().lower() for name in options.metrics.split(",") if name.strip()]
-    result = ragedu.evaluate(_retriever(options.retriever), dataset, metrics, progress=sys.stderr.isatty())
-    if options.run:
-        from ragedu.evaluation import write_run
-
-        write_run(result.run, options.run, tag=f"ragedu-{options.retriever}")
-    seconds = {name: round(value, 3) for name, value in result.seconds.items()}
-    if options.json:
-        _print_json(
-            {
-                "dataset": dataset.name,
-                "retriever": options.retriever,
-                "queries": result.n_queries,
-                "metrics": dict(result),
-                "seconds": seconds,
-            }
-        )
-    else:
-        print(f"{options.retriever} on {dataset.name or options.dataset}, {len(dataset.corpus):,} documents")
-        print(result)
-        print(f"{seconds['index']} s to index, {seconds['search']} s to search")
+    others = {file.name: evaluate_run(read_run(file), dataset.qrels, metrics) for file in options.with_run}
+    systems = {name: _retriever(name) for name in names}
+    comparison = compare(systems, dataset, metrics, progress=sys.stderr.isatty())
+    for name, file in files.items():
+        if name in comparison:
+            write_run(comparison[name].run, file, tag=f"ragedu-{name}")
+    if others and not comparison.interrupted:
+        comparison = Comparison({**comparison, **others})
+    if options.json and not comparison.interrupted:
+        _print_json(_as_json(comparison, dataset.name))
+    elif not options.json:
+        print(f"{', '.join([*names, *others])} on {dataset.name or options.dataset}, {len(dataset.corpus):,} documents")
+        print(comparison)
+        for name, result in comparison.items():
+            if result.seconds:
+                print(f"{name}: {result.seconds['index']:.3f} s to index, {result.seconds['search']:.3f} s to search")
+    if comparison.interrupted:
+        raise KeyboardInterrupt
     return 0
+
+
+def _run_files(run: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    """Where the run of each retriever goes. What is wrong is said now, not after minutes of searching."""
+    if run is None:
+        return {}
+    if len(names) == 1 and not run.is_dir():
+        if not run.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {run.parent} for the run: make it first")
+        return {names[0]: run}
+    if not run.is_dir():
+        raise NotADirectoryError(
+            f"{run} is no folder: the runs of several retrievers go into one, as {names[0]}.run …; make it first"
+        )
+    return {name: run / f"{name}.run" for name in names}
+
+
+def _as_json(comparison, dataset: str) -> dict:
+    """One retriever as ever; several under "systems", with intervals and the comparison with the first."""
+    systems = [
+        {
+            "retriever": name,
+            "queries": result.n_queries,
+            "metrics": dict(result),
+            "seconds": {part: round(value, 3) for part, value in result.seconds.items()},
+        }
+        for name, result in comparison.items()
+    ]
+    if len(systems) == 1:
+        return {"dataset": dataset} | systems[0]
+    for system in systems:
+        rows = [row for row in comparison.rows if row.system == system["retriever"]]
+        system["intervals"] = {row.metric: [row.interval.low, row.interval.high] for row in rows}
+        system["differences"] = {row.metric: row.test._asdict() for row in rows if row.test}
+    return {"dataset": dataset, "against": comparison.against, "systems": systems}
 
 
 def models(options: argparse.Namespace) -> int:
@@ -182,18 +217,46 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
-    command = commands.add_parser("evaluate", help="score a retriever on judged queries", description=evaluate.__doc__)
+    command = commands.add_parser(
+        "evaluate", help="score and compare retrievers on judged queries", description=evaluate.__doc__
+    )
     command.set_defaults(command=evaluate)
     command.add_argument(
         "dataset",
         metavar="BEIR_FOLDER",
         help="corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv in a folder; or port-ellery or python-docs",
     )
-    _add_retriever(command)
+    command.add_argument(
+        "--retriever",
+        type=_retriever_names,
+        action="append",
+        metavar="NAME[,NAME]",
+        help=f"how to search: {', '.join(RETRIEVERS)} (default: bm25); give several, by commas or by repeating the "
+        "option, and each is compared with the first",
+    )
     command.add_argument("--split", default="test", help="which judgments: qrels/SPLIT.tsv (default: %(default)s)")
     command.add_argument("--metrics", default=METRICS, help="names separated by commas (default: %(default)s)")
-    command.add_argument("--run", type=Path, metavar="FILE", help="also write the rankings, as a TREC run file")
-    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    command.add_argument(
+        "--run",
+        type=Path,
+        metavar="FILE",
+        help="also write the rankings, as a TREC run file; for several retrievers a folder, which gets NAME.run files",
+    )
+    command.add_argument(
+        "--with-run",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a TREC run file of any other system, to be scored and compared in the same table; may be repeated",
+    )
+    command.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object and nothing else: dataset, retriever, queries, metrics, seconds; for several "
+        'retrievers dataset, against (the first) and a list "systems" of such objects, each with intervals (95 %%) and '
+        "differences to the first (difference, low, high, p_value)",
+    )
 
     command = commands.add_parser("models", help="fetch, verify and list the model weights", description=models.__doc__)
     command.set_defaults(command=models)
@@ -204,6 +267,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_retriever(command: argparse.ArgumentParser) -> None:
     command.add_argument("--retriever", choices=RETRIEVERS, default="bm25", help="how to search (default: bm25)")
+
+
+def _retriever_names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in RETRIEVERS:
+            raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (choose from {', '.join(RETRIEVERS)})")
+    return names
 
 
 def _positive(text: str) -> int:

@@ -5,7 +5,7 @@ import string
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragedu.evaluation.answers import (
@@ -21,14 +21,14 @@ from ragedu.generation.prompts import ABSTAIN
 words = st.text(st.sampled_from("ab the an.,é'-1 "), max_size=24)
 
 
+def official_tokens(text):
+    text = "".join(c for c in text.lower() if c not in set(string.punctuation))
+    return re.sub(r"\b(a|an|the)\b", " ", text).split()
+
+
 def official_f1(a_gold, a_pred):
     """The formula as SQuAD 2.0's script writes it: precision and recall first, then their harmonic mean."""
-
-    def tokens(text):
-        text = "".join(c for c in text.lower() if c not in set(string.punctuation))
-        return re.sub(r"\b(a|an|the)\b", " ", text).split()
-
-    gold, predicted = tokens(a_gold), tokens(a_pred)
+    gold, predicted = official_tokens(a_gold), official_tokens(a_pred)
     if not gold or not predicted:
         return int(gold == predicted)
     same = sum((Counter(gold) & Counter(predicted)).values())
@@ -92,6 +92,20 @@ def test_bad_input():
         answer_scores({"1": "oak"}, {"1": "oak"})
     with pytest.raises(TypeError, match="must be a string, not NoneType"):
         exact_match(None, ["oak"])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(words, st.lists(words, max_size=3)), min_size=5, max_size=8))
+def test_both_scores_are_those_of_the_official_script(pairs):
+    """Duplicate answers, answers of articles alone, empty predictions: whatever comes."""
+    for prediction, answers in pairs:
+        # The script drops gold answers that normalise to nothing; if none is left, "" is the one right answer.
+        golds = [answer for answer in answers if official_tokens(answer)] or [""]
+        if official_tokens(prediction) != official_tokens(ABSTAIN):  # ragedu's own way to say nothing
+            assert exact_match(prediction, answers) == max(
+                " ".join(official_tokens(gold)) == " ".join(official_tokens(prediction)) for gold in golds
+            )
+            assert f1(prediction, answers) == pytest.approx(max(official_f1(gold, prediction) for gold in golds))
 
 
 @given(words, words)

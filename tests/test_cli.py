@@ -14,6 +14,7 @@ import pytest
 import ragedu
 from ragedu import BM25Retriever, evaluate, read_beir
 from ragedu.cli import main
+from ragedu.evaluation import evaluate_run, read_run, write_run
 
 DOCUMENTS = {
     "d1": ("Ferry", "The ferry to Gull Rock is called the Merry Widgeon and leaves at nine."),
@@ -174,8 +175,64 @@ def test_evaluate_in_a_process(beir):
 def test_evaluate_for_people(beir, capsys):
     assert main(["evaluate", str(beir), "--metrics", "ndcg@5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "bm25 on harbour, 5 documents" and re.fullmatch(r"ndcg@5  [01]\.\d{4}", lines[1])
-    assert lines[2] == "mean over 3 queries" and "s to index" in lines[3]
+    assert lines[0] == "bm25 on harbour, 5 documents" and lines[1].split() == "metric system mean 95 % interval".split()
+    assert re.fullmatch(r"ndcg@5  bm25    [01]\.\d{4}  \[[01]\.\d{4}, [01]\.\d{4}\]", lines[2])
+    assert lines[3] == "mean over 3 queries" and re.fullmatch(r"bm25: [\d.]+ s to index, [\d.]+ s to search", lines[4])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--retriever", "bm25,tfidf"], ["--retriever", "bm25", "--retriever", "tfidf"]],
+    ids=["commas", "repeated"],
+)
+def test_evaluate_compares_several_retrievers(options, beir, capsys, tmp_path):
+    assert main(["evaluate", str(beir), *options, "--metrics", "mrr@10,p@1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "bm25, tfidf on harbour, 5 documents" and "difference to bm25" in lines[1]
+    assert [line.split()[0] for line in lines[2:6]] == ["mrr@10", "tfidf", "p@1", "tfidf"]
+    assert lines[6] == "mean over 3 queries; p by paired randomisation against bm25"
+    assert main(["evaluate", str(beir), *options, "--metrics", "mrr@10,p@1", "--run", str(tmp_path), "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert list(table) == ["dataset", "against", "systems"] and table["against"] == "bm25"
+    assert [list(system) for system in table["systems"]] == [
+        ["retriever", "queries", "metrics", "seconds", "intervals", "differences"]
+    ] * 2
+    first, second = table["systems"]
+    assert first["differences"] == {} and list(second["differences"]["p@1"]) == ["difference", "low", "high", "p_value"]
+    for name, system in (("bm25", first), ("tfidf", second)):
+        low, high = system["intervals"]["mrr@10"]
+        assert low <= system["metrics"]["mrr@10"] <= high
+        # Each run lies in the folder under its own name, and is the one that was scored.
+        scored = evaluate_run(read_run(tmp_path / f"{name}.run"), read_beir(beir).qrels, ["mrr@10", "p@1"])
+        assert system["retriever"] == name and system["metrics"] == dict(scored)
+    change = second["metrics"]["mrr@10"] - first["metrics"]["mrr@10"]
+    assert second["differences"]["mrr@10"]["difference"] == pytest.approx(change)
+
+
+def test_the_run_of_another_system_takes_part(beir, capsys, tmp_path):
+    run = {"q1": {"d4": 2.0, "d1": 1.0}, "q2": {"d1": 1.0}, "q3": {"d1": 2.0, "d3": 1.0}}
+    write_run(run, tmp_path / "elastic.run")
+    command = ["evaluate", str(beir), "--with-run", str(tmp_path / "elastic.run"), "--metrics", "mrr@10"]
+    assert main([*command, "--json"]) == 0
+    systems = json.loads(capsys.readouterr().out)["systems"]
+    assert [system["retriever"] for system in systems] == ["bm25", "elastic.run"]
+    assert systems[1]["metrics"]["mrr@10"] == pytest.approx((1 + 1 + 1 / 2) / 3) and systems[1]["seconds"] == {}
+    assert main(command) == 0
+    assert "elastic.run  0.8333" in capsys.readouterr().out
+
+
+def test_an_interrupted_evaluation_keeps_its_runs(beir, capsys, tmp_path, monkeypatch):
+    def stop(self, queries, k=10):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ragedu.TfidfRetriever, "search_many", stop)
+    command = ["evaluate", str(beir), "--retriever", "bm25,tfidf", "--run", str(tmp_path), "--metrics", "mrr@10"]
+    assert main(command) == 130
+    shown = capsys.readouterr()
+    assert "interrupted: tfidf was not run" in shown.out and shown.err == "ragedu: interrupted\n"
+    assert read_run(tmp_path / "bm25.run").keys() == {"q1", "q2", "q3"} and not (tmp_path / "tfidf.run").exists()
+    assert main([*command, "--json"]) == 130
+    assert capsys.readouterr().out == ""  # half a result is no object that a script should take for one
 
 
 # A user's mistakes: one line, exit status 2, nothing on standard output.
@@ -205,6 +262,9 @@ def test_mistakes_of_the_line(capsys, beir, notes):
     for k in ("0", "-1", "2.5", "three", ""):
         assert "-k: must be a whole number, at least 1, not" in mistake(capsys, *ask, "-k", k)
     assert "name at least one metric" in mistake(capsys, *evaluate, "--metrics", " , ")
+    for names in ("bm25,elastic", "elastic", "bm25,", ""):
+        said = mistake(capsys, *evaluate, "--retriever", names)
+        assert "argument --retriever: invalid choice" in said and "choose from bm25, tfidf, dense, hybrid" in said
 
 
 def test_unknown_metrics(capsys, beir):
@@ -230,6 +290,10 @@ def test_missing_and_malformed_files(capsys, beir, tmp_path):
 def test_a_run_that_cannot_be_written(capsys, beir, tmp_path):
     said = mistake(capsys, "evaluate", beir, "--run", tmp_path / "no/such/run.txt")
     assert "there is no folder" in said and "no/such for the run: make it first" in said
+    said = mistake(capsys, "evaluate", beir, "--retriever", "bm25,tfidf", "--run", tmp_path / "run.txt")
+    assert "run.txt is no folder: the runs of several retrievers go into one" in said and "make it first" in said
+    (tmp_path / "bad.run").write_text("q1 Q0 d1 1 high tag\n")
+    assert "bad.run, line 1: the score 'high'" in mistake(capsys, "evaluate", beir, "--with-run", tmp_path / "bad.run")
 
 
 def test_bad_questions(capsys, notes, loaded_model):
@@ -299,6 +363,10 @@ def test_doctor_says_what_is_wrong_and_goes_on(capsys, monkeypatch, tmp_path):
         (["--help"], ["ask", "evaluate", "models", "doctor", "answer a question from documents"]),
         (["ask", "--help"], ["QUESTION", "--corpus PATH", "--retriever", "-k N", "--json", "port-ellery", "--model"]),
         (["evaluate", "--help"], ["BEIR_FOLDER", "--metrics", "--run FILE", "--split", "ndcg@10,recall@100,mrr@10"]),
+        (
+            ["evaluate", "--help"],
+            ["--retriever NAME[,NAME]", "compared with the first", "--with-run FILE", '"systems"'],
+        ),
         (["models", "--help"], ["Fetch what is missing, verify everything, list it."]),
         (["doctor", "--help"], ["Check the installation"]),
     ],

@@ -176,6 +176,15 @@ def test_vectors_come_back_from_the_cache_as_they_went_in(tmp_path):
     assert all(np.array_equal(found[key], vectors[key]) for key in vectors)
 
 
+def test_texts_of_all_lengths_in_any_order(embedder):
+    words = "the ferry to gull rock leaves the east quay at nine and again at noon".split()
+    texts = ["", "!", *(" ".join(words[n % 5 :] * (1 + n % 37)) for n in range(60)), "ferry " * 2000]
+    theirs = embedder.model.encode(texts, normalize_embeddings=True)
+    for batch_size in (3, 32):
+        np.testing.assert_allclose(embedder.encode(texts, batch_size), theirs, atol=3e-6)
+    assert embedder.encode([]).shape == (0, 384)
+
+
 # Indexes of other models.
 
 

@@ -1,4 +1,4 @@
-"""evaluate: a retriever against a dataset, figures equal to ir_measures on the run that it writes."""
+"""evaluate and compare: systems against a dataset, figures equal to ir_measures on the run that is written."""
 
 from pathlib import Path
 
@@ -6,8 +6,21 @@ import ir_measures
 import numpy as np
 import pytest
 
-from ragedu import Corpus, Dataset, Document, evaluate, read_beir
-from ragedu.evaluation import evaluate_run, read_run, reciprocal_rank, write_run
+from ragedu import RAG, Corpus, Dataset, Document, evaluate, read_beir
+from ragedu.evaluation import (
+    Comparison,
+    Interrupted,
+    answer_scores,
+    bootstrap_interval,
+    compare,
+    evaluate_answers,
+    evaluate_run,
+    holm,
+    paired_test,
+    read_run,
+    reciprocal_rank,
+    write_run,
+)
 from ragedu.retrieval.base import Hit, Hits
 
 SCIFACT = Path(__file__).parents[2] / "shared/data/scifact"
@@ -175,6 +188,214 @@ def test_a_retriever_that_ranks_wrongly_is_found_out(dataset, scores, positions,
 
     with pytest.raises(ValueError, match=message):
         evaluate(Wrong(), dataset, progress=False)
+
+
+# Interruption.
+
+
+class Stopped(SharedWords):
+    """Somebody presses Ctrl-C during the batch of this number."""
+
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def search_many(self, queries, k=10):
+        found = super().search_many(queries, k)
+        if len(self.asked) == self.batch:
+            raise KeyboardInterrupt
+        return found
+
+
+@pytest.fixture
+def many():
+    return Dataset(
+        Corpus.from_texts([f"word{number} more" for number in range(150)]),
+        {f"q{number}": f"word{number}" for number in range(150)},
+        {f"q{number}": {str(number): 1} for number in range(150)},
+    )
+
+
+def test_an_interruption_keeps_what_is_done_and_can_be_resumed(many):
+    with pytest.raises(Interrupted, match="128 of 150 queries are done.*run=result.run") as stopped:
+        evaluate(Stopped(batch=3), many, "mrr@10", progress=False)
+    part = stopped.value.result
+    assert isinstance(stopped.value, KeyboardInterrupt)  # nothing that catches errors swallows it
+    assert part.n_queries == len(part.run) == 128 and part.unfinished == 22 and part["mrr@10"] == 1.0
+    assert "interrupted: 22 more were to come" in repr(part) and "22 more" in part._repr_html_()
+
+    retriever = SharedWords()
+    whole = evaluate(retriever, many, "mrr@10", progress=False, run=part.run)
+    assert sum(size for size, _ in retriever.asked) == 22  # and no query twice
+    assert whole == evaluate(SharedWords(), many, "mrr@10", progress=False)
+    assert len(whole.run) == 150 and len(part.run) == 128 and whole.unfinished == 0
+
+
+def test_an_interruption_before_anything_is_done_is_one(many):
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        evaluate(Stopped(batch=1), many, "mrr@10", progress=False)
+    assert not isinstance(stopped.value, Interrupted)
+
+
+# Answers.
+
+
+@pytest.fixture
+def answered(dataset):
+    return Dataset(dataset.corpus, dataset.queries, dataset.qrels, {"1": ["light"], "2": ["a wall"], "4": []})
+
+
+def test_evaluate_answers_of_a_rag(answered):
+    says = {"harbour light": "the light", "the harbour": "a wall of stone", "not judged": "Not in the sources."}
+    rag = RAG(SharedWords().fit(answered.corpus), lambda prompt: says[prompt.rsplit("Question: ", 1)[1]], k=2)
+    metrics = ["success@1", "exact_match", "f1", "rouge_l"]
+    result = evaluate_answers(rag, answered, metrics, progress=False)
+    assert list(result) == metrics
+    assert result.answers == {"1": "the light", "2": "a wall of stone", "4": "Not in the sources."}
+    assert result.per_query["exact_match"] == {"1": 1, "2": 0, "4": 1}
+    assert {name: result[name] for name in ("exact_match", "f1")} == answer_scores(result.answers, answered.answers)
+    assert result.per_query["rouge_l"]["2"] == pytest.approx(2 * 2 / (4 + 2))
+    assert result.per_query["success@1"] == {"1": 1, "2": 1}  # query 4 has no judgments
+    assert list(result.run["2"]) == ["a", "z"] and result.seconds["answer"] > 0
+    assert evaluate_answers(rag.ask, answered, metrics, progress=False) == result
+    # The same texts without their sources.
+    said = evaluate_answers(result.answers, answered, ["f1"], progress=False)
+    assert said.per_query["f1"] == result.per_query["f1"]
+
+
+def test_predictions_that_are_missing_count_zero(answered):
+    result = evaluate_answers({"1": "light", "other": "x"}, answered)
+    assert result.per_query["exact_match"] == {"1": 1, "2": 0, "4": 0} and result.unfinished == 0
+
+
+def test_answering_is_interrupted_and_asked_in_batches(answered):
+    class Slow:
+        def __init__(self):
+            self.asked = []
+
+        def ask_many(self, questions):
+            self.asked.append(list(questions))
+            return ["light"] * len(questions)
+
+    system = Slow()
+    assert evaluate_answers(system, answered, progress=False)["exact_match"] == pytest.approx(1 / 3)
+    assert system.asked == [["harbour light", "the harbour", "not judged"]]
+
+    def stops(question):
+        if question == "not judged":
+            raise KeyboardInterrupt
+        return "light"
+
+    with pytest.raises(Interrupted, match="2 of 3 queries are done") as stopped:
+        evaluate_answers(stops, answered, progress=False)
+    assert stopped.value.result["exact_match"] == 0.5
+
+
+# Several systems.
+
+
+class LongestFirst(SharedWords):
+    def search(self, query, k=10):
+        best = sorted(super().search(query, 100), key=lambda hit: -len(hit.document.text))[:k]
+        return Hits(Hit(hit.document, 9.0 - rank, rank) for rank, hit in enumerate(best, 1))
+
+
+class Nothing(SharedWords):
+    def search(self, query, k=10):
+        return Hits()
+
+
+SYSTEMS = {"words": SharedWords, "longest": LongestFirst, "nothing": Nothing}
+
+
+def test_compare(dataset):
+    metrics = ["mrr@10", "recall@2"]
+    comparison = compare({name: make() for name, make in SYSTEMS.items()}, dataset, metrics, progress=False)
+    alone = {name: evaluate(make(), dataset, metrics, progress=False) for name, make in SYSTEMS.items()}
+    assert comparison == alone and comparison.against == "words" and not comparison.interrupted
+    assert [(row.metric, row.system) for row in comparison.rows] == [(m, s) for m in metrics for s in SYSTEMS]
+    values = {name: list(result.per_query["mrr@10"].values()) for name, result in alone.items()}
+    tests = {name: paired_test(values[name], values["words"]) for name in ("longest", "nothing")}
+    corrected = holm([test.p_value for test in tests.values()])
+    for row in comparison.rows[:3]:
+        assert row.interval == bootstrap_interval(values[row.system]) and row.n_queries == 4
+        if row.system == "words":
+            assert row.test is None
+        else:
+            assert row.test == tests[row.system]._replace(p_value=corrected[list(tests).index(row.system)])
+    lines = repr(comparison).splitlines()
+    assert lines[0].split() == "metric system mean 95 % interval difference to words p".split()
+    assert lines[1].startswith("mrr@10    words    0.5000  [") and lines[3].startswith("          nothing  0.0000  [")
+    assert (
+        lines[-1] == "mean over 4 queries; p by paired randomisation against words, corrected for 2 comparisons (Holm)"
+    )
+    assert comparison._repr_html_().count("<tr>") == 7 and "difference to words" in comparison._repr_html_()
+
+
+def test_another_baseline_and_a_single_system(dataset):
+    comparison = compare({name: make() for name, make in SYSTEMS.items()}, dataset, "mrr@10", "nothing", progress=False)
+    assert [row.test is None for row in comparison.rows] == [False, False, True]
+    assert comparison.rows[0].test.difference == 0.5
+    single = compare({"words": SharedWords()}, dataset, "mrr@10", progress=False)
+    assert "difference" not in repr(single) and repr(single).endswith("mean over 4 queries")
+
+
+def test_names_are_escaped(dataset):
+    html = compare({"a": SharedWords(), "<b>": Nothing()}, dataset, "mrr@10", progress=False)._repr_html_()
+    assert "&lt;b&gt;" in html and "<b>" not in html
+
+
+def test_an_interrupted_comparison_is_usable(many):
+    systems = {"words": SharedWords(), "stopped": Stopped(batch=2), "never": SharedWords()}
+    comparison = compare(systems, many, "mrr@10", progress=False)
+    assert comparison.interrupted and list(comparison) == ["words", "stopped"] and comparison.missing == ["never"]
+    assert [row.n_queries for row in comparison.rows] == [150, 64]
+    assert comparison.rows[1].test.difference == 0  # on the 64 that both have
+    assert repr(comparison).endswith("interrupted: stopped lacks 86 queries, never was not run")
+    assert "64 to 150 queries" in repr(comparison) and "never was not run" in comparison._repr_html_()
+    with pytest.raises(KeyboardInterrupt):
+        compare({"stopped": Stopped(batch=1)}, many, progress=False)
+
+
+def test_compare_systems_that_answer(answered):
+    rag = RAG(SharedWords().fit(answered.corpus), lambda prompt: "light", k=1)
+    systems = {"RAG": rag, "function": lambda question: "Not in the sources."}
+    comparison = compare(systems, answered, ["success@1", "exact_match"], progress=False)
+    # A function shows no sources, so nothing is said about them.
+    assert [(row.metric, row.system) for row in comparison.rows] == [
+        ("success@1", "RAG"),
+        ("exact_match", "RAG"),
+        ("exact_match", "function"),
+    ]
+    assert [row.interval.mean for row in comparison.rows] == pytest.approx([1, 2 / 3, 1 / 3])
+    assert [row.n_queries for row in comparison.rows] == [2, 3, 3]
+    assert "mean over 2 to 3 queries" in repr(comparison)
+
+
+def test_progress_names_the_systems(dataset, capsys):
+    compare({"words": SharedWords(), "nothing": Nothing()}, dataset)
+    shown = capsys.readouterr()
+    assert shown.out == "" and all(text in shown.err for text in ("systems", "2/2", "words", "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda d: compare({}, d), ValueError, "at least one system"),
+        (lambda d: compare([SharedWords()], d), TypeError, "dictionary, name: retriever"),
+        (lambda d: compare({"a": SharedWords()}, d, against="b"), ValueError, "baseline 'b' is none of the systems: a"),
+        (lambda d: compare({"a": 17}, d), TypeError, "'a' is a int: a system is a retriever, a RAG or a function"),
+        (lambda d: compare({"a": str}, d), ValueError, "'a' answers questions: name a metric of answers, exact_match"),
+        (lambda d: compare({"a": SharedWords()}, d, ["f1"]), ValueError, "a retriever gives none"),
+        (lambda d: Comparison({}), ValueError, "nothing to compare"),
+        (lambda d: evaluate(SharedWords(), d, ["exact_match"]), ValueError, "use evaluate_answers, or compare"),
+        (lambda d: evaluate_answers(str, d), ValueError, "the dataset has no answers"),
+        (lambda d: evaluate_answers(str, d, ["accuracy"]), ValueError, "no metric 'accuracy'"),
+    ],
+)
+def test_mistakes_in_comparing(dataset, call, error, message):
+    with pytest.raises(error, match=message):
+        call(dataset)
 
 
 @pytest.mark.skipif(not SCIFACT.exists(), reason="the SciFact collection is not beside this checkout")

@@ -75,6 +75,26 @@ def test_equal_ir_measures_with_ties_missing_queries_and_negative_grades(run, qr
         assert ours[name] == pytest.approx(np.mean(list(theirs[name].values())), abs=1e-9), name
 
 
+def test_equal_ir_measures_on_thousands_of_random_queries():
+    """Depths from 0 to 60, scores on a coarse grid (ties in most queries), grades from -2 to 4, missing queries."""
+    rng = np.random.default_rng(11)
+    ids = np.array([f"d{number}" for number in range(80)])
+    run, qrels = {}, {}
+    for query in map(str, range(3000)):
+        found = rng.permutation(ids)[: rng.integers(0, 60)]
+        scores = np.round(rng.normal(size=len(found)), int(rng.integers(0, 3)))
+        if len(found):
+            run[query] = dict(zip(found.tolist(), scores.tolist(), strict=True))
+        judged = rng.permutation(ids)[: rng.integers(1, 30)]
+        qrels[query] = dict(zip(judged.tolist(), rng.integers(-2, 5, len(judged)).tolist(), strict=True))
+        qrels[query][str(judged[0])] = max(qrels[query][str(judged[0])], 0)
+    ours = evaluate_run(run, qrels, list(TREC_EVAL))
+    theirs = by_ir_measures(TREC_EVAL, qrels, run)
+    assert len(run) < len(qrels) == 3000
+    for name in TREC_EVAL:
+        assert ours.per_query[name] == pytest.approx(theirs[name], abs=1e-9), name
+
+
 @settings(max_examples=150, deadline=None)
 @given(runs, all_qrels)
 def test_equal_ir_measures_where_other_programs_compute_the_metric(run, qrels):

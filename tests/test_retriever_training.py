@@ -266,8 +266,15 @@ def test_an_index_keeps_its_trained_model(tiny, harbour, tmp_path):
     assert len(list((tmp_path / "moved").glob("trained-model-*"))) == 1
     found = DenseRetriever.load(tmp_path / "moved", cache=False)
     np.testing.assert_allclose(found.scores("ferry"), retriever.scores("ferry"), atol=1e-6)
+    found.save(tmp_path / "moved")  # the model that it was loaded from must survive this
     found.save(tmp_path / "copy")
-    assert DenseRetriever.load(tmp_path / "copy", cache=False).embedder.fingerprint == found.embedder.fingerprint
+    (tmp_path / "moved").rename(tmp_path / "elsewhere")
+    for folder in ("copy", "elsewhere"):
+        again = DenseRetriever.load(tmp_path / folder, cache=False)
+        np.testing.assert_allclose(again.scores("ferry"), retriever.scores("ferry"), atol=1e-6)
+
+    DenseRetriever(tiny, cache=False).fit(harbour).save(tmp_path / "copy")
+    assert not list((tmp_path / "copy").glob("trained-model-*"))
 
 
 def test_an_interrupted_retriever_says_what_to_do(tiny, harbour, monkeypatch):
@@ -374,6 +381,7 @@ def test_a_dataset_is_no_list_of_pairs(model, harbour):
         (dict(batch_size=2.5), "batch_size must be"),
         (dict(steps=0), "steps must be a whole number, at least 1, not 0"),
         (dict(steps=True), "steps must be"),
+        (dict(batch_size="many"), "batch_size must be"),
         (dict(temperature=0), "temperature must be a number above 0, not 0"),
         (dict(learning_rate=float("nan")), "learning_rate must be a number above 0"),
         (dict(learning_rate="fast"), "learning_rate must be a number above 0"),

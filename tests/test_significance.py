@@ -1,10 +1,12 @@
+"""Intervals, paired tests and their correction, held to scipy and to worked examples."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ragedu.evaluation import bootstrap_interval, paired_test
+from ragedu.evaluation import bootstrap_interval, holm, paired_test, significance
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -62,6 +64,44 @@ def test_swapping_the_systems_flips_the_sign_only():
 
 def test_the_same_seed_gives_the_same_interval():
     assert bootstrap_interval([0, 1, 1, 0.5], seed=4) == bootstrap_interval([0, 1, 1, 0.5], seed=4)
+
+
+@pytest.mark.parametrize("n", [3, 40, 701])
+def test_drawing_in_parts_draws_the_same(n, monkeypatch):
+    rng = np.random.default_rng(n)
+    a, b = rng.random(n), rng.random(n)
+    whole = bootstrap_interval(a, resamples=1000), paired_test(a, b, resamples=1000)
+    monkeypatch.setattr(significance, "PART", 2000)
+    assert (bootstrap_interval(a, resamples=1000), paired_test(a, b, resamples=1000)) == whole
+
+
+def test_holm_by_hand():
+    # In order .01, .02, .03, .04: times 4, 3, 2, 1 is .04, .06, .06, .04, and none may be below the one before.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([0.03]) == [0.03] and holm([]) == []
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.5, 1.5])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_no_correction_and_bonferronis_and_keeps_the_order(p_values):
+    corrected = holm(p_values)
+    for p, after in zip(p_values, corrected, strict=True):
+        assert p <= after <= min(1, len(p_values) * p) + 1e-12
+    assert all(
+        corrected[i] <= corrected[j]
+        for i in range(len(p_values))
+        for j in range(len(p_values))
+        if p_values[i] < p_values[j]
+    )
+
+
+def test_holm_keeps_its_promise_where_nothing_differs():
+    """The chance that any of ten comparisons of equal systems comes out significant is at most 5 %, not 40 %."""
+    p_values = np.random.default_rng(5).random((2000, 10))
+    assert np.mean((p_values < 0.05).any(axis=1)) > 0.35
+    assert np.mean([min(holm(row)) < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.015)
 
 
 @pytest.mark.parametrize(

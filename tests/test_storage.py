@@ -188,6 +188,21 @@ def test_an_interrupted_save_leaves_the_old_index(step, harbour, tmp_path, monke
     assert files(tmp_path) == before
 
 
+def test_a_file_that_is_back_again_was_not_lost(harbour, tmp_path):
+    """Between a reader's two looks an index may have been replaced and then saved again: same manifest, same files."""
+    BM25Retriever().fit(harbour).save(tmp_path)
+    looks = []
+
+    def read(manifest):
+        looks.append(manifest)
+        if len(looks) == 1:
+            raise FileNotFoundError("gone for a moment")
+        return "the index"
+
+    assert storage._read_while_saved(tmp_path, "BM25Retriever", read)[1] == "the index"
+    assert len(looks) == 2
+
+
 @pytest.mark.parametrize("kind", ["bm25", "hybrid"])
 def test_readers_see_one_index_or_the_other_while_it_is_saved(kind, tmp_path):
     make = BM25Retriever if kind == "bm25" else lambda: HybridRetriever([BM25Retriever(), TfidfRetriever()])

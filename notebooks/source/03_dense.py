@@ -24,8 +24,8 @@ for package in ("numpy", "torch", "sentence-transformers", "faiss-cpu"):
 # ## The word that is not there
 #
 # Lesson 02 ended with questions in other words than the page uses. Here is the smallest case: three notes about a
-# ship, one about bread, and a question. You see which note answers it. Its only word in common with the notes is the
-# ship's name.
+# ship, one about bread, and a question. You see which note answers it. Stop words aside, it shares with the notes
+# only the ship's name.
 
 # %%
 notes = [
@@ -168,15 +168,16 @@ print(explanation)
 assert abs(sum(explanation.contributions.values()) - by_hand[0] @ by_hand[2]) < 1e-4
 
 # %% [markdown] lang="en"
-# *In charge of* contributes, though the note has none of these words.
+# All pieces contribute, even the question mark, since each vector already holds something of the whole sentence. This
+# is no list of matching words.
 #
 # ## On the archive: who finds what?
 #
-# A page of Port Ellery's archive tells seven or eight things, and who asks for one wants the sentence that answers.
+# A page of Port Ellery's archive tells about seven things, and who asks for one wants the sentence that answers.
 # So we cut the pages into sentences, each with its page's title, and search those. Right is a sentence of the right
 # page that holds the answer.
 #
-# The archive has two halves that share no entity and no phrasing, in pages or questions. On the half called *test* we
+# The archive has two parts that share no entity and no phrasing, in pages or questions. On the part called *test* we
 # measure. The other, *train*, waits.
 
 # %%
@@ -271,7 +272,7 @@ for hit in dense.search(tests.queries[lost], k=3):
 print("\nright:", tests.corpus[next(iter(tests.qrels[lost]))].text)
 
 # %% [markdown] lang="en"
-# The number falls into pieces of one to three signs, and a mean over all pieces keeps the gist (“the number of some
+# The number falls into pieces of one to three characters, and a mean over all pieces keeps the gist (“the number of some
 # case”) and blurs the rest. Do the two at least fail on the same questions?
 
 # %%
@@ -486,7 +487,7 @@ assert hard > easy + 0.3
 # %% [markdown] lang="en"
 # ## The temperature
 #
-# All cosines lie close together, and $\tau$ decides how much a small difference counts. **Predict first.** A question
+# The best candidates lie close together, and $\tau$ decides how much a small difference counts. **Predict first.** A question
 # has cosines of 0.75, 0.70, 0.55 and 0.20 with four passages, and the first is right. Which of the others are pushed
 # away at $\tau = 1$, and which at 0.05?
 
@@ -503,9 +504,9 @@ temperatures = {f"τ = {t}": softmax(t).round(3) for t in (1, 0.2, 0.05, 0.01)}
 pd.DataFrame(temperatures, index=[f"cosine {c:.2f}" for c in cosines])
 
 # %% [markdown] lang="en"
-# The force on a wrong passage is its probability divided by $\tau$. At 1 all are pushed nearly alike, even the one
-# that is far away. At 0.05 nearly all force goes to the passage that is almost as good as the right one, where the
-# ranking is decided. At 0.01 the question is content as soon as it leads by a hair. Turn it:
+# The force on a wrong passage is its probability divided by $\tau$. At 1 even the one that is far away gets a
+# good part. At 0.05 nearly all force goes to the passage that is almost as good as the right one, where the
+# ranking is decided. At 0.01 a small lead nearly settles the matter. Turn it:
 
 # %%
 import ipywidgets as widgets
@@ -534,7 +535,7 @@ HTML(bars(0.05))
 # %% [markdown] lang="en"
 # ## Train it
 #
-# Now live: fifty batches of sixteen triples from the *train* half. **Predict first.** The test half has other names,
+# Now live: sixty batches of sixteen triples from the *train* half. **Predict first.** The test half has other names,
 # other sentences and other questions. By how much will MRR@10 rise on paraphrases: hardly, by 0.05, by more than
 # 0.15? And on identifiers, which are not in the training?
 
@@ -544,7 +545,7 @@ from tempfile import TemporaryDirectory
 folder = TemporaryDirectory()
 trained = DenseRetriever(cache=False)
 # The learning rate says how far a step moves the weights.
-losses = trained.train(triples, steps=50, batch_size=16, learning_rate=2e-4, folder=f"{folder.name}/model")
+losses = trained.train(triples, steps=60, batch_size=16, learning_rate=2e-4, folder=f"{folder.name}/model")
 print(f"mean loss of the first ten steps {np.mean(losses[:10]):.2f}, of the last ten {np.mean(losses[-10:]):.2f}")
 
 # %% tags=["nbval-ignore-output"]
@@ -566,8 +567,8 @@ plot_kinds({"BM25": lexical, "untrained": untrained, "trained": after}, axis)
 plt.show()
 
 # %% [markdown] lang="en"
-# Names and wordings that it had never seen, and it is now ahead of BM25 on all three kinds. It has learnt what makes
-# a sentence an answer here: not the name, which all candidates share, but the rest. Is the right sentence also among
+# Names and wordings that it had never seen, and it is now ahead of BM25 on all three kinds. It has learnt more than
+# names, which all candidates share. Is the right sentence also among
 # the first three more often?
 
 # %% tags=["nbval-ignore-output"]
@@ -593,8 +594,8 @@ for name, retriever in (("untrained", dense), ("trained", trained)):
 assert trained.search(tests.queries[learnt], k=1)[0].document.id in tests.qrels[learnt]
 
 # %% [markdown] lang="en"
-# The training wrote an ordinary sentence-transformers model. Had you interrupted it, the folder would hold what is
-# needed to go on: the same call continues, and ends with the same weights.
+# The training wrote an ordinary sentence-transformers model. (Interrupted, it leaves in the folder what
+# the same call needs to go on; a test holds it to that.)
 
 # %%
 from sentence_transformers import SentenceTransformer
@@ -608,7 +609,7 @@ print("loaded by sentence-transformers: the same vector")
 # ## And elsewhere?
 #
 # **Predict first.** The documentation of Python and its libraries has nothing to do with harbours. Will our training
-# help there, do nothing, or harm? (To save time we search the first thirty words of the pages that answer one of the
+# help there, do nothing, or harm? (To save time we search the first forty words of the pages that answer one of the
 # questions.)
 
 # %%
@@ -617,7 +618,7 @@ from ragedu.datasets import python_docs
 docs = python_docs.load()
 qrels = {q: {page: grade for page, grade in grades.items() if grade >= 2} for q, grades in docs.qrels.items()}
 judged = {page for grades in qrels.values() for page in grades}
-shortened = [Document(d.id, " ".join(d.text.split()[:30]), d.title) for d in docs.corpus if d.id in judged]
+shortened = [Document(d.id, " ".join(d.text.split()[:40]), d.title) for d in docs.corpus if d.id in judged]
 code = Dataset(Corpus(shortened), docs.queries, qrels)
 
 
@@ -631,10 +632,10 @@ docs_gain = paired_test(docs_after, docs_before)
 print(f"{len(code.queries)} questions: {np.mean(docs_before):.2f} -> {np.mean(docs_after):.2f}  {docs_gain}")
 
 # %%
-assert docs_gain.difference < 0 and docs_gain.high < 0.03
+assert docs_gain.difference < -0.01 and docs_gain.high < 0.02
 
 # %% [markdown] lang="en"
-# It harms. Fifty steps on one town's sentences moved all vectors, and some of what a billion pairs had taught got
+# It harms. Sixty steps on one town's sentences moved all vectors, and some of what a billion pairs had taught got
 # lost. Every fine-tuning can do this, and you only see it if you measure on something else. Keep the original, and
 # use the trained model where it was trained for.
 #
@@ -723,7 +724,7 @@ print("answers that the archive holds:", len(tests.answers[asks_for_years]), "an
 assert not tests.answers[unanswerable]
 
 # %% [markdown] lang="en"
-# The first sentence holds the answer and is none: you asked how long ago, and got something to read. The second
+# You asked how long ago, and the first sentence holds a year; the sum is left to you. The second
 # question has no answer in the archive, and the retriever returns its best sentence all the same, about another house. Something must
 # **read** what was found, and say so when it says nothing. That is the generator, lesson 04.
 #
@@ -732,14 +733,16 @@ assert not tests.answers[unanswerable]
 # The article behind this course trains its retriever in one line, `retriever.train()`. That a retriever can be
 # trained, and that it pays, is right: you have just measured it. But the brackets are empty, and everything that
 # mattered stood in them: pairs, hard negatives, a temperature, a number of steps. And the line hides that the index
-# must be made anew, and that the gain is to be measured on what was not trained on, and the loss elsewhere.
+# must be made anew, and that the gain is to be measured on what was not trained on, and what
+# it costs elsewhere.
 #
 # ## Recap
 #
 # - A text's vector is the mean of its token vectors, the filling left out, brought to length 1. Cosines then order
 #   texts by meaning.
-# - BM25 and dense retrieval fail on different questions: other words on one side, numbers and codes on the other.
-# - Exact search is a matrix product. IVF and HNSW buy speed with a little recall, PQ buys memory with more.
+# - BM25 and dense retrieval, as it comes, fail on different questions: other words on one side, numbers and codes on the other.
+# - Exact search is a matrix product. IVF and HNSW buy speed with a little recall, PQ saves memory and
+#   gives up much recall.
 # - InfoNCE lets a question choose its passage among many; hard negatives make the choice teach, and the temperature
 #   says how close calls count.
 # - Training on your pairs helps on your corpus, and may harm on others. An index belongs to one model.

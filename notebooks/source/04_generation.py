@@ -4,8 +4,8 @@
 # **You will be able to** go from a model's scores to a text, decode in four ways, say why BERT can't do it, measure how often a
 # model invents an answer, and train a model to read its sources.
 #
-# **Know first:** lesson 00; what a vector is (lesson 03). **Time:** 60 minutes. **Cost to run:** two minutes, of which the
-# training takes about one; no network.
+# **Know first:** lesson 00; what a vector is (lesson 03). **Time:** 60 minutes. **Cost to run:** two to four minutes, half of
+# it training; no network.
 
 # %%
 import random
@@ -201,10 +201,12 @@ for by_hand, transformers, ours in pairs:
     assert np.allclose(by_hand, transformers[0]) and np.allclose(by_hand, ours[0])
 
 # %% tags=["nbval-ignore-output"]
-print("top-k of 50 keeps 50 tokens; top-p of 0.9 keeps", np.isfinite(keep_top_p(logits, 0.9)).sum())
+left = np.isfinite(keep_top_p(logits, 0.9)).sum()
+print("top-k of 50 keeps 50 tokens; top-p of 0.9 keeps", left)
+assert 20 < left < 500
 
 # %% [markdown] lang="en"
-# Turn the knobs. Which comes closest to what a person might write?
+# Turn the knobs ($T = 0$ stands for greedy). Which comes closest to what a person might write?
 
 # %% tags=["nbval-ignore-output"]
 from html import escape
@@ -291,8 +293,8 @@ assert (moved_bert[:-1] > 0.01).all() and (moved_llama[:-1] < 1e-3).all() and mo
 #
 # ## The cache that this allows
 #
-# In a causal model nothing computed for earlier tokens ever changes. So it can be kept: each layer's keys and values, by which later
-# tokens look at earlier ones. That is the **KV cache**. With it, a new token costs the reading of one token; without it,
+# In a causal model nothing computed for earlier tokens ever changes. So it can be kept: of every token each layer makes a *key*, what it
+# offers, and a *value*, what it passes on to later tokens that look for that. That is the **KV cache**. With it, a new token costs the reading of one token; without it,
 # of the whole text.
 
 
@@ -327,7 +329,8 @@ assert saved > 1.5
 
 # %% [markdown] lang="en"
 # Two speeds, then: reading the prompt, all tokens of which go through the network at once, and writing, one token after the other.
-# A RAG prompt is long and its answer short, so most of its time goes into reading.
+# A RAG prompt is long and its answer short, so both count: compare the dashed line's first point (200 tokens read)
+# with the others (one token each).
 #
 # ## A chat is a text as well
 #
@@ -354,7 +357,7 @@ assert "Paris" in in_chat and "Paris" not in bare
 # %% [markdown] lang="en"
 # ## How often does it invent?
 #
-# Paris was in the texts that it learned from. Nothing about Port Ellery was. We ask 20 questions in three ways: without a source; with
+# As bare text the question is complete, so the first choice is to *end*. Paris was in the texts that the model learned from. Nothing about Port Ellery was. We ask 20 questions in three ways: without a source; with
 # the page that has the answer; and with that page among two others, the most similar that BM25 finds.
 
 # %%
@@ -410,6 +413,7 @@ right = {name: [is_right(*pair) for pair in zip(texts, answers, strict=True)] fo
 unsure = {name: sum(map(is_unsure, texts)) for name, texts in said.items()}
 for name in said:
     print(f"{name:<21} right {sum(right[name]):>2}, says that it doesn't know {unsure[name]}, of {len(questions)}")
+assert sum(right["no source"]) <= 2 and unsure["no source"] <= 2
 
 # %% alt="Share of right answers with 95 % intervals: nearly none without a source, about a third with the page, alone or among three, with wide intervals that overlap." tags=["nbval-ignore-output"]
 from ragedu.evaluation import bootstrap_interval
@@ -426,15 +430,13 @@ plt.show()
 
 # %%
 count = {name: sum(values) for name, values in right.items()}
-assert count["no source"] <= 2 and count["no source"] + 4 <= count["the page"] <= 18
+assert count["no source"] + 4 <= count["the page"] <= 18
 assert count["the page among three"] <= count["the page"] + 2
-assert unsure["no source"] <= 2
 
 # %% [markdown] lang="en"
-# Without a source nearly everything is invented, fluently and without a doubt: like our table of five sentences, the model
-# writes what is probable. This is called **hallucination**, and it is no defect of one model but what predicting the next
-# word is. With the page it does better, and still many answers are wrong with the truth in front of it. (That other pages beside it
-# do further harm, 20 questions are too few to say: look at the intervals.) Finding is not enough; the model must learn to **read**.
+# Without a source nearly everything is invented, fluently and with no sign of doubt: like our table of five sentences, the model
+# writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still many answers are wrong with the truth in front of it. (Whether other pages beside it
+# do further harm, 20 questions are too few to say.) Finding is not enough; the model must learn to **read**.
 #
 # ## Training it to read
 #
@@ -453,7 +455,8 @@ print("->", examples[0].answer)
 
 # %% [markdown] lang="en"
 # **The loss** is how surprised the model is by the answer: the mean of $-\ln p(\text{token})$ over the answer's tokens, each given
-# the prompt and the tokens before it. Of the prompt's tokens nothing is to be learned, so they have no share in it.
+# the prompt and the tokens before it. Of the prompt's tokens nothing is to be learned, so they have no share in it. $-\ln p$ is counted in **nats**: 0 is certain,
+# 14 is one chance in a million. (Training also learns the token for *end* behind the answer, so that the model stops.)
 
 # %% tags=["nbval-ignore-output"]
 prompt, answer = examples[0]
@@ -490,7 +493,7 @@ print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 live = LanguageModel.load()
-losses = live.train(examples, steps=20, batch_size=2, learning_rate=3e-3, rank=r)
+losses = live.train(examples, steps=24, batch_size=2, learning_rate=3e-3, rank=r)
 
 # %% alt="The loss of each training step: it begins above 2 nats a token and falls within ten steps to less than 1, with ups and downs." tags=["nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2.6))
@@ -518,8 +521,9 @@ assert B.abs().max() > 0
 # ## What did it buy?
 #
 # The same 20 questions with the page among three, and 8 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
-# was trained by the same recipe for longer and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
-# as well. The strict measure is **exact match**: the answer and nothing else.
+# was trained by the same recipe for far longer, on a graphics card and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
+# as well. The strict measure is **exact match**: the answer and nothing else, but for case and punctuation. *Precision* of abstention:
+# of those made, how many were due; *recall*: of those due, how many were made.
 #
 # **Predict first.** The untrained model writes sentences, so its exact match will be poor. But in how many replies will the
 # answer be *contained*? Has training taught more than brevity?
@@ -542,6 +546,7 @@ replies = {"as it was": said["the page among three"] + model.generate(nowhere, m
 exact = {
     name: [exact_match(*pair) for pair in zip(texts[:20], answers, strict=True)] for name, texts in replies.items()
 }
+assert np.mean(exact["trained live"]) > np.mean(exact["as it was"]) + 0.1
 as_dict = lambda rows: dict(enumerate(rows))
 table = pd.DataFrame(
     {
@@ -564,15 +569,16 @@ print("live against as it was:", paired_test(exact["trained live"], exact["as it
 print("shipped against live:  ", paired_test(exact["shipped reader"], exact["trained live"]))
 
 # %%
-assert table["trained live"]["exact match"] > table["as it was"]["exact match"] + 0.1
+assert table["trained live"]["contains the answer"] > table["as it was"]["contains the answer"]
 assert table["shipped reader"]["exact match"] > table["trained live"]["exact match"] - 0.1
 assert table["as it was"]["abstention, f1"] == 0 < table["shipped reader"]["abstention, f1"]
 
 # %% [markdown] lang="en"
-# Twenty steps took the model from no exact answer to a good share of them, on pages, names and phrasings that it had never seen.
-# It is not brevity alone: more replies *contain* the answer, although they are shorter. It has learned a skill and not the town.
+# Two dozen steps took the model from no exact answer to a good share of them, on pages, names and phrasings that it had never seen.
+# It is not brevity alone: more replies *contain* the answer (all were cut at 24 tokens). It has learned a skill and not the town.
 # Whether the shipped reader is better than yours, 20 questions can hardly tell. When it was trained, it was tested on more
-# of them, and with **five** sources; the record lies beside its weights:
+# of them, with **five** sources, beside the untrained model; the record lies with its weights. (The same log shows its
+# weakness: where nothing answers, it abstains far too seldom.)
 
 # %%
 import json
@@ -612,7 +618,7 @@ for n in made_up[:2]:
     print(unanswerable[n - 20], "->", replies["shipped reader"][n])
 
 # %% [markdown] lang="en"
-# A wrong answer comes seldom out of thin air now. It stands in the sources and answers another question: something else
+# A wrong answer seldom comes out of thin air now. It stands in the sources and answers another question: something else
 # about the same thing, or the same thing about somebody else. And where no page answers, such a neighbour is tempting
 # too. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
 # nothing fits. That is no longer the model's affair alone: lesson 05 builds the whole system.
@@ -621,7 +627,7 @@ for n in made_up[:2]:
 #
 # It names BERT beside GPT as a generator: you have seen why a masked model doesn't go on. It has a line `generator.train()` and
 # leaves it at that. Such a method exists now, and you know what is in it: a loss on the answer's tokens, two thin matrices
-# beside each large one, and examples made so that reading is the only way to be right.
+# beside each matrix of attention, and examples made so that reading is the only way to be right.
 #
 # ## Recap
 #
@@ -629,7 +635,7 @@ for n in made_up[:2]:
 # - Greedy takes the best, temperature flattens or sharpens, top-k and top-p cut off the tail; a seed makes sampling repeatable.
 # - A causal model never changes what it computed for earlier tokens; so it can generate, with a cache.
 # - Without sources it invents, fluently. Sources help, and a little training to read them helps more.
-# - LoRA trains a few percent of the numbers and leaves the model as it was.
+# - LoRA trains a small part of the numbers and leaves the model as it was.
 #
 # **Quiz.** Decide before you open the answer.
 #

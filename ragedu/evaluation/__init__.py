@@ -1,7 +1,9 @@
 """Evaluation: how good are the rankings and the answers?"""
 
 from ragedu.evaluation.answers import abstention_scores, answer_scores
-from ragedu.evaluation.experiment import Result, evaluate, evaluate_run
+from ragedu.evaluation.comparison import Comparison, compare
+from ragedu.evaluation.experiment import Interrupted, Result, evaluate, evaluate_answers, evaluate_run
+from ragedu.evaluation.overlap import bleu, rouge_l
 from ragedu.evaluation.ranking import (
     average_precision,
     dcg,
@@ -15,18 +17,26 @@ from ragedu.evaluation.ranking import (
     success_at_k,
 )
 from ragedu.evaluation.runs import read_qrels, read_run, write_qrels, write_run
-from ragedu.evaluation.significance import bootstrap_interval, paired_test
+from ragedu.evaluation.significance import bootstrap_interval, holm, paired_test
+from ragedu.evaluation.support import diagnose, support
 
 __all__ = [
+    "Comparison",
+    "Interrupted",
     "Result",
     "abstention_scores",
     "answer_scores",
     "average_precision",
+    "bleu",
     "bootstrap_interval",
+    "compare",
     "dcg",
+    "diagnose",
     "evaluate",
+    "evaluate_answers",
     "evaluate_run",
     "get_retrieval_score",
+    "holm",
     "judged_at_k",
     "ndcg",
     "paired_test",
@@ -36,7 +46,9 @@ __all__ = [
     "read_run",
     "recall_at_k",
     "reciprocal_rank",
+    "rouge_l",
     "success_at_k",
+    "support",
     "write_qrels",
     "write_run",
 ]

@@ -1,27 +1,31 @@
-"""An experiment: run a retriever on a dataset's queries and average the metrics over them."""
+"""An experiment: run one system on a dataset's queries and average the metrics over them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from tqdm.auto import tqdm
 
 from ragedu.corpus import Corpus, Dataset
+from ragedu.evaluation.answers import exact_match, f1
+from ragedu.evaluation.overlap import rouge_l
 from ragedu.evaluation.ranking import parse
 from ragedu.evaluation.runs import trec_order, without_ties
 from ragedu.retrieval.base import Hits, Retriever
 
 DEPTH = 1000  # documents retrieved for a metric without a cutoff, as is usual at TREC
 BATCH = 64  # queries between two steps of the progress bar
+ANSWER_METRICS = {"exact_match": exact_match, "f1": f1, "rouge_l": rouge_l}
 
 
 class Result(dict[str, float]):
     """{metric: mean over queries}, with what it was computed from.
 
     per_query: {metric: {query id: value}}, in the order of the qrels; run: {query id: {document id: score}};
-    seconds: {"index": …, "search": …}, empty when nothing was searched.
+    seconds: {"index": …, "search": …} or {"answer": …}, empty when nothing was searched; answers: {query id: text},
+    what a system that answers has said; unfinished: how many queries an interruption has left.
     """
 
     def __init__(
@@ -29,11 +33,15 @@ class Result(dict[str, float]):
         per_query: dict[str, dict[str, float]],
         run: Mapping[str, Mapping[str, float]],
         seconds: dict[str, float] | None = None,
+        answers: Mapping[str, str] | None = None,
+        unfinished: int = 0,
     ):
         super().__init__({metric: fmean(values.values()) for metric, values in per_query.items()})
         self.per_query = per_query
         self.run = run
         self.seconds = seconds or {}
+        self.answers = answers or {}
+        self.unfinished = unfinished
 
     @property
     def n_queries(self) -> int:
@@ -42,14 +50,30 @@ class Result(dict[str, float]):
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
         rows = [f"{metric:<{width}}  {mean:.4f}" for metric, mean in self.items()]
-        return "\n".join([*rows, f"mean over {self.n_queries:,} queries"])
+        return "\n".join([*rows, self._count()])
+
+    def _count(self) -> str:
+        left = f" (interrupted: {self.unfinished:,} more were to come)" if self.unfinished else ""
+        return f"mean over {self.n_queries:,} queries{left}"
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td style='text-align:left'>{metric}</td><td>{mean:.4f}</td></tr>" for metric, mean in self.items()
         )
-        header = f"<tr><th>metric</th><th>mean over {self.n_queries:,} queries</th></tr>"
+        header = f"<tr><th>metric</th><th>{self._count()}</th></tr>"
         return f"<table>{header}{rows}</table>"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody stopped an evaluation; `result` is what was done. (In Jupyter: `sys.last_value.result`.)"""
+
+    def __init__(self, result: Result):
+        done = result.n_queries
+        super().__init__(
+            f"{done:,} of {done + result.unfinished:,} queries are done: their scores are the `result` of this error "
+            "(in Jupyter: sys.last_value.result), and run=result.run goes on from there"
+        )
+        self.result = result
 
 
 def evaluate(
@@ -57,14 +81,16 @@ def evaluate(
     dataset: Dataset,
     metrics: Sequence[str] = ("ndcg@10", "recall@100", "mrr@10"),
     k: int | None = None,
-    progress: bool = True,
+    progress: bool | str = True,
+    run: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Result:
     """Search for every judged query of the dataset and score the rankings.
 
     retriever: fitted to the dataset's corpus here unless it already is.
     metrics: names as `ragedu.evaluation.ranking.parse` reads them: those of ir_measures, lower case.
     k: documents retrieved a query; by default the largest cutoff among the metrics, 1,000 where one has none.
-    progress: show a progress bar, on standard error or as a widget.
+    progress: show a progress bar, on standard error or as a widget; a string is its title.
+    run: what an interrupted call has found already, with the same retriever and k; its queries are not searched again.
 
     Queries without judgments are left out (nobody knows what would be right); queries for which nothing was
     found, or whose judged documents are all irrelevant, count 0. A document with the id of the query itself is
@@ -74,13 +100,12 @@ def evaluate(
     `without_ties`, so ir_measures and trec_eval compute the same figures from `write_run(result.run, …)`.
 
     Raises ValueError when the dataset has no judgments, for an unknown metric, for k below a metric's cutoff and
-    for a retriever that returns a document twice or out of order.
+    for a retriever that returns a document twice or out of order; and Interrupted, which holds the result of the
+    queries that are done, when somebody presses stop or Ctrl-C.
     """
     metrics = _names(metrics)
     depth = _depth(metrics, k)
-    judged = {query_id: judgments for query_id, judgments in dataset.qrels.items() if judgments}
-    if not judged:
-        raise ValueError("the dataset has no relevance judgments (qrels): without them nothing can be evaluated")
+    judged = _judged(dataset.qrels)
 
     started = time.perf_counter()
     if retriever.corpus is None or not _same(retriever.corpus, dataset.corpus):
@@ -89,20 +114,96 @@ def evaluate(
 
     # One more where a query may find itself, so that k documents are left when that one is dropped.
     spare = any(query_id in dataset.corpus for query_id in judged)
-    run: dict[str, dict[str, float]] = {}
-    query_ids = list(judged)
-    with tqdm(total=len(query_ids), desc="searching", unit="query", disable=not progress) as bar:
-        for start in range(0, len(query_ids), BATCH):
-            batch = query_ids[start : start + BATCH]
-            found = retriever.search_many([dataset.queries[query_id] for query_id in batch], depth + spare)
-            for query_id, hits in zip(batch, found, strict=True):
-                run[query_id] = _scores(query_id, hits, judged[query_id], depth)
-            bar.update(len(batch))
-    searched = time.perf_counter()
+    run = {query_id: dict(scores) for query_id, scores in (run or {}).items() if query_id in judged}
+    query_ids = [query_id for query_id in judged if query_id not in run]
 
-    result = evaluate_run(run, judged, metrics)
-    result.seconds = {"index": indexed - started, "search": searched - indexed}
-    return result
+    def result() -> Result:
+        done = {query_id: judgments for query_id, judgments in judged.items() if query_id in run}
+        seconds = {"index": indexed - started, "search": time.perf_counter() - indexed}
+        return Result(_per_query(metrics, done, run), run, seconds, unfinished=len(judged) - len(done))
+
+    try:
+        with _bar(progress, "searching", len(query_ids)) as bar:
+            for start in range(0, len(query_ids), BATCH):
+                batch = query_ids[start : start + BATCH]
+                found = retriever.search_many([dataset.queries[query_id] for query_id in batch], depth + spare)
+                # All of a batch or nothing: an interruption leaves no query half done.
+                run |= {
+                    query_id: _scores(query_id, hits, judged[query_id], depth)
+                    for query_id, hits in zip(batch, found, strict=True)
+                }
+                bar.update(len(batch))
+    except KeyboardInterrupt:
+        if not run:
+            raise
+        raise Interrupted(result()) from None
+    return result()
+
+
+def evaluate_answers(
+    system: Callable[[str], str] | Mapping[str, str],
+    dataset: Dataset,
+    metrics: Sequence[str] = ("exact_match", "f1"),
+    progress: bool | str = True,
+) -> Result:
+    """Ask every question of the dataset that has an entry in its answers, and score what the system says.
+
+    system: a RAG (whatever has `ask`, or `ask_many`, giving answers with `text` and `sources`), a function from a
+        question to a text, or {query id: text}, what any system has said.
+    metrics: exact_match, f1 and rouge_l of the text; and, where there are sources, ranking metrics of these, such as
+        success@3: then one table shows what was found and what was read. Ranking metrics leave out the questions
+        without judgments, as in `evaluate`; answer metrics count every question, also the unanswerable ones.
+
+    Returns a Result: `answers` has the texts, `run` the sources, in their order. A question without a prediction
+    counts 0. Raises ValueError when the dataset has no answers and for unknown metrics, Interrupted as `evaluate` does.
+    """
+    metrics = _names(metrics, answered=True)
+    if not dataset.answers:
+        raise ValueError("the dataset has no answers: without them no answer can be scored")
+    started = time.perf_counter()
+    texts: dict[str, str] = {}
+    run: dict[str, dict[str, float]] = {}
+
+    def result() -> Result:
+        done = dataset.answers if isinstance(system, Mapping) else {q: dataset.answers[q] for q in texts}
+        judged = {q: dataset.qrels[q] for q in done if dataset.qrels.get(q)}
+        # A system that shows no sources is not measured by them.
+        per_query = _per_query([name for name in metrics if name not in ANSWER_METRICS], judged, run) if run else {}
+        for name in metrics:
+            if name in ANSWER_METRICS:
+                score = ANSWER_METRICS[name]
+                per_query[name] = {q: score(texts[q], wanted) if q in texts else 0.0 for q, wanted in done.items()}
+        per_query = {name: per_query[name] for name in metrics if per_query.get(name)}
+        seconds = {} if isinstance(system, Mapping) else {"answer": time.perf_counter() - started}
+        return Result(per_query, run, seconds, texts, unfinished=len(dataset.answers) - len(done))
+
+    if isinstance(system, Mapping):
+        texts = {query_id: system[query_id] for query_id in dataset.answers if query_id in system}
+        return result()
+    query_ids = list(dataset.answers)
+    size = 16 if hasattr(system, "ask_many") else 1
+    try:
+        with _bar(progress, "answering", len(query_ids)) as bar:
+            for start in range(0, len(query_ids), size):
+                batch = query_ids[start : start + size]
+                answers = _ask(system, [dataset.queries[query_id] for query_id in batch])
+                for query_id, answer in zip(batch, answers, strict=True):
+                    texts[query_id] = answer if isinstance(answer, str) else answer.text
+                    if hasattr(answer, "sources"):
+                        ranked = enumerate(answer.sources, start=1)
+                        run[query_id] = {hit.document.id: 1.0 / rank for rank, hit in ranked}
+                bar.update(len(batch))
+    except KeyboardInterrupt:
+        if not texts:
+            raise
+        raise Interrupted(result()) from None
+    return result()
+
+
+def _ask(system, questions: list[str]) -> Sequence:
+    if hasattr(system, "ask_many"):
+        return list(system.ask_many(questions))
+    return [system.ask(question) if hasattr(system, "ask") else system(question) for question in questions]
 
 
 def evaluate_run(
@@ -119,28 +220,45 @@ def evaluate_run(
     Raises ValueError when there are no judgments, or none for any query of the run.
     """
     metrics = _names(metrics)
-    qrels = {query_id: judgments for query_id, judgments in qrels.items() if judgments}
-    if not qrels:
-        raise ValueError("there are no relevance judgments (qrels): without them nothing can be evaluated")
+    qrels = _judged(qrels)
     if run and not run.keys() & qrels.keys():
         raise ValueError(
             f"no query of the run has judgments: its query ids look like {next(iter(run))!r}, "
             f"those of the qrels like {next(iter(qrels))!r}"
         )
+    return Result(_per_query(metrics, qrels, run), run)
+
+
+def _per_query(metrics: Sequence[str], qrels: Mapping, run: Mapping) -> dict[str, dict[str, float]]:
     rankings = {query_id: trec_order(run.get(query_id, {})) for query_id in qrels}
     per_query = {}
     for metric in metrics:
         score, _ = parse(metric)
         per_query[metric] = {query_id: score(rankings[query_id], qrels[query_id]) for query_id in qrels}
-    return Result(per_query, run)
+    return per_query
 
 
-def _names(metrics: Sequence[str]) -> list[str]:
+def _judged(qrels: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
+    judged = {query_id: judgments for query_id, judgments in qrels.items() if judgments}
+    if not judged:
+        raise ValueError("there are no relevance judgments (qrels): without them nothing can be evaluated")
+    return judged
+
+
+def _bar(progress: bool | str, title: str, total: int) -> tqdm:
+    title = progress if isinstance(progress, str) else title
+    return tqdm(total=total, desc=title, unit="query", disable=not progress)
+
+
+def _names(metrics: Sequence[str], answered: bool = False) -> list[str]:
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     if not names:
         raise ValueError("name at least one metric, such as ndcg@10")
     for name in names:
-        parse(name)
+        if name in ANSWER_METRICS and not answered:
+            raise ValueError(f"{name} scores answers, and a retriever gives none: use evaluate_answers, or compare")
+        if name not in ANSWER_METRICS:
+            parse(name)
     return names
 
 

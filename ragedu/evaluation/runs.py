@@ -41,22 +41,28 @@ def without_ties(scores: Sequence[float]) -> list[float]:
 
     Raises ValueError for scores that rise, or that are not finite in single precision.
     """
-    kept: list[float] = []
-    last = np.float32(np.inf)
-    for position, score in enumerate(scores):
-        with np.errstate(over="ignore"):
-            single = np.float32(score)
-        if not np.isfinite(single):
-            raise ValueError(f"score {score!r} at rank {position + 1} is not a finite number in single precision")
-        if position and score > scores[position - 1]:
-            raise ValueError(
-                f"the score at rank {position + 1} ({score!r}) is above the one before ({scores[position - 1]!r}): "
-                "sort by score, highest first"
-            )
-        if single >= last:
-            single = score = np.nextafter(last, np.float32(-np.inf))
-        kept.append(float(score))
-        last = single
+    double = np.asarray(scores, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        single = double.astype(np.float32)
+    if not np.isfinite(single).all():
+        position = int(np.argmin(np.isfinite(single)))
+        raise ValueError(
+            f"score {scores[position]!r} at rank {position + 1} is not a finite number in single precision"
+        )
+    if (double[1:] > double[:-1]).any():
+        position = int(np.argmax(double[1:] > double[:-1])) + 1
+        raise ValueError(
+            f"the score at rank {position + 1} ({scores[position]!r}) is above the one before "
+            f"({scores[position - 1]!r}): sort by score, highest first"
+        )
+    if (single[1:] < single[:-1]).all():
+        return double.tolist()
+    kept, last = [], np.inf
+    for score, in_single in zip(double.tolist(), single.tolist(), strict=True):
+        if in_single >= last:
+            score = in_single = float(np.nextafter(np.float32(last), np.float32(-np.inf)))
+        kept.append(score)
+        last = in_single
     return kept
 
 

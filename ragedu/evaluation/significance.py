@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+PART = 2_000_000  # numbers drawn at a time
+
 
 class Interval(NamedTuple):
     """A mean with the interval that it could as well have been, had other questions been asked."""
@@ -37,7 +39,8 @@ def bootstrap_interval(
     """The percentile bootstrap (Efron 1979): draw as many questions as there are, with replacement, again and again;
     the interval holds the middle `level` of the means.
 
-    values: one score for each question.
+    values: one score for each question. Questions are taken to be independent: where several hang together (about one
+        page, by one user), the true interval is wider, and one should draw such groups instead.
     """
     values = _scores(values, "values")
     if not 0 < level < 1:
@@ -61,16 +64,39 @@ def paired_test(a: Sequence[float], b: Sequence[float], resamples: int = 10_000,
         raise ValueError(f"a has {len(a)} scores and b has {len(b)}: both need one for each question, in one order")
     differences = a - b
     observed = abs(differences.mean())
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(resamples, len(differences)))
-    tossed = np.abs(signs @ differences) / len(differences)
+    toss = lambda dice, rows: dice.choice((-1.0, 1.0), size=(rows, len(differences))) @ differences
+    tossed = np.abs(_in_parts(toss, resamples, len(differences), seed)) / len(differences)
     at_least = int(np.sum(tossed >= observed * (1 - 1e-12)))
     low, high = np.quantile(_resampled_means(differences, resamples, seed), [0.025, 0.975])
     return PairedTest(float(differences.mean()), float(low), float(high), (at_least + 1) / (resamples + 1))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of several comparisons, corrected for their number (Holm 1979), in the order given.
+
+    Of twenty comparisons of equal systems one has p < 0.05 on average. The smallest of m p-values is multiplied by
+    m, the next by m - 1, and so on (none smaller than the one before, none above 1). Then the chance that any of
+    the comparisons without a difference has p < 0.05 is at most 0.05, however they hang together.
+    """
+    p_values = _scores(p_values, "p_values") if len(p_values) else np.empty(0)
+    if ((p_values < 0) | (p_values > 1)).any():
+        raise ValueError(f"p_values must lie between 0 and 1, not {p_values.tolist()}")
+    corrected = np.empty(len(p_values))
+    order = np.argsort(p_values, kind="stable")
+    multiplied = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(multiplied), 1)
+    return corrected.tolist()
+
+
 def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    return values[draws].mean(axis=1)
+    draw = lambda dice, rows: values[dice.integers(len(values), size=(rows, len(values)))].mean(axis=1)
+    return _in_parts(draw, resamples, len(values), seed)
+
+
+def _in_parts(draw, resamples: int, n: int, seed: int) -> np.ndarray:
+    """The same draws as all at once, in parts: 10,000 resamples of 10,000 questions would take 800 MB."""
+    dice, rows = np.random.default_rng(seed), max(1, PART // n)
+    return np.concatenate([draw(dice, min(rows, resamples - start)) for start in range(0, resamples, rows)])
 
 
 def _scores(values: Sequence[float], name: str) -> np.ndarray:

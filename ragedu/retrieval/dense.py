@@ -105,13 +105,14 @@ class DenseRetriever(Retriever):
     def save(self, folder: str | Path) -> None:
         """As every retriever; a model that was trained and stands in no folder of its own is kept beside the index."""
         self._check_fitted()
-        model, fingerprint = self.embedder.name, self.embedder.fingerprint
-        if self.embedder.is_trained:
-            model = f"{KEPT}{fingerprint}"
-            self.embedder.save(Path(folder) / model)
-        settings = {"model": model, "fingerprint": fingerprint}
+        folder, model, fingerprint = Path(folder).expanduser(), self.embedder.name, self.embedder.fingerprint
+        beside = f"{KEPT}{fingerprint}"
+        if self.embedder.is_trained or Path(model).name == beside:
+            model = beside
+            self.embedder.save(folder / beside)
+        settings = {"model": str(model), "fingerprint": fingerprint}
         save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
-        for old in Path(folder).expanduser().glob(f"{KEPT}*"):
+        for old in folder.glob(f"{KEPT}*"):
             if old.name != model:
                 shutil.rmtree(old, ignore_errors=True)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "ragedu-index.json"
 FORMAT = "ragedu-index-1"
+ATTEMPTS = 5  # to read files that a manifest names and that are not there
 OURS = re.compile(r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|ragedu-index\.json)(\.[0-9a-f]{32}\.tmp)?|part-[0-9a-f]{16}-\d+")
 
 
@@ -90,12 +91,15 @@ def load_parts(
 
 def _read_while_saved(folder: Path, retriever: str, read: Callable[[dict], Any]) -> tuple[dict[str, Any], Any]:
     """The settings, and what `read` makes of the manifest; once more when a save has removed files meanwhile."""
+    in_vain = 0
     while True:
         manifest = _read_manifest(folder, retriever)
         try:
             return manifest["settings"], read(manifest)
         except FileNotFoundError:
-            if _read_manifest(folder, retriever) == manifest:
+            # The same manifest may have gone and come back, with its files, when what was saved before is saved again.
+            in_vain += _read_manifest(folder, retriever) == manifest
+            if in_vain == ATTEMPTS:
                 raise
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections import deque
@@ -38,7 +39,7 @@ __all__ = ["contrastive_loss", "hard_negatives", "train"]
 Pair = tuple[str, ...]  # (question, passage) or (question, passage, hard negative)
 
 UNFINISHED = "unfinished-training.safetensors"
-TOGETHER = 8  # texts
+TOGETHER = 8  # texts that go through the model at once
 SAVE_EVERY = 60  # seconds: what a power cut may cost
 
 
@@ -87,8 +88,8 @@ def train(
     blank texts, for fewer than two pairs in a batch, and for a folder that holds another unfinished training.
     """
     examples = [check_pair(number, pair) for number, pair in enumerate(check_list(pairs))]
-    steps = -(-len(examples) // batch_size) if steps is None and batch_size else steps
     check_settings(steps, batch_size, learning_rate, temperature)
+    steps = math.ceil(len(examples) / batch_size) if steps is None else steps
 
     model = embedder.model
     weights = learned_weights(model)
@@ -127,8 +128,8 @@ def train(
 
 
 def learned_weights(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """All but the vectors of the tokens, which are half of all-MiniLM-L6-v2: a short training meets few of the tokens
-    and measured no better with them, but took a fifth longer."""
+    """All but the vectors of the tokens, which are half of all-MiniLM-L6-v2: a short training meets few of the tokens,
+    and with them it measured no better and took a fifth longer."""
     tables = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     return [tensor for tensor in model.parameters() if tensor.requires_grad and id(tensor) not in tables]
 
@@ -252,8 +253,8 @@ def check_pair(number: int, pair: Sequence[str | Document]) -> Pair:
     return texts
 
 
-def check_settings(steps: int, batch_size: int, learning_rate: float, temperature: float) -> None:
-    for number, what, least in [(batch_size, "batch_size", 2), (steps, "steps", 1)]:
+def check_settings(steps: int | None, batch_size: int, learning_rate: float, temperature: float) -> None:
+    for number, what, least in [(batch_size, "batch_size", 2), (1 if steps is None else steps, "steps", 1)]:
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             raise ValueError(f"{what} must be a whole number, at least {least}, not {number!r}")
     for number, what in [(learning_rate, "learning_rate"), (temperature, "temperature")]:

@@ -1,0 +1,161 @@
+"""Several systems on the same questions: one table with intervals, and which differences are real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from html import escape
+from typing import NamedTuple
+
+from tqdm.auto import tqdm
+
+from ragedu.corpus import Dataset
+from ragedu.evaluation.experiment import ANSWER_METRICS, Interrupted, Result, evaluate, evaluate_answers
+from ragedu.evaluation.significance import Interval, PairedTest, bootstrap_interval, holm, paired_test
+
+
+class Row(NamedTuple):
+    """One line of the table. `test` compares with the baseline, on the questions that both have, its p-value corrected
+    for the number of systems; None for the baseline itself."""
+
+    metric: str
+    system: str
+    n_queries: int
+    interval: Interval
+    test: PairedTest | None
+
+
+class Comparison(dict[str, Result]):
+    """{system: Result}, shown as one table: 95 % bootstrap intervals, and each system's difference to the baseline with
+    its paired randomisation test.
+
+    results: of `evaluate`, `evaluate_answers` or `evaluate_run`, on the same questions. against: the baseline, by
+    default the first. Choose it before you look: the best of many looks better than it is. p-values are corrected for
+    the number of systems that are compared with it, for each metric on its own (`holm`).
+    """
+
+    def __init__(self, results: Mapping[str, Result], against: str | None = None) -> None:
+        super().__init__(results)
+        if not self:
+            raise ValueError("there is nothing to compare: give at least one system")
+        self.against = next(iter(self)) if against is None else against
+        self.missing: list[str] = []  # systems that an interruption has left
+        if self.against not in self:
+            raise ValueError(f"the baseline {self.against!r} is none of the systems: {', '.join(self)}")
+
+    @property
+    def interrupted(self) -> bool:
+        return bool(self.missing) or any(result.unfinished for result in self.values())
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The table's lines, metric by metric; `pandas.DataFrame(comparison.rows)` makes a frame of them."""
+        metrics = dict.fromkeys(metric for result in self.values() for metric in result)
+        return [row for metric in metrics for row in self._rows_of(metric)]
+
+    def _rows_of(self, metric: str) -> list[Row]:
+        values = {name: result.per_query[metric] for name, result in self.items() if metric in result}
+        baseline = values.get(self.against, {})
+        tests = {}
+        for name, of_system in values.items():
+            both = [query_id for query_id in of_system if query_id in baseline]
+            if name != self.against and both:
+                tests[name] = paired_test([of_system[q] for q in both], [baseline[q] for q in both])
+        corrected = dict(zip(tests, holm([test.p_value for test in tests.values()]), strict=True))
+        tests = {name: test._replace(p_value=corrected[name]) for name, test in tests.items()}
+        return [
+            Row(metric, name, len(of_system), bootstrap_interval(of_system.values()), tests.get(name))
+            for name, of_system in values.items()
+        ]
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = ["metric", "system", "mean", "95 % interval"]
+        if len(self) > 1:
+            header += [f"difference to {self.against}", "p"]
+        rows, last = [], None
+        for metric, system, _, interval, test in self.rows:
+            row = ["" if metric == last else metric, system]
+            row += [f"{interval.mean:.4f}", f"[{interval.low:.4f}, {interval.high:.4f}]"]
+            if len(self) > 1:
+                row += [f"{test.difference:+.4f} [{test.low:+.4f}, {test.high:+.4f}]", _p(test)] if test else ["", ""]
+            rows.append(row)
+            last = metric
+        return header, rows
+
+    def _notes(self) -> list[str]:
+        counts = sorted({row.n_queries for row in self.rows})
+        notes = [f"mean over {' to '.join(f'{n:,}' for n in (counts[0], counts[-1])[: len(counts)])} queries"]
+        others = len(self) - 1
+        if others:
+            corrected = f", corrected for {others} comparisons (Holm)" if others > 1 else ""
+            notes[0] += f"; p by paired randomisation against {self.against}{corrected}"
+        left = [f"{name} lacks {result.unfinished:,} queries" for name, result in self.items() if result.unfinished]
+        left += [f"{name} was not run" for name in self.missing]
+        return [*notes, f"interrupted: {', '.join(left)}"] if left else notes
+
+    def __repr__(self) -> str:
+        header, rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows)]
+        return "\n".join([*lines, *self._notes()])
+
+    def _repr_html_(self) -> str:
+        header, rows = self._cells()
+        left = "style='text-align:left'"
+        head = "".join(f"<th {left}>{escape(cell)}</th>" for cell in header)
+        body = "".join("<tr>" + "".join(f"<td {left}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes())
+        return f"<table><tr>{head}</tr>{body}</table>{notes}"
+
+
+def compare(
+    systems: Mapping[str, object],
+    dataset: Dataset,
+    metrics: Sequence[str] = ("ndcg@10", "recall@100", "mrr@10"),
+    against: str | None = None,
+    k: int | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Run several systems on one dataset: `compare({"BM25": BM25Retriever(), "dense": DenseRetriever()}, dataset)`.
+
+    systems: {name: retriever}, each scored by `evaluate`; or {name: RAG or function}, scored by `evaluate_answers`,
+        with metrics such as ("exact_match", "f1").
+    metrics, k: as in those two. against: the system that all others are compared with, by default the first.
+
+    When somebody presses stop or Ctrl-C, the comparison comes back with what is done: systems that are finished, the
+    queries that one had got to, and at its foot what is missing (`comparison.interrupted`). Only if nothing at all is
+    done does the interruption pass through.
+
+    Raises ValueError for no systems, an unknown baseline or metric, and what `evaluate` raises.
+    """
+    if not isinstance(systems, Mapping):
+        raise TypeError("systems is a dictionary, name: retriever, as in {'BM25': BM25Retriever()}")
+    if against is not None and against not in systems:
+        raise ValueError(f"the baseline {against!r} is none of the systems: {', '.join(systems)}")
+    results: dict[str, Result] = {}
+    try:
+        for name, system in tqdm(systems.items(), desc="systems", unit="system", disable=not progress):
+            results[name] = _run(name, system, dataset, metrics, k, progress)
+    except Interrupted as stopped:
+        results[name] = stopped.result
+    except KeyboardInterrupt:
+        if not results:
+            raise
+    comparison = Comparison(results, against if against in results else None)
+    comparison.missing = [name for name in systems if name not in results]
+    return comparison
+
+
+def _run(name: str, system, dataset: Dataset, metrics: Sequence[str], k: int | None, progress: bool) -> Result:
+    if hasattr(system, "search_many"):
+        return evaluate(system, dataset, metrics, k, progress=name if progress else False)
+    if not (hasattr(system, "ask") or callable(system)):
+        raise TypeError(f"{name!r} is a {type(system).__name__}: a system is a retriever, a RAG or a function")
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    if not ANSWER_METRICS.keys() & set(names):
+        raise ValueError(f"{name!r} answers questions: name a metric of answers, {', '.join(ANSWER_METRICS)}")
+    return evaluate_answers(system, dataset, names, progress=name if progress else False)
+
+
+def _p(test: PairedTest) -> str:
+    return f"{test.p_value:.4f}" if test.p_value >= 0.001 else "< 0.001"

@@ -1,0 +1,126 @@
+"""Support by sources, and which part of a system lost the wrong answers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragedu import Document
+from ragedu.evaluation import answer_scores, diagnose, support
+from ragedu.generation.prompts import ABSTAIN
+from ragedu.retrieval.base import Hit, Hits
+
+KEEPER = Document(
+    "keeper", "The keeper of the lighthouse is Tomas Brandt. He lights the lamp at dusk.", "The lighthouse"
+)
+PERMIT = Document("permit", "Permit 17 allows Ada Quill to sell smoked fish on the east quay.")
+
+
+def test_by_hand():
+    assert support("Tomas Brandt", [PERMIT, KEEPER]) == (1.0, True, 2)
+    assert support("the  TOMAS brandt!", [PERMIT, KEEPER]) == (1.0, True, 2)  # compared as exact match compares
+    assert support("He sells smoked fish", [KEEPER, PERMIT]) == (1.0, False, 2)  # sells -> sell: the same stem
+    assert support("Ada Quill keeps the lighthouse", [KEEPER, PERMIT]).contained is False
+    # ada, quill | keep, lighthous: of these four words, one page has two and the other two; never all from both.
+    assert support("Ada Quill keeps the lighthouse", [KEEPER, PERMIT]).share == 0.5
+    assert support("a zeppelin", [KEEPER, PERMIT]) == (0.0, False, None)
+    assert support("The lighthouse", [KEEPER]).contained  # in its title
+
+
+def test_what_it_cannot_see():
+    """Said in the docstring, and held to: support is not truth."""
+    assert support("Ada Quill", [KEEPER, PERMIT]).contained  # though she keeps no lighthouse
+    assert support("He doesn't light the lamp", [KEEPER]).share == 1
+    assert support("seventeen", [PERMIT]).share == 0
+
+
+def test_words_are_whole_and_side_by_side():
+    assert not support("1", ["permit 17"]).contained and support("1", ["permit 17"]).share == 0
+    assert not support("Tomas lights", [KEEPER]).contained
+    assert support("17", [PERMIT]).contained
+
+
+def test_answers_without_content_words():
+    assert support("he", [KEEPER]) == (1.0, True, 1)  # a stop word: compared as it is
+    assert support("", [KEEPER]) == support("?!", [KEEPER]) == (0.0, False, None)
+    assert support("Tomas", []) == (0.0, False, None)
+
+
+def test_takes_texts_documents_and_hits():
+    hits = Hits([Hit(PERMIT, 2.0, 1), Hit(KEEPER, 1.0, 2)])
+    assert support("Tomas Brandt", hits) == support("Tomas Brandt", [PERMIT.text, KEEPER.text]) == (1.0, True, 2)
+    with pytest.raises(TypeError, match=r"put it in \[ \]"):
+        support("x", "one text")
+    with pytest.raises(TypeError, match="a text, a document or a hit, not a int"):
+        support("x", [1])
+
+
+texts = st.lists(st.sampled_from("the ferry leaves Gull island at nine 17 not".split()), max_size=6).map(" ".join)
+
+
+@given(texts, st.lists(texts, max_size=4), texts)
+def test_more_sources_never_support_less(answer, sources, more):
+    before, after = support(answer, sources), support(answer, [*sources, more])
+    assert 0 <= before.share <= 1
+    assert after.contained >= before.contained
+    if not after.contained:
+        assert after.share >= before.share
+    if before.source:
+        assert 1 <= before.source <= len(sources)
+
+
+@given(texts, texts, texts)
+def test_a_part_of_a_source_is_contained(before, answer, after):
+    result = support(answer, [f"{before} {answer} {after}"])
+    if answer.replace("the", "").strip():
+        assert result.contained and result.share == 1
+
+
+# diagnose.
+
+ANSWERS = {"a": ["nine"], "b": ["oak"], "c": ["Ada"], "d": ["1887"], "e": [], "f": [], "g": ["red"]}
+QRELS = {"a": {"1": 1}, "b": {"1": 1, "2": 0}, "c": {"3": 2, "4": 1}, "d": {"5": 1}, "g": {"6": 1}}
+PREDICTIONS = {"a": "Nine.", "b": "elm", "c": "Bob", "d": "1887", "e": ABSTAIN, "f": "blue"}
+RETRIEVED = {"a": ["1"], "b": ["2", "7"], "c": {"4": 0.9, "1": 0.1}, "d": ["7"], "e": ["1"], "f": ["1"], "g": ["6"]}
+
+
+def test_every_outcome():
+    diagnosis = diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS)
+    assert diagnosis == {
+        "a": "right",
+        "b": "lost by retrieval",  # document 2 is judged, and not relevant
+        "c": "lost by reading",  # one of two relevant documents was there
+        "d": "right without source",
+        "e": "right",
+        "f": "invented",
+        "g": "lost by reading",  # no prediction is no answer
+    }
+    assert diagnosis.counts == {
+        "right": 2,
+        "right without source": 1,
+        "lost by retrieval": 1,
+        "lost by reading": 2,
+        "invented": 1,
+    }
+    assert "    2  lost by reading" in repr(diagnosis) and "    7  questions" in repr(diagnosis)
+    assert "<td>2</td><td style='text-align:left'>lost by reading</td>" in diagnosis._repr_html_()
+
+
+def test_two_hops_need_both_documents():
+    assert diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS, need="all")["c"] == "lost by retrieval"
+    both = RETRIEVED | {"c": ["4", "3"]}
+    assert diagnose(PREDICTIONS, ANSWERS, both, QRELS, need="all")["c"] == "lost by reading"
+
+
+def test_the_right_ones_are_those_of_answer_scores():
+    diagnosis = diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS)
+    right = diagnosis.counts["right"] + diagnosis.counts["right without source"]
+    assert right / len(ANSWERS) == answer_scores(PREDICTIONS, ANSWERS)["exact_match"]
+
+
+def test_another_judge_and_hits():
+    contains = lambda text, acceptable: any(answer in text for answer in acceptable)
+    hits = Hits([Hit(Document("1", "x"), 1.0, 1)])
+    diagnosis = diagnose({"a": "at nine o'clock"}, {"a": ["nine"]}, {"a": hits}, QRELS, is_right=contains)
+    assert diagnosis == {"a": "right"}
+    with pytest.raises(ValueError, match='need must be "any" or "all"'):
+        diagnose({}, ANSWERS, {}, QRELS, need="some")
