@@ -55,10 +55,3 @@ def measure(n_texts: int = TEXTS) -> tuple[str, list[dict[str, str]]]:
             for name, seconds in best.items()
         ]
     return f"{n_texts:,} texts of each collection", rows
-
-
-if __name__ == "__main__":
-    from benchmarks.report import table
-
-    title, rows = measure()
-    print(f"{title}\n\n{table(rows)}")

@@ -111,17 +111,15 @@ class RAG:
 
     def ask(self, question: str) -> Answer:
         """Retrieve, prompt, generate. With no source found, no model is asked: it could only invent."""
-        prepared = self._prepare(question)
-        return self._finish([prepared], lambda prompts: [self.generator(prompt) for prompt in prompts])[0]
+        return self._finish([self._prepare(question)], self._one_by_one)[0]
 
     def ask_many(self, questions: Sequence[str]) -> list[Answer]:
         """`ask` for many questions. A generator that has a method `generate` gets all prompts in one call, which for a
         LanguageModel is several times as quick."""
         if isinstance(questions, str):
             raise TypeError("ask_many takes a list of questions, not one string: use ask, or put it in [ ]")
-        one_by_one = lambda prompts: [self.generator(prompt) for prompt in prompts]
         prepared = [self._prepare(question) for question in questions]
-        return self._finish(prepared, getattr(self.generator, "generate", one_by_one))
+        return self._finish(prepared, getattr(self.generator, "generate", self._one_by_one))
 
     def stream(self, question: str) -> Iterator[Answer]:
         """Yield the Answer while it grows; the last one is complete. The generator needs a method `stream`."""
@@ -171,6 +169,9 @@ class RAG:
                 "raise the budget, or cut the documents into smaller passages (chunker=ragedu.text.chunk)"
             )
         return Hits(hit._replace(rank=number) for number, hit in enumerate(read, start=1)), left_out
+
+    def _one_by_one(self, prompts: list[str]) -> list[str]:
+        return [self.generator(prompt) for prompt in prompts]
 
     def _finish(self, prepared: list[Answer], generate: Callable[[list[str]], list[str]]) -> list[Answer]:
         """Let the model answer those that have sources."""

@@ -42,25 +42,17 @@ class DenseRetriever(Retriever):
         self._set(corpus, self.embedder.encode([document.content for document in corpus]))
         return self
 
-    def train(
-        self,
-        pairs: Iterable[Sequence[str | Document]],
-        steps: int | None = None,
-        batch_size: int = 32,
-        learning_rate: float = 1e-4,
-        temperature: float = 0.05,
-        seed: int = 0,
-        folder: str | Path | None = None,
-    ) -> list[float]:
+    def train(self, pairs: Iterable[Sequence[str | Document]], steps: int | None = None, **options) -> list[float]:
         """Train the model on (question, passage) pairs or (question, passage, hard negative) triples, then index the
-        corpus anew, if there is one; returns the loss of each step. Everything else as in
-        `ragedu.training.retriever.train`.
+        corpus anew, if there is one; returns the loss of each step. The options (batch_size, learning_rate,
+        temperature, seed, folder, after_step) and the errors are those of `ragedu.training.retriever.train`, which says
+        what they do.
 
         After an interruption the model keeps what it has learned, and the old index refuses to be searched.
         """
         from ragedu.training.retriever import train  # training stands on top of retrieval, so it is not there before
 
-        losses = train(self.embedder, pairs, steps, batch_size, learning_rate, temperature, seed, folder)
+        losses = train(self.embedder, pairs, steps, **options)
         if self.corpus is not None:
             self.fit(self.corpus)
         return losses

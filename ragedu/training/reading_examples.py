@@ -77,7 +77,7 @@ def from_dataset(dataset: Dataset) -> Collection:
 
 def archive(documents: int = 6000, each: int = 900, split: str = "train", seed: int = 0) -> Collection:
     """Questions about Port Ellery, at most `each` of every kind. In the split "train" no entity and no phrasing of
-    the test split occurs, neither in the questions nor in the passages around the gold one."""
+    the test split of any seed occurs, neither in the questions nor in the passages around the gold one."""
     from ragedu.datasets import port_ellery
 
     collection = from_dataset(port_ellery.load(documents, seed, questions=each).select(split=split))
