@@ -24,6 +24,8 @@ _HOME = {
     "BM25Retriever": "retrieval.bm25",
     "DenseRetriever": "retrieval.dense",
     "HybridRetriever": "retrieval.hybrid",
+    "SqliteRetriever": "retrieval.sqlite",
+    "ElasticsearchRetriever": "retrieval.elasticsearch",
     "LanguageModel": "generation.language_model",
     "RAG": "rag",
     "Answer": "rag",

@@ -20,6 +20,7 @@ RETRIEVERS = {
     "tfidf": "TfidfRetriever",
     "dense": "DenseRetriever",
     "hybrid": "HybridRetriever",
+    "sqlite": "SqliteRetriever",
 }
 METRICS = "ndcg@10,recall@100,mrr@10"
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough, as in  ragedu … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ModelUnavailable, OSError, TypeError, ValueError) as error:
+    except (ModelUnavailable, ImportError, OSError, TypeError, ValueError) as error:
         print(f"ragedu: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -51,7 +52,7 @@ def ask(options: argparse.Namespace) -> int:
     from ragedu.text import chunk
 
     started = time.perf_counter()
-    corpus = chunk(_corpus(options.corpus))
+    corpus = chunk(_corpus(options.corpus, options.table))
     retriever = _retriever(options.retriever).fit(corpus)
     # The model is loaded when it is first called, so that a mistake in the question is told at once.
     adapter = "reader" if options.model == "smollm2-135m" and not options.untrained else None
@@ -161,10 +162,10 @@ def doctor(options: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def _corpus(name: str) -> Corpus:
+def _corpus(name: str, table: str | None = None) -> Corpus:
     if name in ("port-ellery", "python-docs"):
         return _dataset(name).corpus
-    return ragedu.read_corpus(name)
+    return ragedu.read_corpus(name, table=table)
 
 
 def _dataset(name: str, split: str = "test") -> Dataset:
@@ -205,8 +206,10 @@ def _parser() -> argparse.ArgumentParser:
         "--corpus",
         default="port-ellery",
         metavar="PATH",
-        help="a file or folder (text, Markdown, notebooks, JSON, JSONL, CSV), port-ellery (default) or python-docs",
+        help="a file or folder (text, Markdown, notebooks, JSON, JSONL, CSV), the URL of a database such as "
+        "sqlite:///town.db, port-ellery (default) or python-docs",
     )
+    command.add_argument("--table", metavar="NAME", help="which table of the database, if it has several")
     _add_retriever(command)
     command.add_argument("-k", type=_positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
     command.add_argument(
