@@ -1,0 +1,248 @@
+# %% [markdown] lang="en"
+# # Exercises 06: Evaluation
+#
+# **Know first:** lesson 06. **Time:** 55 minutes, and as long as you like for the last one. **Cost to run:** a few seconds, no
+# model, no network.
+#
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
+# function on small cases and on random ones, and says what it found; it never shows the solution. Each `hint` tells you a
+# little more, three times. Solutions are in the folder `solutions`.
+
+# %%
+import math
+from collections import Counter
+
+import numpy as np
+
+from ragedu.learn import check, hint
+
+# %% [markdown] lang="en"
+# ## 1. A list that ends too soon (5 minutes)
+#
+# BM25 returns no page that shares no word with the question, so a list may have fewer than $k$ pages. And not every page
+# that was judged was judged to be good. Write precision@k for such a list and such judgments.
+
+
+# %%
+def precision(ranked: list[str], judgments: dict[str, int], k: int) -> float:
+    """The share of the first k places that hold a relevant page; a place that is not filled holds none.
+
+    ranked: the pages found, best first; judgments: {page: grade}, relevant above 0, not judged is not relevant.
+    """
+    # SOLUTION precision
+    return sum(judgments.get(page, 0) > 0 for page in ranked[:k]) / k
+    # END
+
+
+# %%
+check("06.precision", precision)
+
+# %%
+hint("06.precision")  # run it again for the next
+
+# %% [markdown] lang="en"
+# ## 2. The other nDCG (12 minutes)
+#
+# Web search engines use another gain: not the grade, but $2^{\mathrm{grade}} - 1$. A page of grade 3 is then worth seven of grade
+# 1. Papers call both of them nDCG and often don't say which. Write this one.
+
+
+# %%
+def ndcg(ranked: list[str], judgments: dict[str, int], k: int) -> float:
+    """nDCG@k with the gain 2**grade - 1, from 0 to 1. At least one judged page has a grade above 0."""
+    # SOLUTION ndcg
+    dcg = lambda grades: sum((2**grade - 1) / math.log2(rank + 1) for rank, grade in enumerate(grades, start=1))
+    best = sorted(judgments.values(), reverse=True)
+    return dcg([judgments.get(page, 0) for page in ranked[:k]]) / dcg(best[:k])
+    # END
+
+
+# %%
+check("06.ndcg", ndcg)
+
+# %% [markdown] lang="en"
+# **A proof by experiment.** Does it matter? One system finds a fair page and a good one, the other only the best, in second place. The
+# two measures disagree about which system is better:
+
+# %%
+from ragedu import evaluation
+
+judgments = {"fair": 1, "good": 2, "best": 3}
+values = {
+    gain: [evaluation.ndcg(ranked, judgments, 3, gain=gain) for ranked in (["fair", "good"], ["other", "best"])]
+    for gain in ("linear", "exponential")
+}
+for gain, (first, second) in values.items():
+    print(f"{gain:<12} first system {first:.3f}, second {second:.3f}")
+assert values["linear"][0] > values["linear"][1] and values["exponential"][0] < values["exponential"][1]
+
+# %% [markdown] lang="en"
+# ## 3. Ties, fairly (10 minutes)
+#
+# A retriever gave several pages the same score, and the relevant one is among them. The lesson's tools take one order or another. A
+# fair value is the **expected** reciprocal rank, when chance decides among equals.
+
+
+# %%
+def fair_reciprocal_rank(scores: list[float], relevant: int) -> float:
+    """The mean reciprocal rank over all orders that pages of equal score can have.
+
+    scores: of each page, higher is better; relevant: the position of the only relevant page.
+    """
+    # SOLUTION fair_reciprocal_rank
+    above = sum(score > scores[relevant] for score in scores)
+    equal = sum(score == scores[relevant] for score in scores)
+    return sum(1 / (above + place) for place in range(1, equal + 1)) / equal
+    # END
+
+
+# %%
+check("06.fair_reciprocal_rank", fair_reciprocal_rank)
+
+# %% [markdown] lang="en"
+# ## 4. How many questions to write? (6 minutes)
+#
+# You plan a test and want a 95 % interval that reaches no further than 0.02 to either side of the mean. From a trial you know the
+# standard deviation over questions. Invert the lesson's rule of thumb, $1.96\,s/\sqrt{n}$: how many questions must you write?
+
+
+# %%
+def questions_needed(standard_deviation: float, half_width: float) -> int:
+    """The smallest number of questions whose interval reaches at most `half_width` to either side."""
+    # SOLUTION questions_needed
+    return math.ceil((1.96 * standard_deviation / half_width) ** 2)
+    # END
+
+
+# %%
+check("06.questions_needed", questions_needed)
+
+# %% [markdown] lang="en"
+# Ask it about 0.3 and 0.02, and then about 0.01. If the answer makes you sigh, you have understood why small gains are so seldom
+# proven.
+#
+# ## 5. Only count who won (12 minutes)
+#
+# The lesson's test tosses coins ten thousand times. There is an older one that needs no computer. On each question one system wins, or neither
+# does. Leave the draws out. If the systems were equal, every win would be the toss of a coin. How probable is a split **at least
+# as uneven** as the observed one, in either direction?
+
+
+# %%
+def sign_test(differences: list[float]) -> float:
+    """The exact two-sided p-value of the sign test, at most 1 (and 1 when no question has a winner)."""
+    # SOLUTION sign_test
+    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    as_few = sum(math.comb(wins + losses, count) for count in range(min(wins, losses) + 1))
+    return min(1.0, 2 * as_few / 2 ** (wins + losses))
+    # END
+
+
+# %%
+check("06.sign_test", sign_test)
+
+# %% [markdown] lang="en"
+# It ignores how large a difference is. So it is deaf to a system that wins seldom and by far, and it can't be misled by a
+# single enormous value. And the least p-value that six questions can give is $2/2^6 = 1/32$: with five, no result at all
+# would be below 0.05.
+#
+# ## 6. More than one right answer (10 minutes)
+#
+# *When does the ferry leave?* “nine”, “nine o'clock”, “at nine”: a question may have several acceptable answers. SQuAD's rule takes the
+# one that fits best. `normalise` is given: it drops case, punctuation and articles.
+
+# %%
+from ragedu.evaluation.answers import normalise
+
+print(normalise("The Old Mill!"))
+
+
+# %%
+def best_f1(prediction: str, answers: list[str]) -> float:
+    """The largest F1 that the prediction has with any of the answers (at least one), from 0 to 1."""
+    # SOLUTION best_f1
+    said = normalise(prediction).split()
+    scores = []
+    for answer in answers:
+        wanted = normalise(answer).split()
+        shared = (Counter(said) & Counter(wanted)).total()
+        scores.append(2 * shared / (len(said) + len(wanted)) if shared else 0.0)
+    return max(scores)
+    # END
+
+
+# %%
+check("06.best_f1", best_f1)
+
+# %% [markdown] lang="en"
+# ## 7. Open problem: the right sentence and the wrong one (30 minutes and more)
+#
+# In the lesson, wrong answers that came close beat a right answer in a full sentence. Here are such pairs from the
+# archive: the right answer, said in a sentence, and the **nearest wrong** answer, said tersely.
+
+# %%
+from ragedu.datasets import port_ellery
+from ragedu.evaluation import paired_test
+from ragedu.evaluation.answers import f1
+
+archive = port_ellery.load(1000, questions=600)
+SENTENCES = (
+    "According to the archive it is {}.",
+    "The page that I was given says: {}.",
+    "{}, as far as the sources tell.",
+)
+
+
+def pairs_of(split: str) -> list[tuple[str, str, str]]:
+    """(wanted, right, wrong) for each question with an answer of two words or more."""
+    questions = archive.select(split=split, kind="lookup")
+    wanted = sorted({answers[0] for answers in questions.answers.values() if len(answers[0].split()) > 1})
+    pairs = []
+    for answer in wanted:
+        others = [other for other in wanted if f1(other, [answer]) < 1]
+        wrong = max(others, key=lambda other: f1(other, [answer]))
+        if f1(wrong, [answer]):
+            pairs.append((answer, SENTENCES[len(pairs) % 3].format(answer), wrong))
+    return pairs
+
+
+train, test = pairs_of("train"), pairs_of("test")
+print(len(train), "and", len(test), "pairs")
+for wanted, right, wrong in train[:3]:
+    print(f"wanted {wanted!r}\n    right: {right}\n    wrong: {wrong}")
+
+# %% [markdown] lang="en"
+# Write a score of an answer that puts the right one above the wrong one. Liking long texts would be enough for these pairs, so each is
+# asked the other way round as well: the wrong answer in the sentence, the right one tersely. **The measure** is the share of both
+# that your score orders rightly on `test`, equal scores counting one half; **the baseline** is F1. Try things on `train`, and
+# use `test` once, at the end.
+
+
+# %%
+def my_score(said: str, wanted: str) -> float:
+    """How right the answer `said` is, when `wanted` is the right one; any scale, higher is better."""
+    # SOLUTION my_score
+    said, wanted = Counter(normalise(said).split()), Counter(normalise(wanted).split())
+    # Recall: which part of the wanted words was said? Words around the answer cost next to nothing.
+    return (said & wanted).total() / wanted.total() - 0.001 * (said - wanted).total()
+    # END
+
+
+# %%
+def ordered_rightly(score, pairs):
+    values = []
+    for number, (wanted, right, wrong) in enumerate(pairs):
+        for a, b in ((right, wrong), (wanted, SENTENCES[number % 3].format(wrong))):
+            a, b = score(a, wanted), score(b, wanted)
+            values.append(1.0 if a > b else 0.5 if a == b else 0.0)
+    return np.reshape(values, (-1, 2)).mean(axis=1)  # one value for each pair, both ways round
+
+
+baseline, mine = ordered_rightly(lambda said, wanted: f1(said, [wanted]), test), ordered_rightly(my_score, test)
+gain = paired_test(mine, baseline)
+print(f"F1 {baseline.mean():.3f}, yours {mine.mean():.3f}; gain {gain}")
+assert gain.low > 0, "no gain that these pairs can show"
+
+# %% [markdown] lang="en"
+# What would a system do that is trained to please your score? Look for a useless answer that it likes: all words of the page, for
+# instance. Every measure that becomes a goal is attacked sooner or later.

@@ -1,0 +1,45 @@
+"""What `check` and `hint` show: a small card in Jupyter, plain text in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+PROSE = ("difference", "likely reason", "1", "2", "3")  # everything else is code, or what code wrote
+CELL = "style='text-align:left;vertical-align:top;white-space:pre-wrap'"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A title, labelled findings, a closing sentence; true when an exercise was passed."""
+
+    title: str
+    findings: Sequence[tuple[str, str]] = ()
+    closing: str = ""
+    passed: bool = False
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        width = max((len(label) for label, _ in self.findings), default=0)
+        below = "\n" + " " * (width + 4)
+        lines = [f"  {label:<{width}}  {text.replace(chr(10), below)}" for label, text in self.findings]
+        return "\n".join([self.title, *lines, *filter(None, [self.closing])])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th {CELL}>{escape(label)}</th><td {CELL}>{_html(label, text)}</td></tr>"
+            for label, text in self.findings
+        )
+        table = f"<table>{rows}</table>" if rows else ""
+        closing = f"<div>{escape(self.closing)}</div>" if self.closing else ""
+        # The title says by its words and its mark whether this is a success; the edge says it again, without colour.
+        edge = f"border-left:4px {'solid' if self.passed else 'dashed'} currentColor"
+        title = f"<strong>{escape(self.title)}</strong>"
+        return f"<div style='{edge};padding:0.2em 0.8em'>{title}{table}{closing}</div>"
+
+
+def _html(label: str, text: str) -> str:
+    return escape(text) if label in PROSE else f"<code style='white-space:pre-wrap'>{escape(text)}</code>"

@@ -1,0 +1,161 @@
+"""Exercises that check themselves: `check("02.idf", idf)` tries the learner's function and says what it found.
+
+The exercises are data, one file a lesson (lesson_02.py, …). Here is what is done with them: call the function on every
+case, stop at the first that goes wrong, and look for the likeliest reason among the mistakes that are known.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import PurePath
+from typing import Any
+
+from ragedu.learn.card import Card
+from ragedu.learn.comparing import difference, kind, reason, show
+from ragedu.learn.exercise import Exercise, find
+from ragedu.learn.running import Call, TimeIsUp, call, call_here, own_line, quiet
+
+LONGEST_PRINT = 300  # characters
+hints_given: dict[str, int] = {}
+
+
+def check(name: str, function: Callable) -> Card:
+    """Try your function on the cases of an exercise, as in check("02.idf", idf).
+
+    Returns a card that says what came of it, and that is true when every case was right. A wrong function, whatever it
+    does, is no error here: only a name that does not exist raises one (KeyError).
+    """
+    exercise = find(name)
+    if not callable(function):
+        own = name.partition(".")[2]
+        advice = f'Give the function itself, without brackets behind its name: check("{name}", {own})'
+        return Card(f"✗ {name}: this is {kind(function)}, not a function", closing=advice)
+
+    cases = exercise.all_cases()
+    for position, arguments in enumerate(cases):
+        if complaint := wrong_signature(exercise, function, arguments):
+            return Card(f"✗ {name}: it cannot be called", closing=complaint)
+        outcome = call(function, arguments, exercise.seconds)
+        expected = exercise.reference(*deepcopy(arguments))
+        if type(outcome.error) is NotImplementedError:  # as the stub raises it, and nothing derived from it
+            advice = "Write your lines in the place of `raise NotImplementedError(…)`."
+            return Card(f"… {name}: not yet written", closing=f"{advice} {offer_hint(name)}")
+        if outcome.error or outcome.changed or difference(outcome.value, expected):
+            findings = describe(exercise, function, arguments, outcome, expected)
+            if likely := likely_reason(exercise, function, cases, position, outcome, expected):
+                findings.append(("likely reason", likely))
+            where = f"{position} case{'s' * (position != 1)} right, then this" if position else "the first case"
+            return Card(f"✗ {name}: not yet right ({where})", findings, offer_hint(name))
+    return Card(f"✓ {name}: right in all {len(cases)} cases", passed=True)
+
+
+def hint(name: str) -> Card:
+    """The next of three hints for an exercise, each a step further; after the third, all of them again."""
+    exercise = find(name)
+    given = hints_given[name] = hints_given.get(name, 0) + 1
+    if given > len(exercise.hints):
+        return Card(f"{name}: there are no more hints", [(str(n), text) for n, text in enumerate(exercise.hints, 1)])
+    return Card(f"{name}: hint {given} of {len(exercise.hints)}", closing=exercise.hints[given - 1])
+
+
+def offer_hint(name: str) -> str:
+    return f'Stuck? hint("{name}")'
+
+
+def wrong_signature(exercise: Exercise, function: Callable, arguments: tuple) -> str:
+    """Why the function does not take these arguments; empty when it does."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        wanted = ", ".join(inspect.signature(exercise.reference).parameters)
+        return f"The exercise calls it with {len(arguments)} arguments, ({wanted}), and your function says: {error}."
+    except ValueError:  # a function written in C may not tell its signature
+        pass
+    return ""
+
+
+def describe(
+    exercise: Exercise, function: Callable, arguments: tuple, outcome: Call, expected: Any
+) -> list[tuple[str, str]]:
+    """What was called, what came, and what should have come."""
+    called = getattr(function, "__name__", "").replace("<lambda>", "") or exercise.name.partition(".")[2]
+    findings = [("called", f"{called}({', '.join(map(show, arguments))})")]
+    if isinstance(outcome.error, TimeIsUp):
+        findings.append(("it returned", f"nothing: it was stopped after {exercise.seconds:g} seconds"))
+    elif outcome.error:
+        findings.append(("it raised", f"{type(outcome.error).__name__}: {outcome.error}"))
+    elif not outcome.changed:
+        # Two values that look the same are shown with all their digits.
+        digits = 17 if show(outcome.value) == show(expected) else 5
+        findings.append(("it returned", show(outcome.value, digits)))
+        findings.append(("expected", show(expected, digits)))
+        findings.append(("difference", difference(outcome.value, expected)))
+    if outcome.error and (line := own_line(outcome.error, function)):
+        findings.append(("your line", describe_line(*line)))
+    if outcome.changed:
+        names = list(inspect.signature(exercise.reference).parameters)
+        changed = ", ".join(names[number] for number in outcome.changed)
+        findings.append(("it changed", f"{changed}, which belongs to whoever called your function"))
+    if printed := outcome.printed.strip():
+        cut = printed[:LONGEST_PRINT] + " …" * (len(printed) > LONGEST_PRINT)
+        findings.append(("it printed", cut))
+    return findings
+
+
+def describe_line(file: str, number: int, source: str) -> str:
+    place = f"line {number} of {PurePath(file).name}" if file.endswith(".py") and "ipykernel_" not in file else ""
+    return f"{place or f'line {number} of the cell'}:  {source}"
+
+
+def likely_reason(
+    exercise: Exercise, function: Callable, cases: list[tuple], position: int, outcome: Call, expected: Any
+) -> str:
+    """A sentence on what may have gone wrong; empty when nothing fits."""
+    if outcome.still_running:
+        return (
+            "It waits, is inside one very long call, or catches every error with a bare `except:`. It could not be "
+            "stopped and still runs in the background: mend it, and restart the kernel."
+        )
+    if isinstance(outcome.error, TimeIsUp):
+        return "A loop that never ends: what should make its condition false, and does that happen in every round?"
+    if sentence := known_mistake(exercise, function, cases, position, outcome):
+        return sentence
+    if isinstance(outcome.error, RecursionError):
+        return "The function calls itself without end: which call should return without calling again?"
+    if outcome.error:
+        return ""
+    if outcome.changed:
+        return "Something like x += 1, x[0] = 1, x.append(1) or x.sort() changes the argument itself: work on a copy."
+    if outcome.value is None:
+        return "The function does not `return` its result (printing is not returning)."
+    return reason(outcome.value, expected)
+
+
+def known_mistake(exercise: Exercise, function: Callable, cases: list[tuple], position: int, outcome: Call) -> str:
+    """What the exercise says about the mistake that does most nearly what the learner's function does.
+
+    On one small case several mistakes may come to the same, so the function is called on the other cases as well. The
+    mistake must agree with it on the case that went wrong, and on three of four in all.
+    """
+    outcomes = {position: outcome}
+    for number, arguments in enumerate(cases):
+        if number != position:
+            other = call(function, arguments, exercise.seconds)
+            if isinstance(other.error, TimeIsUp):
+                return ""
+            outcomes[number] = other
+    best, most = "", 0.75 * len(outcomes)
+    with quiet():
+        for sentence, mistake in exercise.mistakes.items():
+            agrees = {number: alike(call_here(mistake, cases[number]), its) for number, its in outcomes.items()}
+            if agrees[position] and sum(agrees.values()) > most:
+                best, most = sentence, sum(agrees.values())
+    return best
+
+
+def alike(a: Call, b: Call) -> bool:
+    if a.error or b.error:
+        return type(a.error) is type(b.error)
+    return a.changed == b.changed and not difference(a.value, b.value)

@@ -1,0 +1,172 @@
+"""Is this the same as that, and if not, what differs? In words, for values of a few plain types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from numbers import Number
+from typing import Any
+
+import numpy as np
+
+# Another order of operations changes the last digits of a float, another formula changes earlier ones.
+CLOSE = {"rtol": 1e-5, "atol": 1e-8, "equal_nan": True}
+LONGEST = 400  # characters of a value that are shown
+
+
+def difference(got: Any, expected: Any, where: str = "") -> str:
+    """One sentence that says how `got` differs from `expected`; empty when they are the same.
+
+    Numbers may differ by rounding, and a number counts as the same whatever its type. where: where in a larger value
+    we are, such as " at position 2".
+    """
+    if got is None and expected is not None:
+        return f"There is None{where}."
+    if isinstance(expected, np.ndarray) and expected.ndim:
+        return _array_difference(got, expected, where)
+    if isinstance(expected, bool | np.bool_):
+        if not isinstance(got, bool | np.bool_):
+            return f"There is {kind(got)}{where}, and it should be True or False."
+        return "" if got == expected else f"It differs{where}."
+    if isinstance(expected, Number | np.ndarray):  # an array without dimensions is a number
+        return _number_difference(got, expected, where)
+    if not isinstance(got, type(expected)) and not (isinstance(got, Mapping) and isinstance(expected, Mapping)):
+        return f"There is {kind(got)}{where}, and it should be {kind(expected)}."
+    if isinstance(expected, list | tuple):
+        if len(got) != len(expected):
+            return f"It has {len(got)} elements{where}, and should have {len(expected)}."
+        parts = (
+            difference(*pair, f" at position {i}{where}") for i, pair in enumerate(zip(got, expected, strict=True))
+        )
+        return next(filter(None, parts), "")
+    if isinstance(expected, Mapping):
+        if missing := [key for key in expected if key not in got]:
+            return f"The key {missing[0]!r} is missing{where}."
+        if extra := [key for key in got if key not in expected]:
+            return f"There is a key {extra[0]!r}{where}, which should not be there."
+        return next(filter(None, (difference(got[key], expected[key], f" for {key!r}{where}") for key in expected)), "")
+    return "" if got == expected else f"It differs{where}."
+
+
+def _number_difference(got: Any, expected: Any, where: str) -> str:
+    if isinstance(got, bool | np.bool_) or not (
+        isinstance(got, Number) or (isinstance(got, np.ndarray) and not got.ndim)
+    ):
+        return f"There is {kind(got)}{where}, and it should be a number."
+    try:
+        same = np.isclose(float(got), expected, **CLOSE)  # float: of a Fraction too
+    except (TypeError, OverflowError):  # a complex number, or an int beyond all floats
+        same = False
+    return "" if same else f"The number{where} differs."
+
+
+def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
+    if not isinstance(got, np.ndarray):
+        return f"There is {kind(got)}{where}, and it should be a numpy array."
+    if got.shape != expected.shape:
+        return f"The shape{where} is {got.shape}, and should be {expected.shape}."
+    small_integers = expected.dtype.kind in "iu" and expected.dtype.itemsize < 4
+    if got.dtype.kind not in "biuf" or (small_integers or expected.dtype.kind == "b") and got.dtype != expected.dtype:
+        return f"The numbers{where} are of type {got.dtype}, and should be {expected.dtype}."
+    wrong = np.argwhere(~np.isclose(got, expected, **CLOSE))
+    if not len(wrong):
+        return ""
+    if len(wrong) == got.size:
+        return f"All {got.size} numbers{where} differ." if got.size > 1 else f"The number{where} differs."
+    first = tuple(wrong[0].tolist()) if got.ndim > 1 else int(wrong[0, 0])
+    return f"{len(wrong)} of the {got.size} numbers{where} differ{'s' * (len(wrong) == 1)}, the first at {first}."
+
+
+def kind(value: Any) -> str:
+    """What sort of thing a value is, with its article."""
+    if isinstance(value, np.ndarray):
+        return f"a numpy array of shape {value.shape}" if value.ndim else "a number"
+    for types, name in (
+        (bool | np.bool_, "True or False"),
+        (Number, "a number"),
+        (str, "a string"),
+        (Mapping, "a dictionary"),
+        (type(None), "None"),
+    ):
+        if isinstance(value, types):
+            return name
+    if type(value).__name__ in ("function", "builtin_function_or_method"):
+        return "a function"
+    return f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"
+
+
+def reason(got: Any, expected: Any) -> str:
+    """What the relation of the numbers gives away about the error; empty when it is nothing that we know."""
+    a, b = _numbers(got), _numbers(expected)
+    if a is None or b is None or a.size != b.size or not a.size:
+        return ""
+    if np.isfinite(b).all() and not np.isfinite(a).all():
+        return (
+            "There is nan or inf in it: somewhere something is divided by 0, a logarithm is taken of 0 or less, or an "
+            "exponential is too large for a float."
+        )
+    if a.shape != b.shape:
+        return "The numbers are right, and the shape is another." if np.allclose(a.ravel(), b.ravel()) else ""
+    if a.ndim == 2 and a.shape[0] == a.shape[1] and np.allclose(a.T, b):
+        return "Rows and columns are exchanged."
+    if np.allclose(a, -b):
+        return "The sign is the wrong way round."
+    if a.size > 1 and np.allclose(np.sort(a.ravel()), np.sort(b.ravel())):
+        return "The values are right, and their order is not."
+    if (b != 0).sum() > 1 and np.allclose(a[b == 0], 0):
+        ratios = a[b != 0] / b[b != 0]
+        if np.allclose(ratios, ratios[0]):
+            return f"Every number is {ratios[0]:.4g} times the right one{_logarithm(ratios[0])}."
+    if a.size > 1 and np.allclose(a - b, (a - b).flat[0]):
+        return f"Every number is off by the same {(a - b).flat[0]:+.4g}: look for something that is added."
+    return ""
+
+
+def _logarithm(ratio: float) -> str:
+    for base in (2, 10):
+        if np.isclose(ratio, 1 / np.log(base)):
+            return f", as with a logarithm to base {base} in the place of the natural one"
+    return ": look for a factor"
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    if isinstance(value, Mapping):
+        value = [value[key] for key in sorted(value, key=str)]
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return None
+    return array
+
+
+def show(value: Any, digits: int = 5) -> str:
+    """A short repr: few digits, and long values cut."""
+    try:
+        text = _show(value, digits)
+    except Exception:  # the repr of an object that a learner made
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
+
+
+def _show(value: Any, digits: int) -> str:
+    if isinstance(value, np.ndarray) and value.ndim:
+        options = {"threshold": 40, "edgeitems": 4, "max_line_width": 90}
+        formatter = {"float_kind": lambda number: f"{number:.{digits}g}"}
+        return f"array({np.array2string(value, separator=', ', prefix='array(', formatter=formatter, **options)})"
+    if isinstance(value, bool | np.bool_ | str) or value is None:
+        value = bool(value) if isinstance(value, np.bool_) else value
+        return repr(value[: 2 * LONGEST] if isinstance(value, str) else value)
+    if isinstance(value, float | np.floating | np.ndarray):
+        return f"{float(value):.{digits}g}"
+    if isinstance(value, np.integer):
+        return str(value)
+    if type(value) in (list, tuple):
+        parts = [_show(part, digits) for part in value[:LONGEST]]
+        if isinstance(value, list):
+            return f"[{', '.join(parts)}]"
+        return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {_show(part, digits)}" for key, part in islice(value.items(), LONGEST)) + "}"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    return repr(value)

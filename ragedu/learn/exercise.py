@@ -1,0 +1,74 @@
+"""What an exercise is, and where to find one by its name."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+
+import numpy as np
+
+import ragedu.learn
+
+RANDOM_CASES = 10
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: what the learner's function is held against, and what is known about getting it wrong.
+
+    reference: computes the right answer; its parameters are named as in the learner's stub
+    cases: arguments small enough to follow with a pencil, tried first, in this order
+    random_case: from a random generator to more arguments
+    mistakes: {what to tell the learner: a function that makes this mistake}
+    hints: three, each a step further, none the solution
+    seconds: how long one call may take
+    """
+
+    name: str
+    title: str
+    minutes: int
+    reference: Callable
+    cases: Sequence[tuple]
+    random_case: Callable[[np.random.Generator], tuple]
+    mistakes: Mapping[str, Callable]
+    hints: tuple[str, str, str]
+    seconds: float = 3.0
+
+    def all_cases(self) -> list[tuple]:
+        """The worked cases, then the random ones, which are the same on every machine."""
+        return [*self.cases, *(self.random_case(np.random.default_rng(seed)) for seed in range(RANDOM_CASES))]
+
+
+def lessons() -> list[str]:
+    """The numbers of the lessons that have exercises: "00", "01", …"""
+    modules = (module.name for module in pkgutil.iter_modules(ragedu.learn.__path__))
+    return sorted(name.removeprefix("lesson_") for name in modules if name.startswith("lesson_"))
+
+
+def exercises_of(lesson: str) -> dict[str, Exercise]:
+    """{name: exercise} of one lesson, in the order of its notebook."""
+    module = import_module(f"ragedu.learn.lesson_{lesson}")
+    return {exercise.name: exercise for exercise in module.EXERCISES}
+
+
+def find(name: str) -> Exercise:
+    """The exercise called `name`, such as "02.idf"; KeyError, with the nearest names, when there is none."""
+    if not isinstance(name, str):
+        raise TypeError(f'an exercise is named by a string such as "02.idf", not by {name!r:.60}')
+    lesson = name.partition(".")[0]
+    known = exercises_of(lesson) if lesson in lessons() else {}
+    if name in known:
+        return known[name]
+    names = [name for lesson in lessons() for name in exercises_of(lesson)]
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or list(known) or [f"{lesson}.…" for lesson in lessons()]
+    raise UnknownExercise(f"there is no exercise {name!r}; did you mean {' or '.join(near)}?")
+
+
+class UnknownExercise(KeyError):
+    """A KeyError that shows its message as it is, without the quotes that KeyError puts around it."""
+
+    def __str__(self) -> str:
+        return self.args[0]

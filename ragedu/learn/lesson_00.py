@@ -1,0 +1,379 @@
+"""The exercises of lesson 00, the first RAG system."""
+
+from __future__ import annotations
+
+import re
+
+from ragedu.learn.exercise import Exercise
+
+
+def words_of(text):
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+# Warm-up: is the answer in there?
+
+
+def contains(text, answers):
+    words = words_of(text)
+    return any(_stands_in(words_of(answer), words) for answer in answers)
+
+
+def _stands_in(part, words):
+    return any(words[start : start + len(part)] == part for start in range(len(words) - len(part) + 1))
+
+
+TEXTS = (
+    "It leaves at nine.",
+    "Ninety pounds, they say",
+    "the ART of Martin Quill",
+    "At nine, or at noon",
+    "Quill Martin",
+)
+ANSWERS = ("nine", "art", "Martin Quill", "Quill", "noon")
+
+containing = Exercise(
+    name="00.contains",
+    title="Nine is not ninety",
+    minutes=5,
+    reference=contains,
+    cases=[
+        ("It leaves at nine.", ["nine"]),
+        ("It cost ninety pounds.", ["nine"]),
+        ("It was NINE o'clock", ["noon", "nine"]),
+        ("Quill, said Martin", ["Martin Quill"]),
+        ("Nobody knows.", []),
+    ],
+    random_case=lambda dice: (
+        str(dice.choice(TEXTS)),
+        [str(answer) for answer in dice.choice(ANSWERS, size=int(dice.integers(1, 3)), replace=False)],
+    ),
+    mistakes={
+        "This finds the letters anywhere, even inside another word: nine in ninety, art in Martin.": (
+            lambda text, answers: any(answer.lower() in text.lower() for answer in answers)
+        ),
+        "Upper and lower case still differ here: bring both texts to lower case.": (
+            lambda text, answers: any(
+                _stands_in(re.findall(r"\w+", answer), re.findall(r"\w+", text)) for answer in answers
+            )
+        ),
+        "The whole text must equal the answer here. It is enough that the answer stands in it.": (
+            lambda text, answers: any(words_of(text) == words_of(answer) for answer in answers)
+        ),
+        "Only the first of the acceptable answers is looked at.": lambda text, answers: contains(text, answers[:1]),
+        "All acceptable answers must stand in the text here; one of them is enough.": (
+            lambda text, answers: all(_stands_in(words_of(answer), words_of(text)) for answer in answers)
+        ),
+        "The words of an answer must stand side by side and in order, not just anywhere in the text.": (
+            lambda text, answers: any(set(words_of(answer)) <= set(words_of(text)) for answer in answers)
+        ),
+    },
+    hints=(
+        "Is “nine” a word of the text, or only a run of its letters?",
+        "Cut text and answer into words. Where could an answer of two words begin?",
+        "words[start : start + 2] are two neighbouring words. Or: in regular expressions \\b is a word's "
+        "border, and re.escape takes an answer literally.",
+    ),
+)
+
+
+# The best k pages.
+
+
+def retrieve(question, pages, k):
+    asked = set(words_of(question))
+    shared = lambda page: len(asked & set(words_of(pages[page])))
+    return sorted(pages, key=shared, reverse=True)[:k]
+
+
+def _count_repeats(question, pages, k):
+    asked = set(words_of(question))
+    return sorted(pages, key=lambda page: -sum(word in asked for word in words_of(pages[page])))[:k]
+
+
+def _by_name(question, pages, k):
+    asked = set(words_of(question))
+    return [name for _, name in sorted(((len(asked & set(words_of(p))), name) for name, p in pages.items()))[::-1]][:k]
+
+
+def _worst(question, pages, k):
+    return retrieve(question, pages, len(pages))[::-1][:k]
+
+
+def _texts(question, pages, k):
+    return [pages[page] for page in retrieve(question, pages, k)]
+
+
+def _case(question, pages, k):
+    asked = set(question.split())
+    return sorted(pages, key=lambda page: -len(asked & set(pages[page].split())))[:k]
+
+
+PAGES = {
+    "wall": "The harbour wall was broken by the storm.",
+    "ferry": "The ferry leaves the harbour at nine; the ferry to Gull Island, the ferry of ferries.",
+    "storm": "In the storm of 1887 eleven boats sank.",
+    "bread": "Bread is baked before dawn.",
+    "bell": "The bell rings at nine and at noon.",
+}
+QUESTIONS = (
+    "When does the ferry leave the harbour?",
+    "Which storm broke the wall",
+    "At nine",
+    "What is baked?",
+    "bell",
+)
+
+
+def _archive(dice):
+    names = [str(name) for name in dice.permutation(list(PAGES))]
+    return str(dice.choice(QUESTIONS)), {name: PAGES[name] for name in names}, int(dice.integers(1, 7))
+
+
+retrieving = Exercise(
+    name="00.retrieve",
+    title="More than one page",
+    minutes=8,
+    reference=retrieve,
+    cases=[
+        ("ferry", {"bread": "Bread is baked.", "ferry": "The ferry leaves."}, 1),
+        ("the ferry", {"b": "the ferry", "a": "the ferry", "c": "the boat"}, 2),
+        ("the FERRY?", {"crier": "the the the the", "ferry": "Ferry: the timetable"}, 2),
+        ("ferry", {"a": "the boat", "b": "a ferry"}, 5),
+    ],
+    random_case=_archive,
+    mistakes={
+        "A word that a page says twice counts twice here. Asked for are the different words that are shared.": (
+            _count_repeats
+        ),
+        "Pages that share equally many words have changed places: they should stay in the order in which they came.": (
+            _by_name
+        ),
+        "These are the worst pages, not the best.": _worst,
+        "These are the texts of the pages; their names were asked for.": _texts,
+        "Case and punctuation still count: “FERRY?” and “ferry” are to be one word.": _case,
+        "There is one page too few.": lambda question, pages, k: retrieve(question, pages, max(k - 1, 0)),
+    },
+    hints=(
+        "Give each page a number: how many different words it shares with the question.",
+        "sorted(pages, key=…) sorts the names by what the key says of each, and leaves equals in their order.",
+        "With reverse=True the largest come first, and equals still keep their order. [:k] takes the first k.",
+    ),
+)
+
+
+# A prompt that fits.
+
+
+def build_prompt(question, sources, most_words):
+    fitting, used = [], 0
+    for source in sources:
+        used += len(source.split())
+        if used > most_words:
+            break
+        fitting.append(source)
+    numbered = [f"[{number}] {source}" for number, source in enumerate(fitting, start=1)]
+    return "\n".join([*numbered, f"Question: {question}"])
+
+
+def _prompt(first=1, fits=lambda used, most: used <= most, skip=False, cut=False, last=False):
+    """The prompt with something changed."""
+
+    def changed(question, sources, most_words):
+        fitting, used = [], 0
+        for source in sources:
+            words = source.split()
+            if not fits(used + len(words), most_words):
+                if cut and most_words > used:
+                    fitting.append(" ".join(words[: most_words - used]))
+                if skip:
+                    continue
+                break
+            fitting.append(source)
+            used += len(words)
+        numbered = [f"[{number}] {source}" for number, source in enumerate(fitting, start=first)]
+        asked = f"Question: {question}"
+        return "\n".join([asked, *numbered] if last else [*numbered, asked])
+
+    return changed
+
+
+SOURCES = (
+    "The ferry leaves at nine.",
+    "Bread is baked.",
+    "A storm broke the wall in 1887.",
+    "Ada Quill sells fish.",
+    "Fog.",
+)
+
+prompting = Exercise(
+    name="00.build_prompt",
+    title="A prompt that fits",
+    minutes=10,
+    reference=build_prompt,
+    cases=[
+        ("When?", ["The ferry leaves at nine."], 100),
+        ("When?", ["The ferry leaves at nine.", "Bread is baked."], 8),
+        ("When?", ["The ferry leaves at nine.", "Bread is baked."], 7),
+        ("When?", ["The ferry leaves at nine.", "The bell rings at noon.", "Fog."], 6),
+        ("When?", ["The ferry leaves at nine."], 2),
+    ],
+    random_case=lambda dice: (
+        "Who?",
+        [str(source) for source in dice.choice(SOURCES, size=4, replace=False)],
+        int(dice.integers(1, 18)),
+    ),
+    mistakes={
+        "The sources are numbered from 0; people count them from 1, as the answer's [1] will.": _prompt(first=0),
+        "A source that fits exactly is left out: most_words is how many there may be.": (
+            _prompt(fits=lambda used, most: used < most)
+        ),
+        "A source that does not fit is skipped, and a worse one behind it is taken. Stop there.": _prompt(skip=True),
+        "A source is cut in the middle. Half a sentence invites the model to invent the rest: take it whole or not.": (
+            _prompt(cut=True)
+        ),
+        "The question stands before the sources; it belongs on the last line.": _prompt(last=True),
+        "All sources are in the prompt, whatever their length.": _prompt(fits=lambda used, most: True),
+    },
+    hints=(
+        "Go through the sources in order, and keep count of the words so far.",
+        "len(source.split()) is the number of words of a source. When it would be too many, stop: break.",
+        'Collect the lines in a list and join them: "\\n".join(lines). enumerate(…, start=1) numbers them.',
+    ),
+)
+
+
+# The two parts, put together.
+
+
+def ask(question, retrieve, generate):
+    source = retrieve(question)
+    return generate(f"{source}\nQuestion: {question}"), source
+
+
+def search(question):
+    """A retriever for the checks: the page with the most shared words."""
+    return PAGES[retrieve(question, PAGES, 1)[0]]
+
+
+def parrot(prompt):
+    """A generator for the checks: it says what its prompt was."""
+    return f"I was told: {prompt}"
+
+
+def shout(prompt):
+    """Another: it says how many lines its prompt had, and the last."""
+    return f"{len(prompt.splitlines())} LINES, THE LAST: {prompt.splitlines()[-1].upper()}"
+
+
+asking = Exercise(
+    name="00.ask",
+    title="Put it together",
+    minutes=8,
+    reference=ask,
+    cases=[("What is baked?", search, parrot), ("When does the ferry leave the harbour?", search, shout)],
+    random_case=lambda dice: (str(dice.choice(QUESTIONS)), search, (parrot, shout)[int(dice.integers(2))]),
+    mistakes={
+        "The model gets the question alone: what was found is not in its prompt.": (
+            lambda question, retrieve, generate: (generate(f"Question: {question}"), retrieve(question))
+        ),
+        "The model gets the source alone, and does not know what was asked.": (
+            lambda question, retrieve, generate: (generate(retrieve(question)), retrieve(question))
+        ),
+        "The question comes first and the source after it; it should be the other way round.": (
+            lambda question, retrieve, generate: (
+                generate(f"Question: {question}\n{retrieve(question)}"),
+                retrieve(question),
+            )
+        ),
+        "The two results have changed places: first the text of the answer, then the source.": (
+            lambda question, retrieve, generate: ask(question, retrieve, generate)[::-1]
+        ),
+        "The source is not returned. Without it nobody can verify the answer.": (
+            lambda question, retrieve, generate: ask(question, retrieve, generate)[0]
+        ),
+        "This returns the prompt; the model was never called.": (
+            lambda question, retrieve, generate: (f"{retrieve(question)}\nQuestion: {question}", retrieve(question))
+        ),
+    },
+    hints=(
+        "Three steps: find, write the prompt, generate. Each needs what the one before it made.",
+        "retrieve and generate are functions: retrieve(question) gives a text, generate(prompt) gives another.",
+        "The prompt has two lines: the source, then “Question: …”. Return two things, separated by a comma.",
+    ),
+)
+
+
+# Where was it lost?
+
+
+def diagnose(found, right):
+    outcomes = {"right": 0, "not found": 0, "not read": 0, "lucky": 0}
+    for was_found, was_right in zip(found, right, strict=True):
+        outcomes[_outcome(was_found, was_right)] += 1
+    return outcomes
+
+
+def _outcome(was_found, was_right):
+    if was_found:
+        return "right" if was_right else "not read"
+    return "lucky" if was_right else "not found"
+
+
+def _merged(found, right):
+    counts = diagnose(found, right)
+    return counts | {"right": counts["right"] + counts["lucky"], "lucky": 0}
+
+
+def _exchanged(found, right):
+    counts = diagnose(found, right)
+    return counts | {"not found": counts["not read"], "not read": counts["not found"]}
+
+
+def _without_zeros(found, right):
+    return {name: count for name, count in diagnose(found, right).items() if count}
+
+
+def _shares(found, right):
+    return {name: count / max(1, len(found)) for name, count in diagnose(found, right).items()}
+
+
+diagnosing = Exercise(
+    name="00.diagnose",
+    title="Where was it lost?",
+    minutes=6,
+    reference=diagnose,
+    cases=[
+        ([True, True, False], [True, False, False]),
+        ([False], [True]),
+        ([True, False, False, True], [False, False, False, True]),
+        ([], []),
+    ],
+    random_case=lambda dice: (
+        dice.choice([True, False], size=8).tolist(),
+        dice.choice([True, False], size=8).tolist(),
+    ),
+    mistakes={
+        "An answer that is right though its page was not found counts as right here. It was luck: count it apart.": (
+            _merged
+        ),
+        "“Not found” and “not read” are exchanged.": _exchanged,
+        "Outcomes that never occurred are missing; they should be there with 0.": _without_zeros,
+        "These are shares; the numbers of questions were asked for.": _shares,
+        "What was not found counts as “not found” here, even where the answer was right.": (
+            lambda found, right: {
+                "right": sum(f and r for f, r in zip(found, right, strict=True)),
+                "not found": sum(not f for f in found),
+                "not read": sum(f and not r for f, r in zip(found, right, strict=True)),
+                "lucky": 0,
+            }
+        ),
+    },
+    hints=(
+        "There are two yes-or-no questions, so there are four outcomes. Make a little table.",
+        "Begin with {name: 0} for all four, go through both lists together with zip, and add 1 to the right one.",
+        "Found and wrong is “not read”; not found and wrong is “not found”; not found and right is “lucky”.",
+    ),
+)
+
+EXERCISES = [containing, retrieving, prompting, asking, diagnosing]

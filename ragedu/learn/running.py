@@ -1,0 +1,100 @@
+"""Call a function that somebody is still learning to write: it may fail, print, change its arguments, or never end.
+
+The call runs in a thread of its own. When its time is up, an exception is raised inside that thread, which ends any
+loop of Python code, on every system and from every thread that asks for it (signals would do so only on Unix and in
+the main thread). What cannot be ended so is one long call of a C library, such as time.sleep, and a loop whose whole
+body is in a try with a bare `except:`. Then the thread is left to itself, and the caller is told.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import linecache
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from ragedu.learn.comparing import difference
+
+
+class TimeIsUp(BaseException):
+    """Raised inside a call that took too long. No Exception, so that `except Exception` does not stop it."""
+
+
+@dataclass
+class Call:
+    """How a call went: it returned a value, or raised an error (TimeIsUp when it was ended)."""
+
+    value: Any = None
+    error: BaseException | None = None
+    printed: str = ""
+    changed: list[int] = field(default_factory=list)  # positions of the arguments that are no longer what they were
+    still_running: bool = False
+
+
+def call(function: Callable, arguments: tuple, seconds: float) -> Call:
+    """Call function(*arguments) in a thread, for at most `seconds`. The function gets copies of the arguments."""
+    outcomes: list[Call] = []
+    thread = threading.Thread(target=lambda: outcomes.append(call_here(function, arguments)), daemon=True)
+    # This holds for the whole process, so it is entered here, where it is also left when the thread never ends.
+    with quiet() as printed:
+        thread.start()
+        try:
+            thread.join(seconds)
+        finally:  # also when the learner presses stop
+            end(thread)
+    outcome = outcomes[0] if outcomes else Call(error=TimeIsUp(), still_running=True)
+    outcome.printed = printed.getvalue()
+    return outcome
+
+
+def call_here(function: Callable, arguments: tuple) -> Call:
+    """The same in this thread and without a limit, for functions that are known to come to an end."""
+    given, outcome = deepcopy(arguments), Call()
+    try:
+        outcome.value = function(*given)
+    except BaseException as error:  # SystemExit too: a learner's exit() must not end the lesson
+        outcome.error = error
+    pairs = zip(given, arguments, strict=True)
+    outcome.changed = [number for number, (now, before) in enumerate(pairs) if difference(now, before)]
+    return outcome
+
+
+@contextmanager
+def quiet() -> Iterator[io.StringIO]:
+    """Collect what is printed, and warn of nothing: 0 divided by 0 is seen in the result."""
+    with redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield printed
+
+
+def end(thread: threading.Thread) -> None:
+    """Raise TimeIsUp in the thread, for a second at most, again and again: a bare `except:` may catch it."""
+    for _ in range(50):
+        if not thread.is_alive():
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))
+        thread.join(0.02)
+
+
+def own_line(error: BaseException, function: Callable) -> tuple[str, int, str] | None:
+    """(file, line number, source) of the last of the learner's own lines that the error passed through.
+
+    Own lines are those of the file, or the notebook cell, that defines the function, and of other cells.
+    """
+    home = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == home or is_cell(frame)]
+    if not frames:
+        return None
+    last = frames[-1]
+    return last.filename, last.lineno, linecache.getline(last.filename, last.lineno).strip()
+
+
+def is_cell(frame: traceback.FrameSummary) -> bool:
+    return "ipykernel_" in frame.filename or frame.filename.startswith("<ipython-input")

@@ -1,0 +1,412 @@
+"""The machine behind the exercises: what `check` says of functions that do anything at all."""
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from ragedu.learn import check, hint
+from ragedu.learn import exercise as definitions
+from ragedu.learn.card import Card
+from ragedu.learn.check import hints_given
+from ragedu.learn.comparing import difference, reason, show
+from ragedu.learn.exercise import Exercise
+from ragedu.learn.running import TimeIsUp, call
+
+
+def total(values, factor):
+    return float(values.sum() * factor)
+
+
+SUM = Exercise(
+    name="99.total",
+    title="A total",
+    minutes=1,
+    reference=total,
+    cases=[(np.array([1.0, 2.0]), 2.0), (np.array([]), 1.0)],
+    random_case=lambda dice: (dice.normal(size=4), 3.0),
+    mistakes={
+        "This is the mean, not the sum.": lambda values, factor: values.mean() * factor if len(values) else 0.0,
+        "The factor is missing.": lambda values, factor: values.sum(),
+    },
+    hints=("one <b>", "two", "three"),
+    seconds=0.5,
+)
+
+
+@pytest.fixture(autouse=True)
+def exercise(monkeypatch):
+    original = definitions.exercises_of
+    monkeypatch.setattr(definitions, "lessons", lambda: ["02", "99"])
+    monkeypatch.setattr(
+        definitions, "exercises_of", lambda lesson: {SUM.name: SUM} if lesson == "99" else original(lesson)
+    )
+    hints_given.clear()
+
+
+def text_of(function, name="99.total"):
+    card = check(name, function)
+    assert not card
+    return repr(card)
+
+
+def test_a_right_function_passes():
+    card = check("99.total", lambda values, factor: np.sum(values) * factor)
+    assert card and card.passed
+    assert repr(card) == "✓ 99.total: right in all 12 cases"
+
+
+def test_a_wrong_function_is_told_what_was_called_what_came_what_was_expected_and_why():
+    text = text_of(lambda values, factor: values.sum())
+    assert "called         total(array([1, 2]), 2)" in text
+    assert "it returned    3\n" in text and "expected       6\n" in text
+    assert "The factor is missing." in text and 'hint("99.total")' in text
+
+
+def test_the_reason_is_sought_on_all_cases_and_not_on_the_first_alone():
+    """Both mistakes give 3 on the first case, where the mean times two is the sum; later cases tell them apart."""
+    assert "This is the mean" in text_of(SUM.mistakes["This is the mean, not the sum."])
+    assert "The factor is missing." in text_of(SUM.mistakes["The factor is missing."])
+
+
+def test_an_unwritten_function_is_no_failure():
+    def stub(values, factor):
+        raise NotImplementedError("Exercise 99.total")
+
+    card = check("99.total", stub)
+    assert not card and "not yet written" in repr(card) and "NotImplementedError" in repr(card)
+    assert not card.findings
+
+
+def test_an_error_is_shown_at_the_learners_own_line():
+    def broken(values, factor):
+        doubled = np.asarray(values) * 2
+        return np.dot(doubled, np.ones(99))  # this line fails, deep inside numpy
+
+    text = text_of(broken)
+    line = broken.__code__.co_firstlineno + 2
+    assert "it raised" in text and "ValueError: shapes (2,) and (99,)" in text
+    assert f"line {line} of test_check.py:  return np.dot(doubled, np.ones(99))" in text
+
+
+def test_an_error_in_a_cell_is_shown_at_the_line_of_the_cell():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.run_cell("def helper(values):\n    return values[7]\n")
+    shell.run_cell("def mine(values, factor):\n    # a comment\n    return helper(values)\n")
+    text = text_of(shell.user_ns["mine"])
+    assert "IndexError: index 7" in text and "line 2 of the cell:  return values[7]" in text
+
+
+def leave(values, factor):
+    raise SystemExit("bye")
+
+
+def divide(values, factor):
+    return 1 / 0
+
+
+def recurse(values, factor):
+    return recurse(values, factor)
+
+
+@pytest.mark.parametrize(
+    "function, said",
+    [
+        (leave, "SystemExit: bye"),
+        (divide, "ZeroDivisionError: division by zero"),
+        (recurse, "The function calls itself without end"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_nothing_that_is_raised_gets_out(function, said):
+    assert said in text_of(function)
+
+
+def forever(values, factor):
+    while True:
+        pass
+
+
+def unfinished(values):
+    return len(values) < 1000
+
+
+def stubborn(values, factor):
+    while unfinished(values):
+        try:
+            total = sum(range(100))
+        except:  # noqa: E722  what learners write
+            total = 0
+        del total
+
+
+def generate_forever(values, factor):
+    return sum(1 for _ in iter(int, 1))
+
+
+@pytest.mark.parametrize("function", [forever, stubborn, generate_forever], ids=lambda function: function.__name__)
+def test_a_loop_that_never_ends_is_ended(function):
+    before = threading.active_count()
+    text = text_of(function)
+    assert "stopped after 0.5 seconds" in text and "A loop that never ends" in text
+    assert "your line" in text and "of test_check.py" in text
+    assert threading.active_count() == before
+
+
+def test_a_loop_is_ended_outside_the_main_thread_too():
+    cards = []
+    thread = threading.Thread(target=lambda: cards.append(check("99.total", forever)))
+    thread.start()
+    thread.join(20)
+    assert "A loop that never ends" in repr(cards[0])
+
+
+def test_a_call_that_cannot_be_ended_is_left_behind():
+    text = text_of(lambda values, factor: time.sleep(4))
+    assert "still runs in the background" in text and "restart the kernel" in text
+
+
+def test_prints_come_from_where_they_were_and_are_shown_when_something_is_wrong(capsys):
+    def talkative(values, factor):
+        print("factor is", factor)
+        return values.sum()
+
+    text = text_of(talkative)
+    assert "it printed     factor is 2.0" in text
+    assert capsys.readouterr().out == ""
+    assert check("99.total", lambda values, factor: print("hello") or total(values, factor))
+    assert capsys.readouterr().out == ""
+
+
+def test_endless_printing_is_cut():
+    def talkative(values, factor):
+        print("x" * 5000)
+
+    assert len(text_of(talkative)) < 1500
+
+
+def test_arguments_must_not_be_changed():
+    def sorts(values, factor):
+        values *= factor
+        return values.sum()
+
+    text = text_of(sorts)
+    assert "it changed" in text and "values, which belongs to whoever called" in text and "work on a copy" in text
+
+
+def test_a_change_does_not_reach_the_next_case():
+    cases = [case[0].copy() for case in SUM.cases]
+
+    def changes(values, factor):
+        values[:] = 0
+        return 0.0
+
+    text_of(changes)
+    assert all(np.array_equal(case[0], before) for case, before in zip(SUM.cases, cases, strict=True))
+
+
+@pytest.mark.parametrize(
+    "returned, said",
+    [
+        (None, "does not `return` its result"),
+        ("6", "There is a string, and it should be a number."),
+        ([6.0], "There is a list, and it should be a number."),
+        (np.array([6.0, 1.0]), "a numpy array of shape (2,), and it should be a number"),
+        (float("nan"), "nan or inf"),
+        (-6.0, "The sign is the wrong way round."),
+        (True, "There is True or False, and it should be a number."),
+        (print, "There is a function"),
+    ],
+)
+def test_wrong_types_and_values_are_named(returned, said):
+    assert said in text_of(lambda values, factor: returned)
+
+
+def test_a_difference_too_small_to_see_is_shown_with_its_digits():
+    text = text_of(lambda values, factor: total(values, factor) + 0.0001)
+    assert "6.0001" in text
+
+
+@pytest.mark.parametrize("given, kind", [(6.0, "a number"), (None, "None"), ("total", "a string"), ([1], "a list")])
+def test_something_that_is_no_function_is_refused_kindly(given, kind):
+    text = text_of(given)
+    assert f"this is {kind}, not a function" in text and 'check("99.total", total)' in text
+
+
+def test_a_function_with_other_parameters_is_told_the_right_ones():
+    text = text_of(lambda values: values.sum())
+    assert "calls it with 2 arguments, (values, factor)" in text and "too many positional arguments" in text
+
+
+def test_classes_builtins_and_partials_can_be_checked():
+    from functools import partial
+
+    assert check("99.total", partial(lambda scale, values, factor: float(values.sum() * factor) * scale, 1))
+    assert not check("99.total", max)
+    assert not check("99.total", dict)
+
+
+@pytest.mark.parametrize(
+    "name, near",
+    [("99.totl", "99.total"), ("02.iddf", "02.idf"), ("2.idf", "02.idf"), ("77.nothing", "99"), ("", "02")],
+)
+def test_an_unknown_name_is_told_the_near_ones(name, near):
+    for function in (hint, lambda name: check(name, total)):
+        with pytest.raises(KeyError) as error:
+            function(name)
+        assert str(error.value).startswith(f"there is no exercise {name!r}; did you mean") and near in str(error.value)
+
+
+def test_a_name_that_is_no_string_is_refused():
+    with pytest.raises(TypeError, match='named by a string such as "02.idf"'):
+        check(total, "99.total")
+
+
+def test_hints_come_one_at_a_time():
+    assert [hint("99.total").closing for _ in range(3)] == list(SUM.hints)
+    again = hint("99.total")
+    assert "no more hints" in again.title and [text for _, text in again.findings] == list(SUM.hints)
+
+
+def test_the_card_escapes_what_it_shows():
+    def wicked(values, factor):
+        print("</code><script>alert(1)</script>")
+        raise ValueError("<img src=x>")
+
+    html = check("99.total", wicked)._repr_html_()
+    assert "<script>" not in html and "<img" not in html and "&lt;script&gt;" in html
+    assert "<b>" not in hint("99.total")._repr_html_()
+
+
+def test_the_card_says_in_words_whether_it_passed():
+    passed, failed = Card("✓ right", passed=True)._repr_html_(), Card("✗ not yet right")._repr_html_()
+    assert "solid" in passed and "dashed" in failed and "color:" not in passed.replace("currentColor", "")
+
+
+def test_warnings_of_the_learners_code_are_silent(recwarn):
+    text_of(lambda values, factor: np.float64(0) / np.float64(0))
+    assert not recwarn.list
+
+
+def test_a_call_reports_the_time_limit_and_leaves_printing_as_it_was():
+    standard_output = sys.stdout
+    outcome = call(forever, (1, 2), 0.1)
+    assert isinstance(outcome.error, TimeIsUp) and not outcome.still_running
+    assert sys.stdout is standard_output
+
+
+def test_an_interruption_ends_the_call_and_gets_out(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "join", interrupted_once(threading.Thread.join))
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        call(forever, (1, 2), 5)
+    assert threading.active_count() == before
+
+
+def interrupted_once(join):
+    """What pressing stop does to a kernel that waits."""
+    state = {"interrupted": False}
+
+    def wrapper(thread, timeout=None):
+        if not state["interrupted"]:
+            state["interrupted"] = True
+            raise KeyboardInterrupt
+        return join(thread, timeout)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "got, expected, said",
+    [
+        (1.0, 1, ""),
+        (np.float32(0.1), 0.1, ""),
+        (np.array(3.0), 3.0, ""),
+        (float("inf"), float("inf"), ""),
+        (np.True_, True, ""),
+        (1, True, "There is a number, and it should be True or False."),
+        ([1.0, 2.0], np.array([1.0, 2.0]), "There is a list, and it should be a numpy array."),
+        (np.zeros((2, 1)), np.zeros(2), "The shape is (2, 1), and should be (2,)."),
+        (np.array([1.0, 5.0]), np.array([1.0, 2.0]), "1 of the 2 numbers differs, the first at 1."),
+        (np.zeros(3), np.ones(3), "All 3 numbers differ."),
+        (Fraction(1, 2), 0.5, ""),
+        (1j, 0.5, "The number differs."),
+        (10**400, 0.5, "The number differs."),
+        (np.ones((2, 2)), np.eye(2), "2 of the 4 numbers differ, the first at (0, 1)."),
+        (np.ones(2, dtype=float), np.ones(2, dtype=np.int8), "The numbers are of type float64, and should be int8."),
+        (np.array(["a"]), np.array([1.0]), "The numbers are of type <U1, and should be float64."),
+        ((1, 2), [1, 2], "There is a tuple, and it should be a list."),
+        ([1, 2], [1, 2, 3], "It has 2 elements, and should have 3."),
+        ([1, [2]], [1, [3]], "The number at position 0 at position 1 differs."),
+        ({"a": 1}, {"b": 1}, "The key 'b' is missing."),
+        ({"a": 1, "b": 2}, {"a": 1}, "There is a key 'b', which should not be there."),
+        ({"a": 1.5}, {"a": 1}, "The number for 'a' differs."),
+        ("Ferry", "ferry", "It differs."),
+        ({"a": None}, {"a": 1}, "There is None for 'a'."),
+    ],
+)
+def test_differences_in_words(got, expected, said):
+    assert difference(got, expected) == said
+
+
+@pytest.mark.parametrize(
+    "got, expected, said",
+    [
+        (np.log10([2, 3, 5]), np.log([2, 3, 5]), "logarithm to base 10"),
+        (np.log2([2, 3, 5]), np.log([2, 3, 5]), "logarithm to base 2"),
+        ([2.5, 5, 0], [1, 2, 0], "2.5 times the right one"),
+        ([2.0, 3, 9], [1.0, 2, 8], "off by the same +1"),
+        ([3.0, 1, 2], [1.0, 2, 3], "their order is not"),
+        (np.array([[1, 2], [3, 4]]), np.array([[1, 3], [2, 4]]), "Rows and columns are exchanged"),
+        (np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), "the shape is another"),
+        ([1.0, 5.0, 2.0], [1.0, 2.0, 3.0], ""),
+        ("text", 3.0, ""),
+    ],
+)
+def test_the_relation_of_numbers_gives_an_error_away(got, expected, said):
+    found = reason(got, expected)
+    assert said in found if said else found == ""
+
+
+def test_values_are_shown_shortly():
+    assert show(np.array([1 / 3, 2.0])) == "array([0.33333, 2])"
+    assert show([np.float64(0.5), "a", None, True]) == "[0.5, 'a', None, True]"
+    assert show((1,)) == "(1,)" and show({"a": np.int64(3)}) == "{'a': 3}"
+    assert len(show("x" * 10_000)) <= 400 and show("x" * 10_000).endswith("…")
+
+
+def test_a_value_that_cannot_be_shown_is_named_by_its_type():
+    class Odd:
+        def __repr__(self):
+            raise RuntimeError("no")
+
+    assert "<Odd>" in text_of(lambda values, factor: Odd())
+
+
+def test_input_is_no_unwritten_exercise():
+    class NoInput(NotImplementedError):
+        """What a kernel raises when a cell asks for input that nobody can give."""
+
+    def asks(values, factor):
+        raise NoInput("input was requested")
+
+    assert "NoInput: input was requested" in text_of(asks)
+
+
+def test_an_exercise_can_give_more_time():
+    slow = replace(SUM, seconds=2.0)
+    assert call(lambda values, factor: time.sleep(0.05) or 1, SUM.cases[0], slow.seconds).value == 1
+
+
+def test_learning_imports_nothing_heavy():
+    code = (
+        "import sys, ragedu.learn; print(sorted({'torch', 'transformers', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -1,0 +1,208 @@
+"""Every exercise, with everything that a learner may hand in: the solution, the stub, and mistakes of many sorts."""
+
+import re
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+from lesson_source import Source, read_source
+
+from ragedu.learn import check
+from ragedu.learn import exercise as definitions
+from ragedu.learn.exercise import Exercise, exercises_of, lessons
+
+SOURCES = {path.stem[:2]: path for path in sorted((Path(__file__).parents[1] / "exercises/source").glob("*.py"))}
+EXERCISES = [exercise for lesson in lessons() for exercise in exercises_of(lesson).values()]
+CHECK = re.compile(r'^check\("(\d\d\.\w+)", (\w+)\)', re.MULTILINE)
+HEADING = re.compile(r"^## (\d)\. (.+) \((\d+) minutes( and more)?\)$", re.MULTILINE)
+
+each_lesson = pytest.mark.parametrize("lesson", lessons())
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+
+
+@cache
+def source(lesson: str) -> Source:
+    return read_source(SOURCES[lesson])
+
+
+def names_of(lesson: str) -> dict[str, str]:
+    """{exercise: the name of the learner's function}, as the notebook checks them."""
+    return {name: own for cell in source(lesson).cells for name, own in CHECK.findall(cell.text)}
+
+
+@cache
+def notebook(lesson: str, solved: bool) -> dict:
+    """What the notebook's cells define, up to the last check: the open problem after it is run by nbval."""
+    text_of = source(lesson).solution_code if solved else source(lesson).student_code
+    cells = [cell for cell in source(lesson).cells if cell.language is None]
+    last = max(number for number, cell in enumerate(cells) if CHECK.search(cell.text))
+    namespace = {"__name__": "notebook"}
+    for cell in cells[:last]:
+        exec(compile(text_of(cell), f"<{lesson}, line {cell.line}>", "exec"), namespace)
+    return namespace
+
+
+def own_function(exercise: Exercise, solved: bool):
+    lesson = exercise.name[:2]
+    return notebook(lesson, solved)[names_of(lesson)[exercise.name]]
+
+
+def test_lessons_with_exercises_have_a_notebook_and_the_other_way_round():
+    assert lessons() == list(SOURCES)
+
+
+@each_lesson
+def test_a_notebook_checks_each_exercise_once_and_names_its_title_and_minutes(lesson):
+    checks = [name for cell in source(lesson).cells for name, _ in CHECK.findall(cell.text)]
+    assert checks == list(exercises_of(lesson))
+    prose = "\n".join(cell.text for cell in source(lesson).cells if cell.language == "en")
+    headings = HEADING.findall(prose)
+    assert [number for number, *_ in headings] == [str(number) for number in range(1, len(headings) + 1)]
+    assert 4 <= len(headings) <= 7
+    assert [(title, int(minutes)) for _, title, minutes, _ in headings[:-1]] == [
+        (exercise.title, exercise.minutes) for exercise in exercises_of(lesson).values()
+    ]
+    assert headings[0][2] in "456" and headings[-1][1].startswith("Open problem") and headings[-1][3]
+
+
+@each_lesson
+def test_an_open_problem_is_measured_and_asserted(lesson):
+    """Its solution beats the baseline: the notebook of the solutions asserts it, and nbval runs that."""
+    cells = [cell for cell in source(lesson).cells if cell.language is None]
+    last_check = max(number for number, cell in enumerate(cells) if CHECK.search(cell.text))
+    after = [cell.text for cell in cells[last_check + 1 :]]
+    assert sum("# SOLUTION" in text for text in after) >= 1
+    assert any(re.search(r"^assert .*, \"no gain", text, re.MULTILINE) for text in after)
+
+
+@each_lesson
+def test_stubs_are_typed_and_documented(lesson):
+    namespace = notebook(lesson, solved=False)
+    for name, own in names_of(lesson).items():
+        function = namespace[own]
+        assert function.__doc__ and "return" in function.__annotations__, name
+        parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
+        assert all(parameter in function.__annotations__ for parameter in parameters), name
+        reference = exercises_of(lesson)[name].reference.__code__
+        assert parameters == reference.co_varnames[: reference.co_argcount], name
+
+
+@each_exercise
+def test_an_exercise_is_complete(exercise):
+    assert len(exercise.hints) == 3 and len(set(exercise.hints)) == 3
+    assert len(exercise.cases) >= 3 or len(exercise.all_cases()) >= 12
+    assert len(exercise.mistakes) >= 3
+    for sentence in [*exercise.mistakes, *exercise.hints]:
+        assert sentence.endswith((".", "?", "…")) and len(sentence) < 230, sentence
+
+
+@each_exercise
+def test_the_cases_are_the_same_every_time(exercise):
+    assert repr(exercise.all_cases()) == repr(exercise.all_cases())
+
+
+@each_exercise
+def test_hints_do_not_give_the_solution_away(exercise):
+    own = names_of(exercise.name[:2])[exercise.name]
+    cell = next(cell.text for cell in source(exercise.name[:2]).cells if f"def {own}(" in cell.text)
+    solution = re.search(r"# SOLUTION \w+\n(.+?)# END", cell, re.DOTALL)[1]
+    lines = ["".join(line.split()) for line in solution.splitlines()]
+    for text in exercise.hints:
+        assert not any(len(line) > 25 and line in "".join(text.split()) for line in lines)
+
+
+@each_exercise
+def test_what_learners_hand_in(exercise, monkeypatch, record_count):
+    """Solution, stub, the exercise's own mistakes, and mistakes that are possible in every exercise."""
+    solution, stub = own_function(exercise, solved=True), own_function(exercise, solved=False)
+    brief = replace(exercise, seconds=0.4)
+    monkeypatch.setattr(definitions, "exercises_of", lambda lesson: {exercise.name: brief})
+
+    accepted = check(exercise.name, solution)
+    record_count("solutions accepted", bool(accepted), f"{exercise.name}: {accepted}")
+
+    unwritten = check(exercise.name, stub)
+    helpful = not unwritten and "not yet written" in repr(unwritten) and "hint" in repr(unwritten)
+    record_count("stubs answered", helpful, f"{exercise.name}: {unwritten}")
+
+    for sentence, mistake in exercise.mistakes.items():
+        card = check(exercise.name, mistake)
+        record_count("own mistakes explained", not card and sentence in repr(card), f"{exercise.name}: {card}")
+    for said, mistake in general_mistakes(solution, exercise):
+        card = check(exercise.name, mistake)
+        record_count("general mistakes explained", not card and said in repr(card), f"{exercise.name}: {card}")
+
+
+def general_mistakes(solution, exercise):
+    """(what the message must say, a function that is wrong in a way that is possible everywhere)"""
+
+    def returns_nothing(*arguments):
+        solution(*arguments)
+
+    def prints_only(*arguments):
+        print(solution(*arguments))
+
+    def wrong_type(*arguments):
+        return {"not", "this"}
+
+    def raises(*arguments):
+        solution(*arguments)
+        return {}["no such key"]
+
+    def never_ends(*arguments):
+        while arguments is not None:
+            pass
+
+    yield "does not `return`", returns_nothing
+    yield "it printed", prints_only
+    yield "There is a set", wrong_type
+    yield 'return {}["no such key"]', raises
+    yield "A loop that never ends", never_ends
+    yield "calls it with", lambda one, two, three, four, five, six, seven: None
+    first = next((n for n, value in enumerate(exercise.cases[0]) if isinstance(value, np.ndarray | list | dict)), None)
+    if first is not None:
+
+        def changes(*arguments):
+            value, result = arguments[first], solution(*arguments)
+            if isinstance(value, np.ndarray):
+                value += 1
+            elif isinstance(value, list):
+                value.append(value[0] if value else "one more")
+            else:
+                value["one more"] = 1
+            return result
+
+        yield "which belongs to whoever called", changes
+
+
+COUNTS: dict[str, list[bool]] = {}
+
+
+@pytest.fixture
+def record_count():
+    """Count what was as it should be, and fail at the end for what was not."""
+    failures = []
+
+    def record(kind: str, right: bool, description: str) -> None:
+        COUNTS.setdefault(kind, []).append(right)
+        if not right:
+            failures.append(f"{kind}: not so for {description}")
+
+    yield record
+    assert not failures, "\n\n".join(failures)
+
+
+def test_totals(capsys):
+    """The counts, for the record; a failure is reported by the test of its exercise."""
+    if len(COUNTS.get("solutions accepted", ())) < len(EXERCISES):
+        pytest.skip("the totals are those of all exercises: run the whole file")
+    with capsys.disabled():
+        print("\n" + "; ".join(f"{kind}: {sum(right)} of {len(right)}" for kind, right in COUNTS.items()))
+    assert all(COUNTS["solutions accepted"]) and all(COUNTS["stubs answered"])
+    planted = COUNTS["own mistakes explained"] + COUNTS["general mistakes explained"]
+    assert sum(planted) >= 0.95 * len(planted)
