@@ -3,7 +3,7 @@
 python -m benchmarks                      # everything: about half an hour on two cores
 python -m benchmarks --sizes 5000         # a quick look
 python -m benchmarks --beir FOLDER        # effectiveness on a BEIR folder of yours
-python -m benchmarks --only generation    # one of bm25, effectiveness, encoding, generation: the other tables stay
+python -m benchmarks --only generation    # bm25, effectiveness, encoding, generation or answers: the other tables stay
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import bm25_speed, effectiveness, encoding_speed, generation_speed
+from benchmarks import answers, bm25_speed, effectiveness, encoding_speed, generation_speed
 from benchmarks.report import machine, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -29,7 +29,13 @@ SCIFACT = Path(__file__).parents[2] / "shared" / "data" / "scifact"
 
 
 def main() -> None:
-    parts = {"bm25": bm25, "effectiveness": effectiveness_on_beir, "encoding": encoding, "generation": generation}
+    parts = {
+        "bm25": bm25,
+        "effectiveness": effectiveness_on_beir,
+        "encoding": encoding,
+        "generation": generation,
+        "answers": whole_systems,
+    }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="5000,70000,500000", help="documents of Port Ellery, separated by commas")
     parser.add_argument("--beir", type=Path, default=SCIFACT, help="a BEIR folder (default: SciFact, where present)")
@@ -65,6 +71,10 @@ def encoding(options) -> Iterator[tuple[str, str]]:
 def generation(options) -> Iterator[tuple[str, str]]:
     text = with_tables(generation_speed, generation_speed.measure())
     yield "## Generation: speed", f"{generation_speed.versions()}\n\n{text}"
+
+
+def whole_systems(options) -> Iterator[tuple[str, str]]:
+    yield "## Answers: the whole system", with_tables(answers, [answers.measure()])
 
 
 def with_tables(module, measured: list[tuple[str, list[dict[str, str]]]]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
+from math import exp, log
 from time import perf_counter
 from typing import NamedTuple, Self
 
 from ragedu.corpus import Corpus, Document, shorten
 from ragedu.generation.prompts import ABSTAIN, build_prompt
-from ragedu.retrieval.base import Hits, Retriever
+from ragedu.retrieval.base import Hit, Hits, Retriever
+
+DOUBT = 0.15  # for the adapter `reader`, chosen on Port Ellery's training split
 
 
 class Step(NamedTuple):
@@ -25,8 +28,9 @@ class Step(NamedTuple):
 class Answer:
     """What a RAG system says, the sources that it was given, and the prompt that held them.
 
-    left_out: sources that were found and not read, because the prompt's budget was spent; trace: every step with its
-    time (of `ask_many`, the time of all questions together).
+    left_out: sources that were found and not read, because the prompt's budget was spent; cited: the source from which
+    the answer was read, where they are read one by one; trace: every step with its time (of `ask_many`, the time of
+    all questions together).
     """
 
     question: str
@@ -34,10 +38,11 @@ class Answer:
     sources: Hits
     prompt: str
     left_out: Hits = field(default_factory=Hits)
+    cited: Hit | None = None
     trace: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
-        lines = [self.text, ""]
+        lines = [self.text + (f" [{self.cited.rank}]" if self.cited else ""), ""]
         for hit in self.sources:
             name = f"{hit.document.title}  ({hit.document.id})" if hit.document.title else hit.document.id
             lines += [f"[{hit.rank}] {name}", f"    {shorten(hit.document.text, 110)}"]
@@ -58,7 +63,9 @@ class Answer:
         return (
             "<div style='border:1px solid #8888; border-radius:6px; padding:8px 12px; max-width:760px'>"
             f"<div>{escape(self.question)}</div>"
-            f"<div style='font-size:1.2em; margin:6px 0'><b>{escape(self.text)}</b></div>"
+            f"<div style='font-size:1.2em; margin:6px 0'><b>{escape(self.text)}</b>"
+            + (f" [{self.cited.rank}]" if self.cited else "")
+            + "</div>"
             f"<div>Sources<ol style='margin:2px 0'>{sources}</ol></div>"
             + (f"<div>Left out for want of room: {left_out}</div>" if left_out else "")
             + "</div>"
@@ -76,6 +83,12 @@ class RAG:
     that the prompt may have, counted by the generator's `encode`; a source that doesn't fit is left out whole, and the
     answer says so.
 
+    reading: "together", all sources in one prompt, or "each", every source in a prompt of its own. The answer is then
+    read from the source that leaves the model least inclined to say that it is not there; if even that inclination,
+    p(ABSTAIN | prompt), exceeds `doubt`, the system abstains. It is RAG-Sequence (Lewis et al. 2020, section 2.1) with
+    the best document in the place of the sum. The generator needs `log_likelihood` and `generate`, as LanguageModel has
+    them; a question that needs two sources at once can't be answered so.
+
     >>> rag = RAG(BM25Retriever(), LanguageModel.load()).fit(corpus)
     >>> rag.ask("Who keeps the lighthouse?")
     """
@@ -90,6 +103,8 @@ class RAG:
         reranker: Callable[[str, Hits], Hits] | None = None,
         candidates: int = 20,
         budget: int | None = None,
+        reading: str = "together",
+        doubt: float = DOUBT,
     ) -> None:
         if not callable(generator):
             raise TypeError(
@@ -101,8 +116,18 @@ class RAG:
                 "a budget is counted in the generator's tokens, so the generator needs a method "
                 "encode(prompt) -> tokens, as LanguageModel has: give such a generator, or leave budget out"
             )
+        if reading not in ("together", "each"):
+            raise ValueError(f'no way of reading {reading!r}; there are "together" and "each"')
+        if reading == "each" and not (hasattr(generator, "log_likelihood") and hasattr(generator, "generate")):
+            raise TypeError(
+                'reading="each" compares probabilities, so the generator needs log_likelihood(prompts, continuations) '
+                'and generate(prompts), as LanguageModel has: give such a generator, or leave reading="together"'
+            )
+        if not 0 <= doubt <= 1:
+            raise ValueError(f"doubt is a probability, from 0 (always abstain) to 1 (never), not {doubt!r}")
         self.retriever, self.generator, self.k, self.prompt = retriever, generator, k, prompt
         self.chunker, self.reranker, self.candidates, self.budget = chunker, reranker, candidates, budget
+        self.reading, self.doubt = reading, doubt
 
     def fit(self, corpus: Corpus) -> Self:
         """Cut the corpus into passages, if there is a chunker, and index it."""
@@ -111,20 +136,20 @@ class RAG:
 
     def ask(self, question: str) -> Answer:
         """Retrieve, prompt, generate. With no source found, no model is asked: it could only invent."""
-        return self._finish([self._prepare(question)], self._one_by_one)[0]
+        return self._finish(self._choose([self._prepare(question)]), self._one_by_one)[0]
 
     def ask_many(self, questions: Sequence[str]) -> list[Answer]:
         """`ask` for many questions. A generator that has a method `generate` gets all prompts in one call, which for a
         LanguageModel is several times as quick."""
         if isinstance(questions, str):
             raise TypeError("ask_many takes a list of questions, not one string: use ask, or put it in [ ]")
-        prepared = [self._prepare(question) for question in questions]
+        prepared = self._choose([self._prepare(question) for question in questions])
         return self._finish(prepared, getattr(self.generator, "generate", self._one_by_one))
 
     def stream(self, question: str) -> Iterator[Answer]:
         """Yield the Answer while it grows; the last one is complete. The generator needs a method `stream`."""
-        prepared = self._prepare(question)
-        if not prepared.sources:
+        prepared = self._choose([self._prepare(question)])[0]
+        if not prepared.prompt:
             yield prepared
             return
         start, text = perf_counter(), ""
@@ -132,7 +157,8 @@ class RAG:
             text += piece
             yield replace(prepared, text=text)
         written = Step("generate", perf_counter() - start, f"{len(text)} characters")
-        yield replace(prepared, text=text.strip(), trace=(*prepared.trace, written))
+        cited = None if text.strip() == ABSTAIN else prepared.cited
+        yield replace(prepared, text=text.strip(), cited=cited, trace=(*prepared.trace, written))
 
     # The steps.
 
@@ -152,7 +178,7 @@ class RAG:
         prompt = self.prompt(question, [hit.document for hit in read])
         outcome = f"{len(read)} sources" + (f", {len(left_out)} left out" if left_out else "")
         trace.append(Step("prompt", perf_counter() - start, outcome))
-        return Answer(question, ABSTAIN, read, prompt, left_out, tuple(trace))
+        return Answer(question, ABSTAIN, read, prompt, left_out, trace=tuple(trace))
 
     def _within_budget(self, question: str, hits: Hits) -> tuple[Hits, Hits]:
         """The hits that fit into the prompt, best first, and those that don't."""
@@ -160,7 +186,8 @@ class RAG:
             return hits, Hits()
         read, left_out = Hits(), Hits()
         for hit in hits:
-            prompt = self.prompt(question, [other.document for other in [*read, hit]])
+            beside = read if self.reading == "together" else []
+            prompt = self.prompt(question, [other.document for other in [*beside, hit]])
             tokens = len(self.generator.encode(prompt))
             (read if tokens <= self.budget else left_out).append(hit)
         if not read:
@@ -170,23 +197,48 @@ class RAG:
             )
         return Hits(hit._replace(rank=number) for number, hit in enumerate(read, start=1)), left_out
 
+    def _choose(self, prepared: list[Answer]) -> list[Answer]:
+        """Read each source alone, if so wanted, and leave of the prompt the one source that answers; none, in doubt."""
+        if self.reading == "together":
+            return prepared
+        start = perf_counter()
+        alone = [[self.prompt(answer.question, [hit.document]) for hit in answer.sources] for answer in prepared]
+        flat = [prompt for prompts in alone for prompt in prompts]
+        doubts = iter(self.generator.log_likelihood(flat, [ABSTAIN] * len(flat)) if flat else [])
+        seconds = perf_counter() - start
+
+        def chosen(answer: Answer, prompts: list[str]) -> Answer:
+            if not prompts:
+                return answer
+            # doubts last: zip asks it for as many as this answer has sources, and leaves the rest to the next one
+            choices = zip(answer.sources, prompts, doubts, strict=False)
+            hit, prompt, doubt = min(choices, key=lambda choice: choice[2])
+            sure = doubt <= log(self.doubt) if self.doubt else False
+            outcome = f"source {hit.rank}, doubt {exp(doubt):.2f}" + ("" if sure else ": abstains")
+            trace = (*answer.trace, Step("choose", seconds, outcome))
+            return replace(answer, prompt=prompt if sure else "", cited=hit if sure else None, trace=trace)
+
+        return [chosen(answer, prompts) for answer, prompts in zip(prepared, alone, strict=True)]
+
     def _one_by_one(self, prompts: list[str]) -> list[str]:
         return [self.generator(prompt) for prompt in prompts]
 
     def _finish(self, prepared: list[Answer], generate: Callable[[list[str]], list[str]]) -> list[Answer]:
-        """Let the model answer those that have sources."""
+        """Let the model answer those that have a prompt."""
         start = perf_counter()
-        asked = [answer for answer in prepared if answer.sources]
+        asked = [answer for answer in prepared if answer.prompt]
         texts = iter(generate([answer.prompt for answer in asked]) if asked else [])
         seconds = perf_counter() - start
 
         def finished(answer: Answer) -> Answer:
-            if not answer.sources:
+            if not answer.prompt:
                 return answer
             text = next(texts)
             if not isinstance(text, str):
                 raise TypeError(f"the generator returned a {type(text).__name__}, not a string")
-            written = Step("generate", seconds, f"{len(text.strip())} characters")
-            return replace(answer, text=text.strip(), trace=(*answer.trace, written))
+            text = text.strip()
+            written = Step("generate", seconds, f"{len(text)} characters")
+            cited = None if text == ABSTAIN else answer.cited
+            return replace(answer, text=text, cited=cited, trace=(*answer.trace, written))
 
         return [finished(answer) for answer in prepared]

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -301,3 +302,76 @@ def test_the_language_model_reranks_by_the_likelihood_of_the_question(language_m
         prompt = f"{found[0].document.content}\n\nWrite a question that this text answers."
         assert found[0].score == pytest.approx(language_model.log_likelihood(prompt, question), abs=1.0)
     assert rerank("Who?", Hits()) == []
+
+
+class Doubtful:
+    """A generator that reads: it doubts whatever does not hold its word, and answers with the prompt's second line."""
+
+    def __init__(self, word, doubts=(0.01, 0.9)):
+        self.word, self.doubts = word, doubts
+
+    def log_likelihood(self, prompts, continuations):
+        assert continuations == [ABSTAIN] * len(prompts)
+        return np.log([self.doubts[self.word not in prompt] for prompt in prompts])
+
+    def generate(self, prompts):
+        return [prompt.splitlines()[1] for prompt in prompts]
+
+    def __call__(self, prompt):
+        return self.generate([prompt])[0]
+
+    def stream(self, prompt):
+        yield from self(prompt)
+
+
+BELLS = Corpus([Document(str(n), f"A bell of {metal}.") for n, metal in enumerate(["brass", "iron", "tin"])])
+
+
+def test_reading_each_source_alone_cites_the_one_that_leaves_least_doubt():
+    rag = RAG(BM25Retriever().fit(BELLS), Doubtful("tin"), reading="each")
+    answer = rag.ask("Which bell?")
+    assert answer.text == "A bell of tin." and answer.cited.document.id == "2" and len(answer.sources) == 3
+    assert "tin" in answer.prompt and "brass" not in answer.prompt
+    assert [step.name for step in answer.trace] == ["retrieve", "prompt", "choose", "generate"]
+    assert "[3]" in str(answer) and "[3]" in answer._repr_html_()
+
+
+def test_reading_each_abstains_in_doubt():
+    never = RAG(BM25Retriever().fit(BELLS), Doubtful("gold"), reading="each", doubt=0.5).ask("Which bell?")
+    assert never.text == ABSTAIN and never.cited is None and never.prompt == "" and len(never.sources) == 3
+    assert RAG(BM25Retriever().fit(BELLS), Doubtful("gold"), reading="each", doubt=0.9001).ask("Which bell?").cited
+    assert RAG(BM25Retriever().fit(BELLS), Doubtful("tin"), reading="each", doubt=0).ask("Which bell?").text == ABSTAIN
+
+
+def test_reading_each_with_many_questions_and_in_a_stream_is_as_one_by_one():
+    town = Corpus([*BELLS, Document("w", "A window of tin."), Document("d", "A door of iron, green.")])
+    rag = RAG(BM25Retriever().fit(town), Doubtful("tin"), reading="each", k=3)
+    questions = ["Which bell?", "nothing at all", "Which window?", "green", "Which bell or window?"]
+    many = rag.ask_many(questions)
+    assert [(a.text, a.cited) for a in many] == [(a.text, a.cited) for a in map(rag.ask, questions)]
+    assert [a.text for a in many] == ["A bell of tin.", ABSTAIN, "A window of tin.", ABSTAIN, "A window of tin."]
+    for question, answer in zip(questions, many, strict=True):
+        *_, last = rag.stream(question)
+        assert (last.text, last.cited) == (answer.text, answer.cited)
+
+
+def test_what_the_reader_itself_abstains_from_is_cited_from_nowhere():
+    class Silent(Doubtful):
+        def generate(self, prompts):
+            return [ABSTAIN for _ in prompts]
+
+    answer = RAG(BM25Retriever().fit(BELLS), Silent("tin"), reading="each").ask("Which bell?")
+    assert answer.text == ABSTAIN and answer.cited is None
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"reading": "twice"}, ValueError, '"together" and "each"'),
+        ({"reading": "each"}, TypeError, "log_likelihood"),
+        ({"doubt": 1.5}, ValueError, "doubt is a probability"),
+    ],
+)
+def test_bad_ways_of_reading(retriever, options, error, message):
+    with pytest.raises(error, match=message):
+        RAG(retriever, Recorder(), **options)

@@ -295,6 +295,54 @@ def test_training_learns_and_repeats_and_leaves_the_models_own_weights(tiny, lan
     assert more[0] < losses[0] - 1
 
 
+def test_attention_written_out_is_torchs_attention():
+    draw = torch.Generator().manual_seed(0)
+    query = torch.randn(2, 6, 9, 4, generator=draw)
+    key, value = (torch.randn(2, 2, 9, 4, generator=draw) for _ in range(2))  # each for three heads of the query
+    mask = torch.zeros(2, 1, 9, 9).masked_fill(torch.rand(2, 1, 9, 9, generator=draw) < 0.3, float("-inf"))
+    mask.diagonal(dim1=2, dim2=3).zero_()  # every token sees itself
+
+    class Module:
+        num_key_value_groups = 3
+
+    ours, _ = reader.attention(Module, query, key, value, mask, scaling=0.5)
+    grouped = (states.repeat_interleave(3, dim=1) for states in (key, value))
+    theirs = torch.nn.functional.scaled_dot_product_attention(query, *grouped, attn_mask=mask, scale=0.5)
+    assert torch.allclose(ours, theirs.transpose(1, 2), atol=1e-6)
+
+
+def test_in_bfloat16_training_writes_attention_out_and_puts_the_usual_one_back(tiny):
+    pytest.importorskip("peft")
+    from transformers import AttentionInterface
+
+    calls = []
+    watched = lambda *arguments, **options: calls.append(1) or reader.attention(*arguments, **options)
+    AttentionInterface.register(reader.WRITTEN_OUT, watched)
+    usual = tiny.model.config._attn_implementation
+    tiny.model.bfloat16()
+    losses = train(tiny, EXAMPLES, 8, 3, 3e-2)
+    assert len(calls) == 8 * 2 and losses[-1] < losses[0]  # two layers
+    assert tiny.model.config._attn_implementation == usual
+    AttentionInterface.register(reader.WRITTEN_OUT, reader.attention)
+
+
+def test_the_page_of_an_adapter_tells_all_of_its_stages_and_figures():
+    stage = lambda steps, machine: {"settings": {"steps": steps, "start": None}, "torch": "9.9", "machine": machine}
+    log = [
+        stage(900, "card"),
+        {"model": "untrained", "evaluation": {"archive": {"questions": 7, "f1": 0.1}}},
+        {"step": 1, "loss": 0.5},
+        {"model": "reader", "evaluation": {"archive": {"questions": 7, "f1": 0.7}}},
+        stage(40, "x86_64"),
+        {"model": "untrained", "evaluation": {}},  # not evaluated anew
+        {"model": "reader", "evaluation": {"archive": {"questions": 7, "f1": 0.8}}},
+        {"model": "reader, each", "evaluation": {"archive": {"questions": 7, "f1": 0.9}}},
+    ]
+    page = reader.report(log)
+    assert "--steps 900   # card, torch 9.9" in page and "--steps 40   # x86_64" in page
+    assert "| archive | 7 | f1 | 0.1 | 0.8 | 0.9 |" in page
+
+
 def test_bad_input(tiny, tmp_path):
     with pytest.raises(ValueError, match="no examples to learn from"):
         train(tiny, [])

@@ -546,6 +546,8 @@ assert 0.55 < higher < 0.85
 # <details><summary>Answer</summary>Only where it says the same thing in several wordings. For a fact that is told once, the
 # mismatch stays, and more documents mean more competitors.</details>
 #
+# **Exercises:** [`exercises/01_tfidf`](../exercises/01_tfidf.ipynb), which check themselves.
+#
 # **Next:** 02 asks whether the tenth *harbour*
 # should count as much as the first.
 #

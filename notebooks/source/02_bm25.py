@@ -625,6 +625,8 @@ show_second_place("paraphrase")
 # <details><summary>Answer</summary>A posting list holds each document once, so within one list no index is
 # repeated.</details>
 #
+# **Exercises:** [`exercises/02_bm25`](../exercises/02_bm25.ipynb), which check themselves.
+#
 # **Next:** 03, dense retrieval.
 #
 # **Further reading.** Robertson and Zaragoza (2009), *The Probabilistic Relevance Framework: BM25 and Beyond*; Kamphuis, de

@@ -774,6 +774,8 @@ assert not tests.answers[unanswerable]
 # batches. Or the model learnt the training pairs by heart, and the test questions are of another sort. (Or the index
 # is still the old model's, where nobody checks.)</details>
 #
+# **Exercises:** [`exercises/03_dense`](../exercises/03_dense.ipynb), which check themselves.
+#
 # **Next:** 04, generation: from numbers to words, and a model that learns to read.
 #
 # **Further reading.** Reimers and Gurevych (2019), *Sentence-BERT*; van den Oord, Li and Vinyals (2018),

@@ -31,11 +31,15 @@ from typing import NamedTuple
 
 import torch
 from tqdm.auto import tqdm
+from transformers import AttentionInterface
 
+from ragedu.corpus import Document
 from ragedu.evaluation.answers import abstention_scores, answer_scores
 from ragedu.generation.language_model import ADAPTERS, LanguageModel, find_adapter
-from ragedu.generation.prompts import ABSTAIN, build_prompt
+from ragedu.generation.prompts import ABSTAIN
+from ragedu.rag import RAG
 from ragedu.readers import read_squad
+from ragedu.retrieval.base import Hit, Hits
 from ragedu.training import reading_examples
 from ragedu.training.reading_examples import Collection, Example
 
@@ -77,6 +81,9 @@ def train(
     if not rows:
         raise ValueError("there are no examples to learn from: give a list of (prompt, answer) pairs")
     add_lora(model, rank, seed)
+    usual_attention = model.model.config._attn_implementation
+    if model.model.dtype == torch.bfloat16 and model.model.device.type == "cpu":
+        model.model.set_attn_implementation(WRITTEN_OUT)
     learned = [weights for weights in model.model.parameters() if weights.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_then_cosine(step, steps))
@@ -98,6 +105,7 @@ def train(
                     after_step(len(losses), losses[-1])
     finally:
         model.model.eval()
+        model.model.set_attn_implementation(usual_attention)
     return losses
 
 
@@ -239,6 +247,21 @@ def answer_loss(model: LanguageModel, batch: Sequence[Row]) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(scores, labels[:, 1:][learned])
 
 
+def attention(module, query, key, value, attention_mask, scaling, **_) -> tuple[torch.Tensor, None]:
+    """softmax(Q K' / sqrt(d) + mask) V, written out, for tensors of (row, head, token, d).
+
+    A fused kernel saves memory by never holding all weights at once. In bfloat16 on a processor torch's is the slower
+    way: training takes two thirds of the time with these three lines.
+    """
+    key, value = (states.repeat_interleave(module.num_key_value_groups, dim=1) for states in (key, value))
+    weights = torch.softmax((query * scaling) @ key.transpose(2, 3) + attention_mask, dim=-1)
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+WRITTEN_OUT = "ragedu_written_out"
+AttentionInterface.register(WRITTEN_OUT, attention)
+
+
 def save_adapter(model: LanguageModel, folder: str | Path) -> Path:
     """Write the trained adapter in PEFT's format (in float16, 2 bytes a number); returns the folder.
 
@@ -269,9 +292,17 @@ def save_adapter(model: LanguageModel, folder: str | Path) -> Path:
 # How well does it read?
 
 
-def test_sets(number: int, squad: Sequence[Path] = ()) -> dict[str, list[tuple[str, list[str]]]]:
-    """Sets of at most `number` (prompt, acceptable answers) that have nothing to do with the training text: other
-    entities, other phrasings, other domains, other libraries. squad: files in SQuAD's format to be read besides."""
+class TestQuestion(NamedTuple):
+    """What is asked, of which sources, and the acceptable answers (none: it is unanswerable)."""
+
+    text: str
+    sources: list[Document]
+    answers: list[str]
+
+
+def test_sets(number: int, squad: Sequence[Path] = ()) -> dict[str, list[TestQuestion]]:
+    """Sets of at most `number` questions that have nothing to do with the training text: other entities, other
+    phrasings, other domains, other libraries. squad: files in SQuAD's format to be read besides."""
     archive = reading_examples.archive(1000, 400, split="test")
     kind = lambda answerable, gold: archive._replace(
         questions=[q for q in archive.questions if bool(q.answer) == answerable and len(q.passages) == gold]
@@ -281,20 +312,20 @@ def test_sets(number: int, squad: Sequence[Path] = ()) -> dict[str, list[tuple[s
     untold = encyclopaedia._replace(questions=[q for q in encyclopaedia.questions if not q.answer])
     documentation, stories = reading_examples.documentation(True), reading_examples.stories(True)
     return {
-        "port-ellery": test_prompts(kind(True, 1), number, sources=5),
-        "port-ellery-unanswerable": test_prompts(kind(False, 0), number, sources=5),
-        "port-ellery-two-hop": test_prompts(kind(True, 2), number // 2, sources=5),
-        "unseen-domains": test_prompts(told, number, sources=1),
-        "unseen-domains-5-sources": test_prompts(told, number, sources=5),
-        "unseen-domains-unanswerable": test_prompts(untold, number, sources=1),
-        "unseen-stories": test_prompts(stories, number, sources=1),
-        "unseen-documentation": test_prompts(documentation, number // 2, sources=1),
-        **{path.stem: test_prompts(reading_examples.from_dataset(read_squad(path)), number, 1) for path in squad},
+        "port-ellery": test_questions(kind(True, 1), number, sources=5),
+        "port-ellery-unanswerable": test_questions(kind(False, 0), number, sources=5),
+        "port-ellery-two-hop": test_questions(kind(True, 2), number // 2, sources=5),
+        "unseen-domains": test_questions(told, number, sources=1),
+        "unseen-domains-5-sources": test_questions(told, number, sources=5),
+        "unseen-domains-unanswerable": test_questions(untold, number, sources=1),
+        "unseen-stories": test_questions(stories, number, sources=1),
+        "unseen-documentation": test_questions(documentation, number // 2, sources=1),
+        **{path.stem: test_questions(reading_examples.from_dataset(read_squad(path)), number, 1) for path in squad},
     }
 
 
-def test_prompts(collection: Collection, number: int, sources: int) -> list[tuple[str, list[str]]]:
-    """The prompts that `build_prompt` makes of the gold passages with the best of BM25 beside them, in random order."""
+def test_questions(collection: Collection, number: int, sources: int) -> list[TestQuestion]:
+    """The gold passages with the best of BM25 beside them, in random order."""
     from ragedu.retrieval.bm25 import BM25Retriever
 
     dice = Random("test")
@@ -305,18 +336,28 @@ def test_prompts(collection: Collection, number: int, sources: int) -> list[tupl
         hits = [hit.document for hit in retriever.search(question.text, k=sources + len(golden))]
         around = [document for document in hits if document.id not in golden][: max(0, sources - len(golden))]
         shuffled = sorted([*question.passages, *around], key=lambda _: dice.random())
-        made.append((build_prompt(question.text, shuffled), question.acceptable))
+        made.append(TestQuestion(question.text, shuffled, question.acceptable))
     return made
 
 
-def evaluate(model: LanguageModel, sets: dict[str, list[tuple[str, list[str]]]]) -> dict[str, dict[str, float]]:
+class Given:
+    """A retriever that finds what it is given: with it, `RAG` reads the sources of a test."""
+
+    def __init__(self, questions: Sequence[TestQuestion]) -> None:
+        self.sources = iter([question.sources for question in questions])
+
+    def search(self, query: str, k: int) -> Hits:
+        return Hits(Hit(document, 0.0, rank) for rank, document in enumerate(next(self.sources), start=1))
+
+
+def evaluate(model: LanguageModel, sets: dict[str, list[TestQuestion]], reading: str = "together") -> dict[str, dict]:
     """Exact match and F1 on each set, and for Port Ellery's answerable and unanswerable questions together also
-    how well the model abstains."""
+    how well the model abstains. reading: all sources in one prompt or each in its own, as in `RAG`."""
     figures, everything = {}, ({}, {})
     for name, questions in sets.items():
-        texts = [text.strip() for text in model.generate([prompt for prompt, _ in questions], max_new_tokens=32)]
-        predictions = {f"{name}/{n}": text for n, text in enumerate(texts)}
-        answers = {f"{name}/{n}": acceptable for n, (_, acceptable) in enumerate(questions)}
+        said = RAG(Given(questions), model, reading=reading).ask_many([question.text for question in questions])
+        predictions = {f"{name}/{n}": answer.text for n, answer in enumerate(said)}
+        answers = {f"{name}/{n}": question.answers for n, question in enumerate(questions)}
         figures[name] = {"questions": len(answers), **answer_scores(predictions, answers)}
         if name in ("port-ellery", "port-ellery-unanswerable"):
             everything[0].update(predictions), everything[1].update(answers)
@@ -349,7 +390,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.out.mkdir(parents=True, exist_ok=True)
 
     started = time.monotonic()
+    history = (find_adapter(given.start) / "log.jsonl").read_text("utf-8") if given.start else ""
     with open(given.out / "log.jsonl", "w", encoding="utf-8") as log:
+        log.write(history)  # what the adapter went through before belongs to its story
 
         def note(**entry) -> None:
             entry["seconds"] = round(time.monotonic() - started, 1)
@@ -361,8 +404,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         load = lambda **adapter: LanguageModel.load(device=given.device, dtype=given.dtype, **adapter)
         model = load()
         sets = test_sets(given.test_questions, given.squad) if given.test_questions else {}
-        before = evaluate(model, sets)
-        note(model="untrained", evaluation=before)
+        note(model="untrained", evaluation=evaluate(model, sets))
         if given.start:
             continue_adapter(model, given.start)
         learned = reading_examples.mixture(given.examples, given.seed)
@@ -379,26 +421,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         save_adapter(model, given.out)
         note(training="finished")
-        after = evaluate(load(adapter=given.out), sets)  # as people load it: merged, from the file
-        note(model="reader", evaluation=after)
-    (given.out / "README.md").write_text(report(settings, machine, before, after), encoding="utf-8")
+        reader = load(adapter=given.out)  # as people load it: merged, from the file
+        note(model="reader", evaluation=evaluate(reader, sets))
+        several = {name: some for name, some in sets.items() if len(some[0].sources) > 1}
+        note(model="reader, each source alone", evaluation=evaluate(reader, several, "each"))
+    lines = (given.out / "log.jsonl").read_text("utf-8").splitlines()
+    (given.out / "README.md").write_text(report([json.loads(line) for line in lines]), encoding="utf-8")
 
 
-def report(settings: dict, machine: str, before: dict, after: dict) -> str:
-    """What was done and what came of it, for the people who get the adapter."""
-    options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items() if value is not None)
+def report(log: Sequence[dict]) -> str:
+    """What was done and what came of it, for the people who get the adapter: a page made from the lines of its log."""
+    stages = [entry for entry in log if "settings" in entry]
+    figures = {entry["model"]: entry["evaluation"] for entry in log if entry.get("evaluation")}
     lines = [
         "# The adapter `reader`\n",
         "LoRA for smollm2-135m, trained to answer with a few words from the sources in the prompt, or with",
-        f'"{ABSTAIN}". Losses of all steps and the times are in log.jsonl. Machine: {machine}. Command:\n',
-        f"    python -m ragedu.training.reader {options}\n",
-        "| test set | questions | measure | untrained | reader |",
-        "|---|---|---|---|---|",
+        f'"{ABSTAIN}". Losses of all steps and the times are in log.jsonl. Made by:\n',
     ]
-    for name, row in after.items():
-        for measure in row.keys() - {"questions"}:
-            lines.append(f"| {name} | {row['questions']} | {measure} | {before[name][measure]} | {row[measure]} |")
-    return "\n".join([*lines[:6], *sorted(lines[6:])]) + "\n"
+    for stage in stages:
+        options = {key: value for key, value in stage["settings"].items() if value is not None}
+        options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
+        lines.append(f"    python -m ragedu.training.reader {options}   # {stage['machine']}, torch {stage['torch']}")
+    lines += [
+        f"\n| test set | questions | measure | {' | '.join(figures)} |",
+        "|---|---|---" + "|---" * len(figures) + "|",
+    ]
+    for name, row in sorted({**figures.get("untrained", {}), **figures.get("reader", {})}.items()):
+        for measure in sorted(row.keys() - {"questions"}):
+            values = [str(of_model.get(name, {}).get(measure, "")) for of_model in figures.values()]
+            lines.append(f"| {name} | {row['questions']} | {measure} | {' | '.join(values)} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -321,6 +321,7 @@ def examples(
     retriever = BM25Retriever().fit(collection.corpus)
     answerable = [question for question in collection.questions if question.answer is not None]
     untold = [question for question in collection.questions if question.answer is None]
+    several_hops = [question for question in answerable if len(question.passages) > 1]
     about = defaultdict(list)  # document id -> questions that need it
     for question in collection.questions:
         for passage in question.passages:
@@ -329,7 +330,9 @@ def examples(
     sizes = [size for size in (1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 8) if size <= most_sources]
     made: list[Example] = []
     while len(made) < number:
-        first = _pick(untold if untold and dice.random() < 0.5 * absent else answerable, dice)
+        first = _pick(several_hops if several_hops and dice.random() < 0.25 else answerable, dice)
+        if untold and dice.random() < 0.5 * absent:
+            first = _pick(untold, dice)
         size = _pick(sizes, dice)
         sources = _sources(first, collection.corpus, retriever, size, dice)
         layout = build_prompt if dice.random() < 0.65 else _pick(LAYOUTS, dice)
@@ -345,7 +348,7 @@ def examples(
         for _ in range(together - 1):
             missing = dice.random() < absent
             more = [q for q in others if (q.answer is None) == missing and q not in asked]
-            if missing and dice.random() < 0.6 and elsewhere:
+            if missing and elsewhere and (not more or dice.random() < 0.6):
                 more = elsewhere
             if more:
                 asked.append(_pick(more, dice))
@@ -395,15 +398,23 @@ def _shuffled(items: list, dice: Random) -> list:
 
 
 def mixture(number: int, seed: int = 0) -> list[Example]:
-    """Training examples of all four kinds: nearly half of the archive, a third of the encyclopaedia, the rest stories
-    and documentation; in random order, those that ask about the same sources together."""
+    """Training examples of all four kinds, more than half of them of the archive, in random order, those that ask about
+    the same sources together. In most a source stands alone, as `RAG(reading="each")` shows it, and half of those are
+    unanswerable; in the others there are up to eight."""
     articles = encyclopaedia(max(200, number // 8), seed)
     written = stories()
     written = written._replace(corpus=Corpus([*written.corpus, *articles.corpus[:200]]))
     town = archive(1800, 3000, seed=seed + 1)  # another archive than the lessons': its facts can't be learned by heart
-    shares = [(articles, 0.35, 6), (town, 0.45, 6), (written, 0.1, 4), (documentation(), 0.1, 2)]
+    parts = [  # collection, share, most sources, share without an answer, how many on the same sources
+        (town, 0.60, 1, 0.5, 10),
+        (town, 0.08, 8, 0.3, 10),
+        (articles, 0.20, 1, 0.5, 8),
+        (articles, 0.05, 8, 0.3, 6),
+        (written, 0.04, 4, 0.3, 4),
+        (documentation(), 0.03, 4, 0.3, 2),
+    ]
     made = []
-    for collection, share, together in shares:
-        some = examples(collection, round(number * share) + together, seed, together=together)
+    for collection, share, most_sources, absent, together in parts:
+        some = examples(collection, round(number * share) + together, seed, most_sources, absent, together)
         made += [some[start : start + together] for start in range(0, len(some), together)]
     return [example for group in _shuffled(made, Random(f"{seed}/mixture")) for example in group][:number]

@@ -1,0 +1,126 @@
+"""RAG as one model: marginalisation by hand, by its definition, and as transformers has it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ragedu.training.end_to_end import document_log_probabilities, rag_sequence, rag_token, token_log_probabilities
+
+PADDING = 1
+
+
+def test_two_documents_by_hand():
+    documents = torch.tensor([[0.75, 0.25]]).log()
+    tokens = torch.tensor([[[0.5, 0.2], [0.1, 0.8]]]).log()
+    assert rag_sequence(documents, tokens).exp().item() == pytest.approx(0.75 * 0.5 * 0.2 + 0.25 * 0.1 * 0.8)
+    assert rag_token(documents, tokens).exp().item() == pytest.approx(
+        (0.75 * 0.5 + 0.25 * 0.1) * (0.75 * 0.2 + 0.25 * 0.8)
+    )
+
+
+probabilities = st.floats(0.01, 1.0)
+
+
+@given(arrays(float, (3, 4, 5), elements=probabilities), arrays(float, (3, 4), elements=probabilities))
+def test_the_definition(of_tokens, of_documents):
+    of_documents = of_documents / of_documents.sum(axis=1, keepdims=True)
+    documents, tokens = torch.tensor(of_documents).log(), torch.tensor(of_tokens).log()
+    n, k, length = of_tokens.shape
+    for row in range(n):
+        whole = sum(of_documents[row, z] * math.prod(of_tokens[row, z]) for z in range(k))
+        each = math.prod(sum(of_documents[row, z] * of_tokens[row, z, t] for z in range(k)) for t in range(length))
+        assert rag_sequence(documents, tokens)[row].item() == pytest.approx(math.log(whole), abs=1e-9)
+        assert rag_token(documents, tokens)[row].item() == pytest.approx(math.log(each), abs=1e-9)
+    # With one document, and for one token, there is nothing to tell the two apart.
+    only, its_tokens = torch.zeros(n, 1), tokens[:, :1]
+    assert torch.allclose(rag_sequence(only, its_tokens), rag_token(only, its_tokens))
+    assert torch.allclose(rag_sequence(documents, tokens[:, :, :1]), rag_token(documents, tokens[:, :, :1]))
+
+
+def test_the_gradient_asks_for_the_document_that_explains_the_answer():
+    scores = torch.zeros(1, 3, requires_grad=True)
+    tokens = torch.tensor([[[-5.0, -5.0], [-0.1, -0.1], [-5.0, -5.0]]])
+    for marginal in (rag_sequence, rag_token):
+        (gradient,) = torch.autograd.grad(marginal(document_log_probabilities(scores), tokens).sum(), scores)
+        assert gradient.argmax() == 1 and gradient.sum().abs() < 1e-6 and gradient[0, 0] < 0
+
+
+def test_a_low_temperature_tells_cosines_apart():
+    cosines = torch.tensor([[0.7, 0.6]])
+    assert document_log_probabilities(cosines).exp()[0, 0] < 0.53
+    assert document_log_probabilities(cosines, temperature=0.02).exp()[0, 0] > 0.99
+
+
+@pytest.fixture(scope="module")
+def rag_models():
+    """transformers' two classes around a small question encoder and a small BART with random weights."""
+    transformers = pytest.importorskip("transformers")
+    if not hasattr(transformers, "RagTokenForGeneration"):
+        pytest.skip("this version of transformers has no RAG classes any more")
+    small = dict(vocab_size=60, max_position_embeddings=40)
+    encoder = transformers.DPRConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, **small
+    )
+    generator = transformers.BartConfig(
+        d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=24, decoder_ffn_dim=24, pad_token_id=PADDING, init_std=0.5, **small,
+    )  # fmt: skip
+    config = transformers.RagConfig.from_question_encoder_generator_configs(encoder, generator, n_docs=3)
+    torch.manual_seed(0)
+    question_encoder, bart = (
+        transformers.DPRQuestionEncoder(encoder),
+        transformers.BartForConditionalGeneration(generator),
+    )
+    return [
+        cls(config=config, question_encoder=question_encoder, generator=bart).eval()
+        for cls in (transformers.RagSequenceForGeneration, transformers.RagTokenForGeneration)
+    ]
+
+
+def answers(seed: int) -> torch.Tensor:
+    """Four answers of 2 to 6 tokens, the first token that with which decoding begins."""
+    draw = np.random.default_rng(seed)
+    ids = np.full((4, 7), PADDING)
+    for row, length in enumerate((2, 3, 6, 4)):
+        ids[row, : length + 1] = [2, *draw.integers(4, 60, length)]
+    return torch.tensor(ids)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_losses_are_those_of_transformers(rag_models, seed):
+    torch.manual_seed(seed)
+    contexts, scores, labels = torch.randint(4, 60, (12, 9)), torch.randn(4, 3), answers(seed)
+    for model, marginal in zip(rag_models, (rag_sequence, rag_token), strict=True):
+        with torch.no_grad():
+            theirs = model(
+                context_input_ids=contexts,
+                context_attention_mask=torch.ones_like(contexts),
+                doc_scores=scores,
+                decoder_input_ids=labels,
+                labels=labels,
+            )
+            logits = model.generator(
+                input_ids=contexts,
+                attention_mask=torch.ones_like(contexts),
+                decoder_input_ids=labels.repeat_interleave(3, dim=0),
+            ).logits.view(4, 3, 7, -1)
+        tokens = token_log_probabilities(logits[:, :, :-1], labels[:, 1:], PADDING)
+        ours = -marginal(document_log_probabilities(scores), tokens)
+        assert torch.allclose(ours, theirs.loss, atol=1e-5), (ours, theirs.loss)
+
+
+def test_where_transformers_differs_an_answer_of_one_token(rag_models):
+    """RagSequenceForGeneration adds ln p(z) at the second token. An answer that has none loses it."""
+    sequence, _ = rag_models
+    logits, scores = torch.randn(1, 3, 3, 60), torch.tensor([[5.0, 0.0, 0.0]])
+    labels = torch.tensor([[2, 7, PADDING]])
+    theirs = sequence.get_nll(logits.view(3, 3, 60), scores, labels, n_docs=3)
+    tokens = token_log_probabilities(logits[:, :, :-1], labels[:, 1:], PADDING)
+    without_documents = -torch.logsumexp(tokens.sum(dim=2), dim=1)
+    assert torch.allclose(theirs, without_documents, atol=1e-5)
+    assert not torch.allclose(theirs, -rag_sequence(document_log_probabilities(scores), tokens), atol=0.1)
