@@ -1,0 +1,118 @@
+"""A map of query and documents: their embeddings in the two directions in which documents differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from ipywidgets import Layout, Text
+
+from ragedu.corpus import shorten
+from ragedu.learn.widgets.marks import name_of, table
+from ragedu.learn.widgets.panel import Panel, radio_buttons
+from ragedu.retrieval.base import Hits
+from ragedu.retrieval.dense import DenseRetriever
+
+WIDTH, HEIGHT, MARGIN = 640, 400, 28  # pixels
+MOST_DOTS = 500
+
+
+def embedding_map(dense: DenseRetriever, queries: Sequence[str], k: int = 5) -> Panel:
+    """Choose a query, or type your own, and see where it falls among the documents, and which are nearest.
+
+    dense: a fitted DenseRetriever. The two directions are the first principal components of the documents' embeddings,
+    so documents keep their places whatever is asked.
+    """
+    if isinstance(queries, str) or not queries:
+        raise TypeError("embedding_map takes a list of queries, at least one: put it in [ ]")
+    dense._check_fitted()
+    mean, axes, share = principal_axes(dense.embeddings)
+
+    def show(query: str) -> str:
+        hits = dense.search(query, k)
+        places = (dense.embeddings - mean) @ axes.T
+        place = (dense.embedder.encode([query])[0] - mean) @ axes.T
+        near = [dense.corpus.position(hit.document.id) for hit in hits]
+        return draw(places, place, near, dense.corpus.ids, query) + legend(hits, share, len(places))
+
+    box = Text(queries[0], description="query", continuous_update=False, layout=Layout(width="95%"))
+    examples = radio_buttons(dict.fromkeys(queries), value=queries[0])
+    examples.observe(lambda change: setattr(box, "value", change["new"] or box.value), names="value")
+    box.observe(
+        lambda change: setattr(examples, "value", change["new"] if change["new"] in queries else None), names="value"
+    )
+    return Panel({"query": box}, show, above=[examples])
+
+
+def principal_axes(vectors: np.ndarray, n: int = 2) -> tuple[np.ndarray, np.ndarray, float]:
+    """Principal component analysis by the singular value decomposition of the centred vectors.
+
+    vectors: float (n_vectors, dimension). Returns their mean (dimension,), the n directions of largest variance
+    (n, dimension), and these directions' share of the variance, 0 to 1.
+    """
+    mean = vectors.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(vectors - mean, full_matrices=False)
+    axes = axes[:n]
+    # A direction and its opposite are the same axis: the largest component is made positive, so no map is mirrored.
+    signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
+    axes = axes * np.where(signs == 0, 1, signs)[:, None]
+    axes = np.vstack([axes, np.zeros((n - len(axes), vectors.shape[1]), vectors.dtype)])  # of a single document: none
+    variance = float((lengths**2).sum())
+    return mean, axes, float((lengths[:n] ** 2).sum()) / variance if variance else 1.0
+
+
+def draw(places: np.ndarray, query: np.ndarray, near: Sequence[int], ids: Sequence[str], text: str) -> str:
+    """The map as SVG: dots are documents, numbered triangles the nearest ones, the cross is the query.
+
+    places: float (n_documents, 2); query: float (2,); near: positions of the nearest, best first; ids: of all of them.
+    """
+    low, high = np.vstack([places, query]).min(axis=0), np.vstack([places, query]).max(axis=0)
+    room = np.array([WIDTH, HEIGHT]) - 2 * MARGIN
+    scale = room / np.where(high > low, high - low, 1)
+    on_page = lambda place: ((place - low) * scale * [1, -1] + [MARGIN, HEIGHT - MARGIN]).round().astype(int).tolist()
+    shown = range(0, len(places), -(-len(places) // MOST_DOTS))
+    dots = [_dot(*on_page(places[number]), ids[number]) for number in shown if number not in near]
+    triangles = [_triangle(*on_page(places[number]), rank, ids[number]) for rank, number in enumerate(near, start=1)]
+    label = f"A map of {len(places):,} documents, the query {text!r} and the {len(near)} documents nearest to it"
+    return (
+        f"<svg role='img' aria-label='{escape(label)}' viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' "
+        f"style='max-width:100%;height:auto' fill='none' stroke='currentColor' font-family='sans-serif'>"
+        f"<rect x='1' y='1' width='{WIDTH - 2}' height='{HEIGHT - 2}' stroke-opacity='0.4'/>"
+        f"{''.join(dots)}{''.join(triangles)}{_cross(*on_page(query), text)}</svg>"
+    )
+
+
+def _dot(x: int, y: int, name: str) -> str:
+    return f"<circle cx='{x}' cy='{y}' r='3.5' stroke-opacity='0.6'><title>{escape(name)}</title></circle>"
+
+
+def _triangle(x: int, y: int, rank: int, name: str) -> str:
+    points = f"{x},{y - 7} {x - 7},{y + 5} {x + 7},{y + 5}"
+    style = "fill='currentColor' stroke='none' font-size='16' font-weight='bold'"
+    number = f"<text x='{x + 9}' y='{y + 5}' {style}>{rank}</text>"
+    return f"<polygon points='{points}' fill='currentColor'><title>{rank}: {escape(name)}</title></polygon>{number}"
+
+
+def _cross(x: int, y: int, text: str) -> str:
+    at_left = x > WIDTH / 2  # the word stands towards the middle, where there is room
+    word = f"<text x='{x - 13 if at_left else x + 13}' y='{y - 8}' text-anchor='{'end' if at_left else 'start'}'"
+    lines = f"M{x - 9},{y - 9} l18,18 m0,-18 l-18,18"
+    return (
+        f"<path d='{lines}' stroke-width='3'><title>{escape(text)}</title></path>"
+        f"{word} fill='currentColor' stroke='none' font-size='14' font-weight='bold'>query</text>"
+    )
+
+
+def legend(hits: Hits, share: float, n_documents: int) -> str:
+    """What the signs mean, how much the map leaves out, and the nearest documents as a table."""
+    thinned = f" Of {n_documents:,} documents about {MOST_DOTS} are drawn." if n_documents > MOST_DOTS else ""
+    rows = [
+        [f"▲ {hit.rank}", f"{hit.score:.3f}", f"{name_of(hit)} {escape(shorten(hit.document.text, 90))}"]
+        for hit in hits
+    ]
+    return (
+        f"<p>✕ query, ▲ its nearest documents by cosine, ○ other documents.{thinned} The map holds {share:.0%} of the "
+        "variance: two that lie together on it may still be far apart in the directions that it leaves out.</p>"
+        + table(["nearest", "cosine", "document"], rows)
+    )

@@ -1,0 +1,63 @@
+"""What the widgets share to show: tables, bars made of characters, and words marked in a text. No colours.
+
+Everything that comes from a person, a document or a model goes through `escape` here or in the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from html import escape
+
+from ragedu.corpus import shorten
+from ragedu.retrieval.base import Hit
+from ragedu.text import WORD
+
+LEFT = "style='text-align:left;vertical-align:top'"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are HTML already."""
+    head = "".join(f"<th scope='col' {LEFT}>{cell}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td {LEFT}>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f"<table style='margin-left:0'>\n<tr>{head}</tr>\n{body}</table>"
+
+
+def bar(value: float, largest: float, width: int = 20) -> str:
+    """A bar of at most `width` characters, for 0 <= value <= largest; anything above 0 is at least a sliver."""
+    if value <= 0 or largest <= 0:
+        return ""
+    full, rest = divmod(max(round(8 * width * min(value / largest, 1)), 1), 8)
+    return "█" * full + " ▏▎▍▌▋▊▉"[rest].strip()
+
+
+def mark_words(text: str, wanted: Callable[[str], bool]) -> str:
+    """The text as HTML, with the words that are `wanted` in bold and underlined."""
+    pieces, end = [], 0
+    for word in WORD.finditer(text):
+        if wanted(word[0]):
+            pieces += [escape(text[end : word.start()]), f"<b><u>{escape(word[0])}</u></b>"]
+            end = word.end()
+    return "".join([*pieces, escape(text[end:])])
+
+
+def excerpt(text: str, wanted: Callable[[str], bool], width: int) -> str:
+    """At most about `width` characters of the text, on one line, with the first wanted word among them."""
+    line = " ".join(text.split())
+    first = next((word.start() for word in WORD.finditer(line) if wanted(word[0])), 0)
+    start = line.rfind(" ", 0, first - width // 3) + 1 if first > width // 2 else 0
+    return ("… " if start else "") + shorten(line[start:], width)
+
+
+def stands_for(analyzer: Callable[[str], list[str]], terms: Collection[str]) -> Callable[[str], bool]:
+    """A function that says of a word whether it becomes one of these terms."""
+    return lambda word: any(term in terms for term in analyzer(word))
+
+
+def name_of(hit: Hit) -> str:
+    """A document's title and id as HTML."""
+    title = f"<b>{escape(hit.document.title)}</b> " if hit.document.title else ""
+    return f"{title}<code>{escape(hit.document.id)}</code>"
+
+
+def count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

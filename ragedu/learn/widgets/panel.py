@@ -1,0 +1,147 @@
+"""The panel that every widget is: controls on top, and below them what a function shows for their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from html.parser import HTMLParser
+from threading import RLock
+
+import ipywidgets
+from ipywidgets import HTML, BoundedFloatText, FloatSlider, HBox, Layout, RadioButtons, VBox
+from traitlets import Float, link
+
+from ragedu.corpus import shorten
+
+# ipywidgets gives every choice the height of one line, and lets longer ones overlap.
+WRAP = (
+    "<style>.ragedu-choices label {height: auto !important; line-height: 1.5 !important; white-space: normal;"
+    " display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: baseline}"
+    " .ragedu-choices input {flex: none}</style>"
+)
+
+
+class Panel(VBox):
+    """controls: {name: control}; show: a function that takes their values by these names and returns HTML; above: other
+    widgets, to stand above the controls.
+
+    A control should have continuous_update=False, so that it reports where a slider comes to rest and what was typed
+    when Enter is pressed, not every step on the way. While a value is worked on, Jupyter keeps only the newest of those
+    that come after it, so nothing piles up behind a slow function.
+
+    Where widgets do not run (a page on GitHub, a printed notebook), the panel is what it showed last, as HTML or text.
+    """
+
+    def __init__(
+        self, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., str], above: Sequence = ()
+    ) -> None:
+        # JupyterLab's class for HTML in outputs: tables look as everywhere else, in light themes and in dark ones.
+        self.shown = HTML().add_class("jp-RenderedHTMLCommon")
+        self.controls, self._show = dict(controls), show
+        self._one_at_a_time = RLock()  # JupyterLab may run this beside a cell, in a thread of its own
+        style = HTML(WRAP, layout=Layout(display="none"))
+        super().__init__([style, *above, *self.controls.values(), self.shown])
+        for control in self.controls.values():
+            control.observe(self._refresh, names="value")
+        self._refresh()
+
+    def _refresh(self, change: object = None) -> None:
+        with self._one_at_a_time:
+            if change is not None:
+                # Dimmed, and marked as busy, so that nobody takes the old result for the new one.
+                self.shown.value = f"<p><em>… working</em></p><div style='opacity:0.5'>{self.shown.value}</div>"
+            try:
+                html = self._show(**{name: control.value for name, control in self.controls.items()})
+            except Exception as error:
+                html = f"<p><strong>⚠ {escape(sentence(error))}</strong></p>"
+            self.shown.value = html
+
+    def static(self) -> str:
+        """What the panel shows now, with the state of its controls, as HTML that needs no kernel."""
+        settings = [
+            f"{escape(control.description)} <strong>{escape(str(control.value))}</strong>"
+            for control in self.controls.values()
+            if control.description
+        ]
+        return (f"<p>{', '.join(settings)}</p>" if settings else "") + self.shown.value
+
+    def __repr__(self) -> str:
+        return as_text(self.static())
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static(), "text/plain": repr(self)}
+
+
+def radio_buttons(options: Sequence[str], value: str | None) -> RadioButtons:
+    """Choices to be reached by Tab and taken by the space bar.
+
+    Not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell.
+    """
+    layout = Layout(width="95%", max_height="14em", overflow="auto")
+    return RadioButtons(options=list(options), value=value, layout=layout).add_class("ragedu-choices")
+
+
+class Slider(HBox):
+    """A number, to be turned by a slider or typed into a field, whose label screen readers read aloud."""
+
+    value = Float()
+
+    def __init__(self, value: float, low: float, high: float, description: str, step: float = 0.05) -> None:
+        limits = {"value": value, "min": low, "max": high, "step": step, "continuous_update": False}
+        field = BoundedFloatText(**limits, description=description, layout=Layout(width="12em"))
+        field.style.description_width = "7em"
+        track = FloatSlider(**limits, readout=False, layout=Layout(width="14em"))
+        super().__init__([field, track], value=value)
+        self.description = description
+        ipywidgets.jslink((track, "value"), (field, "value"))  # in the browser, at once
+        link((field, "value"), (self, "value"))
+
+
+def sentence(error: Exception) -> str:
+    """An error as one sentence. Its type is named when the message alone may not say what happened."""
+    # A KeyError shows its message in quotes, as if it were a key.
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    message = shorten(str(message), 400)
+    if isinstance(error, ValueError | TypeError | RuntimeError) and message:
+        return message
+    return f"{type(error).__name__}: {message}" if message else f"{type(error).__name__}, without a message"
+
+
+# From HTML to text.
+
+
+def as_text(html: str) -> str:
+    """The same for a terminal: a line for each row of a table, and pictures as what they are called."""
+    reader = _TextOfHTML()
+    reader.feed(html)
+    lines = [" ".join(line.split(" ")).rstrip() for line in "".join(reader.pieces).split("\n")]
+    return re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip("\n")
+
+
+class _TextOfHTML(HTMLParser):
+    LINES = {"p", "div", "tr", "table", "li", "summary", "details", "pre", "caption", "br"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self.in_picture = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag == "svg":
+            self.in_picture = True
+            self.pieces.append(f"\n[picture: {dict(attributes).get('aria-label', '')}]\n")
+        elif tag in self.LINES:
+            self.pieces.append("\n")
+        elif tag in ("td", "th") and self.pieces[-1:] != ["\n"]:
+            self.pieces.append("  |  ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "svg":
+            self.in_picture = False
+        elif tag in self.LINES:
+            self.pieces.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.in_picture:
+            self.pieces.append(data)

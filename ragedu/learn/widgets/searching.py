@@ -1,0 +1,81 @@
+"""Search explorer: one query, several retrievers side by side, and what each matched term contributed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from ipywidgets import Layout, Text
+
+from ragedu.learn.widgets.marks import excerpt, mark_words, name_of, stands_for, table
+from ragedu.learn.widgets.panel import Panel, sentence
+from ragedu.retrieval.base import Hit, Hits, Retriever
+
+MOST_TERMS = 6  # contributions shown of one document; the rest is summed up
+
+
+def search_explorer(retrievers: Mapping[str, Retriever], query: str = "", k: int = 5) -> Panel:
+    """Type a query and see the k best documents of each retriever in a column of its own.
+
+    retrievers: {name: fitted retriever}. Below each document stands what `retriever.explain` says that each term, word
+    piece or part added to its score; matched words are bold and underlined in the text; a document that no other column
+    has is marked "only here".
+
+    >>> search_explorer({"TF-IDF": TfidfRetriever().fit(corpus), "BM25": BM25Retriever().fit(corpus)}, "the old ferry")
+    """
+    if not isinstance(retrievers, Mapping) or not retrievers:
+        raise TypeError('search_explorer takes {name: retriever}, as in {"BM25": bm25}')
+    box = Text(query, description="query", placeholder="type, then press Enter", continuous_update=False)
+    box.layout = Layout(width="95%")
+    return Panel({"query": box}, lambda query: side_by_side(retrievers, query, k))
+
+
+def side_by_side(retrievers: Mapping[str, Retriever], query: str, k: int = 5) -> str:
+    """The k best documents of each retriever as HTML: a row for each rank, a column for each retriever."""
+    if not query.strip():
+        return "<p>Type a query and press Enter.</p>"
+    found, failed = {}, {}
+    for name, retriever in retrievers.items():
+        try:
+            found[name] = retriever.search(query, k)
+        except Exception as error:  # one that cannot answer leaves the others their columns
+            found[name], failed[name] = Hits(), sentence(error)
+    ranks = range(max(map(len, found.values())))
+    rows = [
+        [str(rank + 1)]
+        + [
+            _cell(retrievers[name], query, hits[rank], _elsewhere(found, name)) if rank < len(hits) else ""
+            for name, hits in found.items()
+        ]
+        for rank in ranks
+    ]
+    if not all(found.values()):
+        remarks = {name: f"⚠ {escape(failed[name])}" if name in failed else "no document found" for name in found}
+        rows.insert(0, ["", *("" if hits else remarks[name] for name, hits in found.items())])
+    return table(["rank", *map(escape, found)], rows)
+
+
+def _elsewhere(found: Mapping[str, Hits], name: str) -> set[str] | None:
+    """The documents in the other columns; None when there is no other column."""
+    others = [hits for other, hits in found.items() if other != name]
+    return {hit.document.id for hits in others for hit in hits} if others else None
+
+
+def _cell(retriever: Retriever, query: str, hit: Hit, elsewhere: set[str] | None) -> str:
+    contributions = retriever.explain(query, hit.document.id).contributions
+    added = {part: value for part, value in contributions.items() if abs(value) >= 0.000005}
+    analyzer = getattr(retriever, "analyzer", None)
+    matched = stands_for(analyzer, added) if analyzer else lambda word: False
+    text = mark_words(excerpt(hit.document.text, matched, 160), matched)
+    digits = 3 if hit.score >= 0.1 else 5  # reciprocal rank fusion adds up sixtieths
+    only = " · <em>only here</em>" if elsewhere is not None and hit.document.id not in elsewhere else ""
+    return f"{name_of(hit)}{only}<br>{text}<br>{hit.score:.{digits}f} = {sum_of(added, digits)}"
+
+
+def sum_of(added: Mapping[str, float], digits: int = 3, most: int = MOST_TERMS) -> str:
+    """{"ferri": 1.2, "quay": 0.5} as "ferri 1.200 + quay 0.500"; the largest first, the smallest summed up."""
+    largest = sorted(added.items(), key=lambda part: -abs(part[1]))
+    parts = [f"<code>{escape(part)}</code> {value:.{digits}f}" for part, value in largest[:most]]
+    if rest := largest[most:]:
+        parts.append(f"{len(rest)} more {sum(value for _, value in rest):.{digits}f}")
+    return " + ".join(parts) or "0"

@@ -1,0 +1,99 @@
+"""RAG trace: a question on its way through retrieval, prompt and model, and the answer with what supports it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ipywidgets import Layout, Text
+
+from ragedu.evaluation.answers import is_abstention
+from ragedu.evaluation.support import support
+from ragedu.learn.widgets.marks import bar, count, excerpt, mark_words, name_of, stands_for, table
+from ragedu.learn.widgets.panel import Panel
+from ragedu.rag import RAG, Answer
+from ragedu.text import Analyzer
+
+
+def rag_trace(rag: RAG, question: str) -> Panel:
+    """Type a question and see every step: what was found, what went into the prompt and how full it is, and the answer.
+
+    rag: a fitted RAG. Words of the answer that stand in the source that supports it best are bold and underlined, there
+    and in the answer. The steps show their seconds, so the cell's output differs from run to run.
+    """
+    box = Text(question, description="question", continuous_update=False, layout=Layout(width="95%"))
+    return Panel({"question": box}, lambda question: trace(rag.ask(question), budget_of(rag), tokens_of(rag)))
+
+
+def tokens_of(rag: RAG):
+    """The function that counts a prompt's tokens as the generator does; None when the generator does not tell."""
+    encode = getattr(rag.generator, "encode", None)
+    return (lambda prompt: len(encode(prompt))) if encode else None
+
+
+def budget_of(rag: RAG) -> int | None:
+    """The most tokens that a prompt may have: the budget, or else the model's context; None when neither is known."""
+    context = getattr(rag.generator, "context_length", None)
+    return rag.budget or (context if isinstance(context, int) else None)
+
+
+def trace(answer: Answer, budget: int | None = None, count_tokens=None) -> str:
+    """An Answer as HTML: the answer, its sources, the prompt, the steps."""
+    return (
+        _answer(answer)
+        + _sources(answer)
+        + _prompt(answer.prompt, budget, count_tokens)
+        + table(
+            ["step", "what came of it", "seconds"],
+            [[escape(step.name), escape(step.outcome), f"{step.seconds:.3f}"] for step in answer.trace],
+        )
+    )
+
+
+def _supporting(answer: Answer) -> tuple[set[str], int | None]:
+    """The answer's terms, and the number of the source that supports them best."""
+    if is_abstention(answer.text):
+        return set(), None
+    return set(Analyzer()(answer.text)), support(answer.text, answer.sources).source
+
+
+def _answer(answer: Answer) -> str:
+    terms, number = _supporting(answer)
+    if number is None:
+        remark = "It abstains." if is_abstention(answer.text) else "No word of it stands in a source: likely invented."
+        return f"<p>Answer: <strong>{escape(answer.text) or '(nothing)'}</strong><br>{remark}</p>"
+    found = support(answer.text, answer.sources)
+    in_source = terms & set(Analyzer()(answer.sources[number - 1].document.content))
+    text = mark_words(answer.text, stands_for(Analyzer(), in_source))
+    literal = ", word by word" if found.contained else ""
+    words = f"{found.share:.0%} of its content words stand in source {number}{literal} (<b><u>underlined</u></b>)."
+    return f"<p>Answer: {text}<br>{words} This does not prove it right.</p>"
+
+
+def _sources(answer: Answer) -> str:
+    if not answer.sources:
+        return "<p>No source was found, so the model was not asked.</p>"
+    terms, number = _supporting(answer)
+    rows = []
+    for place, hit in enumerate(answer.sources, start=1):
+        marks = stands_for(Analyzer(), terms if place == number else ())
+        remark = "✓ cited" if answer.cited and hit.rank == answer.cited.rank else "read"
+        if answer.cited and remark == "read":
+            remark = "read alone, not chosen"
+        text = mark_words(excerpt(hit.document.text, marks, 400), marks)
+        rows.append([f"[{hit.rank}]", f"{hit.score:.3f}", remark, f"{name_of(hit)}<br>{text}"])
+    for hit in answer.left_out:
+        rows.append(["–", f"{hit.score:.3f}", "✗ left out, no room", name_of(hit)])
+    return table(["source", "score", "", "document"], rows)
+
+
+def _prompt(prompt: str, budget: int | None, count_tokens) -> str:
+    if not prompt:
+        return ""
+    size = count(len(prompt.split()), "word")
+    if count_tokens:
+        tokens = count_tokens(prompt)
+        size = count(tokens, "token")
+        if budget:
+            size += f" of {budget:,} <code>{bar(tokens, budget):·<20}</code>"
+    text = f"<pre style='white-space:pre-wrap'>{escape(prompt)}</pre>"
+    return f"<details><summary>Prompt: {size}</summary>{text}</details>"
