@@ -41,6 +41,19 @@ def test_k_documents_come_each_once_and_the_best_one_stays_first():
         assert len(ids) == len(set(ids)) == k and ids[0] == "1"
 
 
+def test_a_page_found_by_both_searches_stands_where_the_second_put_it():
+    archive = port_ellery.load(400, questions=200)
+    bm25 = BM25Retriever().fit(archive.corpus)
+    two_hop, twice = TwoHopRetriever(bm25), 0
+    for question in archive.select(kind="two-hop", split="test").queries.values():
+        first = bm25.search(question, k=5)
+        second = sorted(two_hop._second(question, first), key=lambda hit: -hit.score)
+        expected = list(dict.fromkeys(hit.document.id for hit in [first[0], *second, *first[1:]]))[:5]
+        assert [hit.document.id for hit in two_hop.search(question, k=5)] == expected
+        twice += bool({hit.document.id for hit in second} & {hit.document.id for hit in first[1:]})
+    assert twice > 3  # the case occurs
+
+
 def test_without_a_new_name_it_is_the_retriever_itself():
     bm25 = BM25Retriever().fit(TOWN)
     assert TwoHopRetriever(bm25).search("Eelford", k=3) == bm25.search("Eelford", k=3)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -44,10 +44,11 @@ def read_sql(source: str | URL | Engine, **options: str | None) -> Corpus:
                 raise ValueError(f"rows {first} and {row} have the same id, {document.id!r}: ids must be unique")
             yield document
 
-    corpus = Corpus(tqdm(checked(), desc="reading rows", unit=" rows", delay=3))
-    if not corpus:
+    documents = checked()
+    first = next(documents, None)  # what is wrong with the table shows here, before there is a progress bar
+    if first is None:
         raise ValueError("the table or query has no rows: there is nothing to read")
-    return corpus
+    return Corpus(tqdm(chain([first], documents), desc="reading rows", unit=" rows", delay=3))
 
 
 def stream_sql(

@@ -48,8 +48,10 @@ class TwoHopRetriever:
         """The k best documents. Scores are those of the search that found a document: don't compare them."""
         first = self.retriever.search(query, k)
         second = sorted(self._second(query, first), key=lambda hit: -hit.score)
-        found = {hit.document.id: hit for hit in reversed([*first[:1], *second, *first[1:]])}
-        best = list(reversed(found.values()))[:k]
+        found: dict[str, Hit] = {}
+        for hit in [*first[:1], *second, *first[1:]]:
+            found.setdefault(hit.document.id, hit)
+        best = list(found.values())[:k]
         return Hits(hit._replace(rank=rank) for rank, hit in enumerate(best, start=1))
 
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:

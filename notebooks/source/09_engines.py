@@ -1,0 +1,792 @@
+# %% [markdown] lang="en"
+# # 09 Engines: does it matter where the corpus lives?
+#
+# **You will be able to** read a corpus from JSON, from an SQL database and from a search server, build a search engine out of two
+# SQL tables, use the one that SQLite has inside, run the same RAG over Elasticsearch's protocol, find out whether an engine does
+# what it says, and work out when one machine is no longer enough.
+#
+# **Know first:** lessons 02 (BM25) and 06 (evaluation); a little SQL helps. **Time:** 55 minutes. **Cost to run:** about a
+# minute, no network beyond your own machine.
+
+# %%
+import atexit
+import importlib.util
+import json
+import math
+import os
+import socket
+import sqlite3
+import subprocess
+from collections import Counter
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, sleep
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from ragedu import RAG, BM25Retriever, ElasticsearchRetriever, LanguageModel, SqliteRetriever, read_corpus
+from ragedu.datasets import port_ellery
+from ragedu.evaluation import compare
+from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
+from ragedu.retrieval.embeddings import Embedder
+from ragedu.text import Analyzer
+
+workplace = TemporaryDirectory(ignore_cleanup_errors=True)
+folder = Path(workplace.name)
+for package in ("SQLAlchemy", "elasticsearch", "noida-db"):
+    print(package, ".".join(version(package).split(".")[:2]))
+
+# %% [markdown] lang="en"
+# ## Five notes in three containers
+#
+# You keep your notes in a JSON file, a colleague hers in a database, and the company has Elasticsearch. Do the three get the same answers?
+
+# %%
+notes = [
+    {"id": "ferry", "text": "The ferry leaves the harbour at nine.", "year": 1887},
+    {"id": "wall", "text": "The harbour wall is forty feet thick.", "year": 1871},
+    {"id": "bakery", "text": "Bread is baked before the boats leave the harbour.", "year": 1902},
+    {"id": "choir", "text": "The choir sings in the chapel on Sunday.", "year": 1887},
+    {"id": "roof", "text": "A wallflower grows on the roof of the chapel.", "year": 1911},
+]
+
+# %%
+(folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
+lines = "".join(json.dumps(note) + "\n" for note in notes)
+(folder / "notes.jsonl").write_text(lines, encoding="utf-8")
+print(lines.split("\n")[0])
+
+# %% [markdown] lang="en"
+# JSON is one list, to be read whole. JSONL has one record a line: you can read it as it comes, append to it, and find the line that is
+# broken. The third container is a table.
+
+# %%
+town = sqlite3.connect(folder / "town.db")
+town.execute("CREATE TABLE pages (number INTEGER PRIMARY KEY, name TEXT, body TEXT, year INTEGER)")
+rows = [(note["id"], note["text"], note["year"]) for note in notes]
+town.executemany("INSERT INTO pages (name, body, year) VALUES (?, ?, ?)", rows)
+town.commit()
+town.execute("SELECT * FROM pages WHERE year = 1887").fetchall()
+
+# %% [markdown] lang="en"
+# `read_corpus` reads all three. A database is told by its URL; you name the columns, or rename them in a query.
+
+# %%
+database = f"sqlite:///{folder / 'town.db'}"
+query = "SELECT name AS id, body AS text, year FROM pages ORDER BY number"
+
+corpus = read_corpus(folder / "notes.json")
+assert list(corpus) == list(read_corpus(folder / "notes.jsonl"))
+assert list(corpus) == list(read_corpus(database, query=query))
+print(corpus["ferry"])
+
+# %%
+by_table = read_corpus(database, table="pages", id="name", text="body")
+assert by_table.ids == corpus.ids and by_table["ferry"].metadata == {"number": 1, "year": 1887}
+
+# %% [markdown] lang="en"
+# The same five documents. A URL such as `postgresql://host/archive` reads another database.
+#
+# ## A question is data, and never part of a program
+#
+# Here is a function as one finds it in many tutorials, and a table that nobody should see. **Predict first:** what will the last call return?
+
+
+# %%
+def careless(name):
+    return town.execute(f"SELECT body FROM pages WHERE name = '{name}'").fetchall()
+
+
+town.execute("CREATE TABLE wages (person TEXT, pounds INTEGER)")
+town.execute("INSERT INTO wages VALUES ('harbour master', 90)")
+town.commit()
+print(careless("ferry"))
+attack = "nobody' UNION SELECT person || ' ' || pounds FROM wages --"
+stolen = careless(attack)
+print(stolen)
+assert stolen == [("harbour master 90",)]
+
+# %% [markdown] lang="en"
+# The quote closed the string, and the rest was read as SQL. The cure is a **parameter**: the statement is fixed before the words
+# arrive, so they can only be a value.
+
+
+# %%
+def careful(name):
+    return town.execute("SELECT body FROM pages WHERE name = ?", (name,)).fetchall()
+
+
+assert careful("ferry") and careful(attack) == []
+careful("ferry"), careful(attack)
+
+# %% [markdown] lang="en"
+# Names of tables and columns cannot be parameters. `read_corpus` looks them up in the database's own list. It also refuses a
+# database that is not there: SQLite itself would make an empty file with the misspelt name.
+
+
+# %%
+def refused(call):
+    try:
+        call()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}".replace(str(folder) + os.sep, ""))
+        return True
+
+
+assert refused(lambda: read_corpus(database, table="pages; DROP TABLE pages"))
+assert refused(lambda: read_corpus(database, table="pages", id="name", text="1; DROP TABLE pages"))
+assert refused(lambda: read_corpus(f"sqlite:///{folder / 'twon.db'}", table="pages"))
+assert not (folder / "twon.db").exists() and len(read_corpus(database, query=query)) == 5
+
+# %% [markdown] lang="en"
+# ## A search engine in two tables
+#
+# SQL can search, can it not?
+
+# %%
+found = town.execute("SELECT name FROM pages WHERE body LIKE '%wall%'").fetchall()
+print(found)
+assert found == [("wall",), ("roof",)]
+
+# %% [markdown] lang="en"
+# `LIKE` compares letters, so it finds a wallflower; it reads every row, and ranks none. Lesson 02 had the answer: an inverted
+# index. In SQL that is a table, where one row says: this term occurs in this document so many times.
+
+# %%
+analyzer = Analyzer()
+pages = [analyzer(document.content) for document in corpus]
+
+town.execute("CREATE TABLE documents (document INTEGER PRIMARY KEY, length INTEGER)")
+town.execute("CREATE TABLE postings (term TEXT, document INTEGER, tf INTEGER, PRIMARY KEY (term, document))")
+for number, page in enumerate(pages):
+    town.execute("INSERT INTO documents VALUES (?, ?)", (number, len(page)))
+    counts = [(term, number, tf) for term, tf in Counter(page).items()]
+    town.executemany("INSERT INTO postings VALUES (?, ?, ?)", counts)
+town.commit()
+pd.read_sql("SELECT * FROM postings WHERE term IN ('harbour', 'wall', 'wallflow') ORDER BY term, document", town)
+
+# %% [markdown] lang="en"
+# The primary key is sorted by term, so the rows of *harbour* stand together: a posting list. All else that BM25 needs can be counted:
+# $N$ and the average length in `documents`, the document frequency in `postings`. So BM25 is one query. (Not every build of SQLite has
+# `ln`, so we give it ours. The terms arrive as a JSON list, in one parameter.)
+
+# %%
+town.create_function("ln", 1, math.log)
+BM25 = """
+WITH corpus AS (SELECT count(*) AS n, avg(length) AS average FROM documents),
+     asked AS (SELECT value AS term,
+                      (SELECT count(*) FROM postings WHERE postings.term = value) AS df FROM json_each(?))
+SELECT document,
+       sum(ln(1 + (n - df + 0.5) / (df + 0.5)) * tf / (tf + 1.5 * (0.25 + 0.75 * length / average))) AS score
+FROM asked JOIN postings USING (term) JOIN documents USING (document) JOIN corpus
+GROUP BY document ORDER BY score DESC, document LIMIT ?
+"""
+
+
+def search_in_sql(question, k=10):
+    return town.execute(BM25, (json.dumps(analyzer(question)), k)).fetchall()
+
+
+for number, score in search_in_sql("How thick is the harbour wall?"):
+    print(f"{score:.4f}  {corpus[number].text}")
+
+# %% [markdown] lang="en"
+# Is it right? Here is the formula in numpy, a yardstick for the whole lesson. (`stored`, what an engine makes of a length, is for
+# later.)
+
+
+# %%
+def by_formula(question, pages, k1=1.5, variant="lucene", stored=lambda length: length):
+    lengths = [len(page) for page in pages]
+    relative = np.array([stored(length) for length in lengths]) / np.mean(lengths)
+    scores = np.zeros(len(pages))
+    for term in analyzer(question):
+        tf = np.array([page.count(term) for page in pages])
+        scores += bm25_idf((tf > 0).sum(), len(pages), variant) * bm25_term_part(tf, relative, k1, 0.75)
+    return scores
+
+
+# %%
+def scores_in_sql(question, n):
+    scores = np.zeros(n)
+    for number, score in search_in_sql(question, n):
+        scores[number] = score
+    return scores
+
+
+for question in ("How thick is the harbour wall?", "harbour harbour chapel", "boats leave on Sunday", "zeppelin"):
+    assert np.allclose(scores_in_sql(question, 5), by_formula(question, pages), atol=1e-9, rtol=0)
+    if question != "zeppelin":
+        theirs = BM25Retriever().fit(corpus).scores(question)
+        assert np.allclose(scores_in_sql(question, 5), theirs, atol=1e-5)
+
+# %% [markdown] lang="en"
+# The formula to nine digits, and `BM25Retriever` to the five that it stores. Does the database use the index? Ask for its plan.
+
+# %% tags=["nbval-ignore-output"]
+steps = [row[3] for row in town.execute("EXPLAIN QUERY PLAN " + BM25, ("[]", 10))]
+print("\n".join(dict.fromkeys(steps)))
+assert any("SEARCH postings" in step for step in steps) and not any("SCAN postings" in step for step in steps)
+
+# %% [markdown] lang="en"
+# `SEARCH` jumps to the right place, `SCAN` reads everything. The postings are never scanned. The documents are, to count them and their
+# average length; two numbers that a real engine keeps. You have built a search engine that
+# several programs can share.
+#
+# ## SQLite has one inside
+#
+# FTS5 is SQLite's full-text index. It keeps the postings in a compact form, and `bm25()` is a function.
+
+# %%
+town.execute("CREATE VIRTUAL TABLE fulltext USING fts5 (body)")
+town.execute("INSERT INTO fulltext SELECT body FROM pages ORDER BY number")
+FTS5 = "SELECT body, round(bm25(fulltext), 4) FROM fulltext WHERE fulltext MATCH ? ORDER BY bm25(fulltext)"
+best = town.execute(FTS5, ("thick OR wall",)).fetchall()
+print(best)
+assert len(best) == 1 and best[0][1] < 0
+
+# %% [markdown] lang="en"
+# Scores are **negative**, so that the best comes first when sorted upwards. And what follows `MATCH` is a language, with words like `OR`. So the
+# question is a program again.
+
+# %%
+for words in ("wall NOT thick", "c++", "harbour* AND (wall OR choir", 'body : "choir"'):
+    try:
+        print(f"{words:<28}", [body[:20] for body, _ in town.execute(FTS5, (words,))])
+    except sqlite3.OperationalError:
+        print(f"{words:<28} an error")
+
+assert not town.execute(FTS5, ("wall NOT thick",)).fetchall()
+
+# %% [markdown] lang="en"
+# Nobody who types *c++* wants an error. `SqliteRetriever` analyses the text as lesson 02 did and hands each term over in quotes, its signs
+# encoded: the words are ours, the ranking is SQLite's. **Predict first:** notes that have *harbour* and not *wall* will score next to nothing. Why?
+
+# %%
+sqlite = SqliteRetriever().fit(corpus)
+for question in ("harbour wall", '"harbour" AND wall', "harbour NOT (wall", "c++ wall*"):
+    print(f"{question:<20}", [(hit.document.id, round(hit.score, 4)) for hit in sqlite.search(question)])
+print(sqlite.explain("harbour wall", "wall"))
+assert sqlite.search("harbour NOT (wall")[0].document.id == "wall"
+assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
+
+# %% [markdown] lang="en"
+# *Harbour* is in three of five notes, and SQLite uses Robertson's idf, negative for a term in more than half of the documents, which it
+# replaces by a millionth. In a real archive, how do SQLite's scores and ours compare?
+
+# %%
+archive = port_ellery.load(1000)
+tests = archive.select(split="test")
+questions = [tests.queries[query_id] for query_id, judged in tests.qrels.items() if judged]
+sqlite = SqliteRetriever(folder / "archive.db").fit(archive.corpus)
+robertson = BM25Retriever(k1=1.2, variant="robertson").fit(archive.corpus)
+ratios = np.concatenate([s[s > 0] / robertson.scores(q)[s > 0] for q in questions if (s := sqlite.scores(q)).any()])
+print(f"{len(questions)} questions, {len(ratios):,} scores, ratio from {ratios.min():.4f} to {ratios.max():.4f}")
+assert np.allclose(ratios, 2.2, rtol=1e-5)
+
+# %% [markdown] lang="en"
+# Always 2.2: that is $k_1 + 1$ with $k_1 = 1.2$, the factor of lesson 02, which changes no ranking.
+#
+# ## A server
+#
+# Where many machines ask, somebody must answer over the network. Elasticsearch keeps indexes and speaks JSON over HTTP. It is a large
+# program in Java, so the course starts **noida-db**, a small one that speaks Elasticsearch's protocol. **It is a compatible server, and it
+# is not Elasticsearch.** What you learn about protocol and client holds for both; what you learn about the engine may not, and that will
+# matter.
+
+
+# %%
+class Server:
+    """noida-db on a free port of this machine, with its data in a folder."""
+
+    def __init__(self, data):
+        self.data = data
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        program = Path(importlib.util.find_spec("noida_db").origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
+        command = [program, "start", "--only", "elasticsearch", "--data-dir", self.data]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([*command, "--elasticsearch-port", str(self.port)], **silent)
+        atexit.register(self.process.kill)  # should you leave before the last cell
+        deadline = perf_counter() + 20
+        while perf_counter() < deadline:
+            try:
+                return socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                sleep(0.05)
+        raise RuntimeError("noida-db did not start: run its command in a terminal and read what it says")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+server = Server(folder / "server")
+server.start()
+
+# %% [markdown] lang="en"
+# First by hand, with the official client. An index has a **mapping**: `text` is split into terms and scored, `integer` can be compared.
+# One note gets a remark that is not meant for readers.
+
+# %%
+from elasticsearch import Elasticsearch
+
+client = Elasticsearch(server.url)
+mapping = {"properties": {"body": {"type": "text"}, "year": {"type": "integer"}, "remark": {"type": "text"}}}
+client.indices.create(index="by-hand", mappings=mapping, settings={"index": {"refresh_interval": "-1"}})
+for note in notes:
+    fields = {"body": note["text"], "year": note["year"], "remark": "debts" if note["id"] == "choir" else ""}
+    client.index(index="by-hand", id=note["id"], document=fields)
+
+
+def ask(**query):
+    return [hit["_id"] for hit in client.search(index="by-hand", query=query)["hits"]["hits"]]
+
+
+at_once = ask(match={"body": "chapel"})
+client.indices.refresh(index="by-hand")
+print("at once:", at_once, " after a refresh:", ask(match={"body": "chapel"}))
+assert at_once == [] and len(ask(match={"body": "chapel"})) == 2
+
+# %% [markdown] lang="en"
+# New documents become searchable with the next **refresh**, by default once a second (`-1` switches that off). And here too one kind of
+# query is a language, which you must keep away from people's words:
+
+# %%
+words = "wall OR remark:debts"
+print("query_string:", ask(query_string={"query": words, "default_field": "body"}))
+print("match:       ", ask(match={"body": words}))
+assert "choir" in ask(query_string={"query": words}) and ask(match={"body": words}) == ["wall"]
+
+# %% [markdown] lang="en"
+# `ElasticsearchRetriever` does the rest: a mapping of its own, documents in bulk, an error for each that is refused, our terms. Credentials come from the
+# environment (`ELASTICSEARCH_…`) and never stand in a notebook; certificates are verified.
+
+
+# %%
+engine = ElasticsearchRetriever(server.url, "notes").fit(corpus)
+print(engine.search("How thick is the harbour wall?"))
+print(engine.explain("How thick is the harbour wall?", "wall"))
+
+# %% [markdown] lang="en"
+# Give it an embedding model, and each document gets a vector beside its terms. The words *depart* and *vessel* are in no note.
+
+# %% tags=["nbval-ignore-output"]
+both = ElasticsearchRetriever(server.url, "notes-with-vectors", embedder=Embedder()).fit(corpus)
+question = "When does the vessel depart?"
+for mode in ("bm25", "knn", "hybrid"):
+    both.mode = mode
+    print(f"{mode:<7}", [(hit.document.id, round(hit.score, 3)) for hit in both.search(question, 3)])
+assert not engine.search(question) and "ferry" in [hit.document.id for hit in both.search(question, 2)]
+
+# %% [markdown] lang="en"
+# ## The same code, three engines
+#
+# Now the archive. **Predict first:** will the three differ measurably?
+
+# %%
+engine = ElasticsearchRetriever(server.url, "archive").fit(archive.corpus)
+engines = {"BM25Retriever": BM25Retriever(k1=1.2).fit(archive.corpus), "SQLite": sqlite, "server": engine}
+comparison = compare(engines, tests, ["mrr@10", "recall@10"], progress=False)
+assert all(row.test is None or row.test.low <= 0 <= row.test.high for row in comparison.rows)
+comparison
+
+# %% [markdown] lang="en"
+# Nothing to choose between them. And RAG? This generator remembers what it was asked, so it tells us whether the prompts are the same.
+
+# %% tags=["nbval-ignore-output"]
+model = LanguageModel.load(adapter="reader")
+generate = cache(lambda prompt: model.generate(prompt, max_new_tokens=24))
+question = "Which hymn had Quenna Sandry chosen?"
+answers = {name: RAG(retriever, generate, k=2).ask(question) for name, retriever in engines.items()}
+for name, answer in answers.items():
+    print(f"{name:<14} {answer.text}  {[hit.document.id for hit in answer.sources]}")
+assert generate.cache_info().misses == 1 and len({answer.prompt for answer in answers.values()}) == 1
+
+# %% [markdown] lang="en"
+# One prompt: the model was called once. For the **answer** it does not matter where the corpus lives. For the **scores**? Elasticsearch
+# ranks by Lucene's formula, so expect 2.2 times our variant `lucene`.
+
+
+# %%
+ours = BM25Retriever(k1=1.2).fit(archive.corpus)
+pages = [analyzer(document.content) for document in archive.corpus]
+lengths = np.array([len(page) for page in pages])
+pairs = [
+    (s[found] / ours.scores(q)[found], lengths[found])
+    for q in questions
+    if (found := (s := engine.scores(q)) > 0).any()
+]
+ratio, length = map(np.concatenate, zip(*pairs, strict=True))
+for label, some in {"at most 40 terms": length <= 40, "longer": length > 40}.items():
+    print(f"pages of {label:<16} ratio from {ratio[some].min():.3f} to {ratio[some].max():.3f}")
+
+assert np.allclose(ratio[length <= 40], 2.2, rtol=1e-4) and ratio[length > 40].max() > 2.21
+
+# %% [markdown] lang="en"
+# Exact up to 40 terms, then up to some per cent too high. An error that begins at a certain length points to how the length is stored.
+# Lucene gives it **one byte**: above 40 only its four leading binary digits (counted from 24) are kept, so it is rounded down.
+
+
+# %%
+def lucene_length(length):
+    if length <= 24:
+        return length
+    above = length - 24
+    shift = max(0, above.bit_length() - 4)
+    return 24 + (above >> shift << shift)
+
+
+print({length: lucene_length(length) for length in (24, 40, 41, 42, 57, 60, 100, 150)})
+for question in questions[::4]:
+    expected = 2.2 * by_formula(question, pages, k1=1.2, stored=lucene_length)
+    assert np.allclose(engine.scores(question), expected, rtol=1e-5, atol=1e-5)
+print("with the stored length, every score agrees to five digits")
+
+# %% alt="Length as stored against true length, from 1 to 160 terms. A thin dashed diagonal is the true length. The stored length follows it exactly up to 40 and then is a staircase below it, with steps that are 2 terms wide up to 56, then 4 up to 88, then 8, then 16. Short ticks at the bottom show the lengths of the archive's pages."
+n = np.arange(1, 161)
+figure, axis = plt.subplots(figsize=(6, 3.4))
+axis.step(n, [lucene_length(int(length)) for length in n], where="post", color="black", label="stored by Lucene")
+axis.plot(n, n, "--", color="tab:blue", lw=1, label="true")
+axis.plot(lengths, np.full(len(lengths), 3), "|", color="black", alpha=0.3, label="pages of the archive")
+axis.set(xlabel="terms in the page", ylabel="length as stored", xlim=(0, 160), ylim=(0, 165))
+axis.legend(loc="upper left")
+plt.show()
+
+# %% [markdown] lang="en"
+# A page of 40 terms and one of 41 count as equally long. It costs, as the table above shows, nothing that we could measure.
+#
+# ## A setting that does nothing
+#
+# Lesson 02 turned $k_1$. An index has a setting for it. We make one with $k_1 = 1.5$ and ask the server what it has understood.
+
+# %%
+similarity = {"similarity": {"default": {"type": "BM25", "k1": 1.5, "b": 0.75}}}
+one_field = {"properties": {"terms": {"type": "text", "analyzer": "whitespace"}}}
+client.indices.create(index="tuned", settings={"index": similarity}, mappings=one_field)
+short = [page for page in pages if len(page) <= 40]
+for number, page in enumerate(short):
+    client.index(index="tuned", id=str(number), document={"terms": " ".join(page)})
+client.indices.refresh(index="tuned")
+print(client.indices.get_settings(index="tuned")["tuned"]["settings"]["index"]["similarity"])
+
+# %% [markdown] lang="en"
+# No error, and the setting is echoed back. **Predict first:** by which $k_1$ does this index score?
+
+
+# %%
+def scores_of(index, question, n):
+    match = {"match": {"terms": " ".join(analyzer(question))}}
+    hits = client.search(index=index, query=match, size=n)["hits"]["hits"]
+    scores = np.zeros(n)
+    for hit in hits:
+        scores[int(hit["_id"])] = hit["_score"]
+    return scores
+
+
+def shape(scores):
+    return scores / scores.max()  # whatever factor an engine multiplies by
+
+
+answered = [q for q in questions if by_formula(q, short).any()][:20]
+furthest = {}
+for k1 in (1.2, 1.5):
+    pairs = [(shape(scores_of("tuned", q, len(short))), shape(by_formula(q, short, k1=k1))) for q in answered]
+    furthest[k1] = max(np.abs(theirs - expected).max() for theirs, expected in pairs)
+    print(f"k1 = {k1}: furthest from the formula {furthest[k1]:.4f}, the best score being 1")
+assert furthest[1.2] < 1e-5 and furthest[1.5] > 0.001
+
+# %% [markdown] lang="en"
+# By 1.2. The server accepts 1.5, stores it, shows it, and scores with 1.2. Whoever tuned this index would measure the same quality at every
+# setting and conclude that $k_1$ does not matter. (Elasticsearch's reference says that it obeys.)
+# **A setting that is echoed is not a setting that works.** Compare scores before you compare settings.
+#
+# ## The server dies in the middle
+#
+# A thousand pages are on their way, 256 a request, and the process is killed. We do this to a second server, with an analyzer that
+# pulls the plug at the seven hundredth page.
+
+
+# %%
+def treacherous(text):
+    treacherous.pages += 1
+    if treacherous.pages == 700:
+        shaky.kill()
+    return analyzer(text)
+
+
+treacherous.pages = 0
+shaky = Server(folder / "shaky")
+shaky.start()
+fault = ElasticsearchRetriever(shaky.url, "town", analyzer=treacherous)
+try:
+    fault.fit(archive.corpus)
+except ConnectionError as error:
+    message = str(error).replace(shaky.url, "http://…")
+    print(message.split(" (")[0], "(…):", message.rsplit("): ")[-1])
+assert fault.corpus is None and 2 * 256 < treacherous.pages <= 3 * 256
+
+# %% [markdown] lang="en"
+# The third request failed; two had been confirmed, 512 pages. **Predict first:** how many has the server when it comes back, and how many after a second
+# `fit`: 1,000, or 1,512?
+
+
+# %% tags=["nbval-ignore-output"]
+def pages_there():
+    if not fault.client.indices.exists(index="town"):
+        return 0
+    fault.client.indices.refresh(index="town")
+    return fault.client.count(index="town")["count"]
+
+
+shaky.start()
+before = pages_there()
+fault.fit(archive.corpus)
+print("after the crash:", before, " after the second fit:", pages_there())
+assert before <= 512 and pages_there() == 1000
+everything = fault.client.search(index="town", query={"match_all": {}}, size=1000, version=True, source=False)
+assert {hit["_version"] for hit in everything["hits"]["hits"]} == {1}
+assert [hit.document.id for hit in fault.search(questions[0])] == [
+    hit.document.id for hit in engine.search(questions[0])
+]
+
+# %% [markdown] lang="en"
+# One thousand, each written once (that is its *version*). Each document has an **id of its own**, so sending it again replaces it. And the second
+# `fit` asks first what is there, by a digest of each document, and sends the rest.
+#
+# This server writes to disk from time to time, so a kill may cost what it had confirmed: above you see what was left of 512. (Elasticsearch
+# writes a log to disk before it confirms, unless told otherwise.) Resume from what a server **has**, never from what it **said**. An embedded
+# database has faults of its own, such as a second program that holds the file:
+
+
+# %%
+other = sqlite3.connect(folder / "archive.db", isolation_level=None)
+other.execute("BEGIN EXCLUSIVE")
+assert refused(lambda: SqliteRetriever(folder / "archive.db", timeout=0.1).search("ferry"))
+other.execute("ROLLBACK")
+other.close()
+assert SqliteRetriever(folder / "archive.db").search("ferry")
+
+# %% [markdown] lang="en"
+# ## How it grows
+#
+# Four sizes, up to thirty thousand, and three costs: seconds to index, milliseconds a question, megabytes (documents included). **Predict first:** with
+# thirty times the pages, how many times longer does a question take, in each engine?
+
+
+# %%
+sizes = (1000, 3000, 10_000, 30_000)
+large = port_ellery.load(max(sizes), questions=3).corpus
+few = questions[::30]
+
+
+def megabytes(path):
+    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file()) / 1e6
+
+
+def seconds(call, *arguments):
+    started = perf_counter()
+    call(*arguments)
+    return perf_counter() - started
+
+
+def measure(retriever, pages, repeats):
+    index_seconds = seconds(retriever.fit, pages)
+    times = np.array([[seconds(retriever.search, question) for question in few] for _ in range(repeats)])
+    return index_seconds, 1000 * np.median(times.min(axis=0))
+
+
+# %% tags=["nbval-ignore-output"]
+costs = []
+for size in sizes:
+    some = large[:size]
+    memory, file = BM25Retriever(), SqliteRetriever(folder / f"{size}.db")
+    remote = ElasticsearchRetriever(server.url, f"pages-{size}")
+    measured = {
+        "BM25Retriever": measure(memory, some, 5),
+        "SQLite": measure(file, some, 5),
+        "server": measure(remote, some, 1),
+    }
+    memory.save(folder / f"saved-{size}")
+    store = client.indices.stats(index=remote.index)["indices"][remote.index]["total"]["store"]["size_in_bytes"] / 1e6
+    sizes_now = (megabytes(folder / f"saved-{size}"), megabytes(folder / f"{size}.db"), store)
+    costs += [(name, size, *measured[name], mb) for name, mb in zip(measured, sizes_now, strict=True)]
+
+columns = ["engine", "pages", "index s", "ms a question", "MB"]
+costs = pd.DataFrame(costs, columns=columns).set_index(["engine", "pages"]).sort_index()
+costs.round(2)
+
+# %% [markdown] lang="en"
+# <!-- TABLE: results of `make bench` to 1,000,000 pages -->
+# On two logarithmic axes, a cost of the form $c \cdot n^s$ is a straight line, and its **slope** is $s$. Slope 1: twice the pages, twice the
+# cost. Slope 0: the size does not matter.
+
+
+# %% alt="Three panels with logarithmic axes: seconds to index, milliseconds a question, and megabytes, against 1,000 to 30,000 pages, for BM25Retriever (circles, solid), SQLite (squares, dashed) and the server (triangles, dotted), with a thin grey line of slope 1. For indexing and megabytes all three run beside the line of slope 1. For a question the server runs beside it too and lies far above; SQLite lies between; BM25Retriever is lowest and nearly level." tags=["nbval-ignore-output"]
+figure, panels = plt.subplots(1, 3, figsize=(10, 3.4))
+for panel, cost in zip(panels, columns[2:], strict=True):
+    for name, style in (("BM25Retriever", "o-"), ("SQLite", "s--"), ("server", "^:")):
+        panel.loglog(sizes, costs.loc[name, cost], style, color="black", label=name)
+    foot = costs[cost].min()
+    panel.loglog(sizes, [foot * size / sizes[0] for size in sizes], color="tab:gray", lw=1, label="slope 1")
+    panel.set(xlabel="pages", title=cost)
+panels[0].legend(fontsize=8)
+figure.tight_layout()
+plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+def power_law(name, cost):
+    """Slope s and factor c of the straight line through the measured points."""
+    slope, intercept = np.polyfit(np.log(sizes), np.log(costs.loc[name, cost]), 1)
+    return slope, np.exp(intercept)
+
+
+names = ("BM25Retriever", "SQLite", "server")
+slopes = pd.DataFrame({cost: {name: power_law(name, cost)[0] for name in names} for cost in columns[2:]})
+questions_slope = slopes["ms a question"]
+assert questions_slope["server"] > 0.8 and questions_slope["BM25Retriever"] < questions_slope["server"] - 0.3
+assert (slopes["MB"].between(0.8, 1.2)).all()
+largest = costs.xs(30_000, level="pages")["ms a question"]
+assert largest["server"] > 20 * largest["SQLite"] and largest["SQLite"] > largest["BM25Retriever"]
+slopes.round(2)
+
+# %% [markdown] lang="en"
+# Megabytes grow in step with the pages. Questions do not: `BM25Retriever` touches only the postings of the question's terms, with weights that are
+# ready, and most of its time is not even that. SQLite touches the same postings, but computes a score for each while you wait. The server's
+# slope is 1 from the start: it takes time **in proportion to all pages**, as if it looked at each. That is what an index is there to avoid, so this
+# curve tells nothing about Elasticsearch. No document said so; four points did.
+#
+# ## Where one machine ends
+#
+# So we calculate with SQLite's curve. At which size does a question take a tenth of a second, and at which does the index fill 24 GiB? This is a
+# line through four points, continued far beyond them.
+
+
+# %% tags=["nbval-ignore-output"]
+slope, factor = power_law("SQLite", "ms a question")
+slope_mb, factor_mb = power_law("SQLite", "MB")
+pages_in_time = (100 / factor) ** (1 / slope)
+pages_in_space = (24 * 1024**3 / 1e6 / factor_mb) ** (1 / slope_mb)
+print(f"SQLite: 100 ms at about {pages_in_time:,.0f} pages, 24 GiB at about {pages_in_space:,.0f}")
+slope_memory, factor_memory = power_law("BM25Retriever", "ms a question")
+print(f"BM25Retriever, by its line, a billion pages: {factor_memory * 1e9**slope_memory:.2g} ms")
+assert pages_in_time > 100_000 and pages_in_space > 1e7 and factor_memory * 1e9**slope_memory < 1000
+
+# %% [markdown] lang="en"
+# Hundreds of thousands of pages at the least: most corpora never need a cluster. And look at the last line: a billion pages in so short a time? Do not
+# believe it. The part of `BM25Retriever`'s time that grows is still hidden beneath a part that does not; its true line bends upwards later. A slope
+# holds where it was measured, and SQLite's size is a guess too, until somebody measures there.
+#
+# Besides, one machine answers only so many questions a second, and none while it restarts. A cluster has:
+#
+# - **shards**, parts of the documents, each with its index. A question goes to all $m$ at once, each searches $n / m$ documents, and the best hits are
+#   merged: $\mathrm{ms}(n / m)$ with $\mathrm{ms}(n) = c \cdot n^s$, and a little for merging.
+# - **replicas**, copies of a shard. Copies share the questions, $1000 / \mathrm{ms}(n / m)$ a second each, and one may fail. They make no single question
+#   quicker.
+#
+# Say we want 100 ms at most, 24 GiB a machine, and 200 questions a second.
+
+
+# %% tags=["nbval-ignore-output"]
+plan = pd.DataFrame(index=pd.Index([10**6, 10**7, 10**8, 10**9], name="pages"))
+pages_of_plan = plan.index.to_numpy(float)
+plan["shards"] = np.ceil(pages_of_plan / min(pages_in_time, pages_in_space)).astype(int)
+plan["ms a question"] = factor * (pages_of_plan / plan["shards"]) ** slope
+plan["copies"] = np.ceil(200 * plan["ms a question"] / 1000).astype(int).clip(lower=2)
+plan["machines"] = plan["shards"] * plan["copies"]
+assert plan["machines"].is_monotonic_increasing and (plan["ms a question"] <= 101).all() and (plan["copies"] >= 2).all()
+plan.round(1)
+
+# %% [markdown] lang="en"
+# (At least two copies, for the day when a disk breaks.)
+#
+# One thing is hidden in *the best hits are merged*. You can build this cluster by hand: three retrievers, each with a third of the archive, and a merge by
+# score. **Predict first:** is it the ranking of one index?
+
+
+# %%
+def third(part):
+    size = math.ceil(len(archive.corpus) / 3)
+    return BM25Retriever(k1=1.2).fit(archive.corpus[part * size : (part + 1) * size])
+
+
+def merged(question, k=10):
+    hits = [hit for shard in shards for hit in shard.search_many([question], k)[0]]
+    return [hit.document.id for hit in sorted(hits, key=lambda hit: -hit.score)[:k]]
+
+
+shards = [third(part) for part in range(3)]
+whole = [[hit.document.id for hit in hits] for hits in ours.search_many(questions, 10)]
+same = [merged(question) == ids for question, ids in zip(questions, whole, strict=True)]
+first = [merged(question, 1) == ids[:1] for question, ids in zip(questions, whole, strict=True)]
+print(
+    f"the same ten in the same order: {np.mean(same):.0%} of {len(questions)} questions; the same first: {np.mean(first):.0%}"
+)
+assert np.mean(same) < 0.5 and 0.8 < np.mean(first) < 1
+dfs = [sum("license" in page for page in pages[part * 334 : (part + 1) * 334]) for part in range(3)]
+print("pages with 'license' in each shard:", dfs)
+assert len(set(dfs)) > 1
+
+# %% [markdown] lang="en"
+# A shard counts its own documents only. They disagree on how rare a word is and on the average length, so their scores are measured with different
+# yardsticks. Elasticsearch can collect the counts of all shards first (`search_type=dfs_query_then_fetch`), and `ElasticsearchRetriever` always asks for that.
+#
+# ## What the article says
+#
+# A corpus, it says, “can be an SQL database, Elasticsearch or a simple JSON file”. It can, and for the answers it made no difference here. But the three are
+# not alternatives of one kind:
+#
+# | | keeps | searches | good when |
+# |---|---|---|---|
+# | JSON, JSONL | a file | nothing; you index it | up to what fits in memory; easy to share and to diff |
+# | an SQL database | rows that change, with rights and transactions | what you built here, or FTS5 | the truth is there already |
+# | Elasticsearch | copies of documents, in shards | BM25, vectors, filters | many machines ask, or one cannot hold it |
+#
+# A common arrangement has all three: the truth in SQL, an export in JSONL, and a search index that can be thrown away.
+
+# %%
+engine.client.close()
+both.client.close()
+client.close()
+fault.client.close()
+town.close()
+for running in (server, shaky):
+    running.kill()
+    assert running.process.poll() is not None
+
+# %% [markdown] lang="en"
+# ## Recap
+#
+# - Where documents lie is one question, what ranks them another. The same terms and formula gave the same answers from three engines.
+# - An inverted index is a table; BM25 is one query over it.
+# - What people type is data: parameters for values, known names for tables, quoted terms for search languages.
+# - Engines differ in $k_1 + 1$, in idf, in how a length is stored. Know your formula, and you can explain every digit.
+# - Measure: a setting was echoed and ignored, and a server's time grew with all that it held.
+# - Ids of your own make sending twice harmless. Resume from what is there.
+#
+# **Quiz.** Decide before you open the answer.
+#
+# 1. Your test says that SQLite and Elasticsearch must give the same ten pages. It fails on one question of a thousand. Name two reasons that are no bug.
+# <details><summary>Answer</summary>Lucene rounds lengths above 40 terms, which can swap two close scores; and its idf has a 1 inside the logarithm. Ties broken in another
+# order would be a third.</details>
+#
+# 2. You double the replicas. What happens to the time of a single question on an idle cluster?
+# <details><summary>Answer</summary>Nothing: a copy is as large as the original, and a question uses one copy of each shard. More questions at once can be served, and more machines may
+# fail.</details>
+#
+# 3. Somebody shows that any k1 from 0.5 to 3 gives exactly the same MRR on his server and concludes that tuning is pointless. What do you ask?
+# <details><summary>Answer</summary>Whether a single score has changed. If none has, the setting is not used, and the experiment says nothing about k1.</details>
+#
+# **Next:** 10. You have put three engines behind one interface. Other people's programs expect another, LangChain's: how does one fit the other?
+#
+# **Further reading.** *SQLite FTS5 Extension* (sqlite.org/fts5.html); *Similarity settings* and *Search your data* in Elasticsearch's
+# reference; Mühleisen, Samar, Lin and de Vries (2014), *Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*, which ranks with BM25 in SQL on a large collection.
