@@ -363,5 +363,7 @@ assert airport.text == "Not in the sources."
 # <details><summary>Answer</summary>RAG needs the changed pages indexed again. A fine-tuned
 # model needs training on the new price, and has to forget the old one.</details>
 #
+# **Exercises:** [`exercises/00_start_here`](../exercises/00_start_here.ipynb), which check themselves.
+#
 # **Next:** 01 builds the retriever from the ground up. **Further reading:** Lewis et al. (2020), *Retrieval-Augmented
 # Generation for Knowledge-Intensive NLP Tasks*, the paper that gave RAG its name.

@@ -474,7 +474,8 @@ print(f"in one call: {-model.log_likelihood(prompt, answer):.2f} nats, by hand: 
 assert np.isclose(sum(surprise), -model.log_likelihood(prompt, answer), rtol=0.05)
 
 # %% [markdown] lang="en"
-# **What is trained**: not the 135 million weights. Beside a weight matrix $W$ stands a product of two thin matrices that are
+# **What is trained**: not the 135 million **weights**, the numbers in the model's matrices. (There are seven matrices in each of its 30 **layers**, which a text
+# passes one after the other.) Beside a weight matrix $W$ stands a product of two thin matrices that are
 # learned, and $W$ stays as it is (LoRA, *low-rank adaptation*):
 #
 # $$W' = W + \frac{\alpha}{r} B A$$
@@ -490,7 +491,7 @@ assert np.array_equal((W + alpha / r * B @ A) @ x, W @ x)
 print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size + B.size) / W.size:.1%}")
 
 # %% [markdown] lang="en"
-# Training begins with exactly the model that we have. Now train. A new model is loaded, so that the old one stays
+# Training begins with exactly the model that we have. Each **step** takes a few examples and moves $A$ and $B$ a little in the direction that makes their answers less surprising. A new model is loaded, so that the old one stays
 # for comparison.
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
@@ -523,7 +524,7 @@ assert B.abs().max() > 0
 # ## What did it buy?
 #
 # The same 20 questions with the page among three, and 8 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
-# was trained by the same recipe for far longer, on a graphics card and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
+# was trained by the same recipe for far longer, first on a graphics card, and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
 # as well. The strict measure is **exact match**: the answer and nothing else, but for case and punctuation. *Precision* of abstention:
 # of those made, how many were due; *recall*: of those due, how many were made.
 #
@@ -580,7 +581,7 @@ assert table["as it was"]["abstention, f1"] == 0 < table["shipped reader"]["abst
 # It is not brevity alone: more replies *contain* the answer (all were cut at 24 tokens). It has learned a skill and not the town.
 # Whether the shipped reader is better than yours, 20 questions can hardly tell. When it was trained, it was tested on more
 # of them, with **five** sources, beside the untrained model; the record lies with its weights. (The same log shows its
-# weakness: where nothing answers, it abstains far too seldom.)
+# weakness: where nothing answers, it abstains far too seldom. Lesson 05 finds a way to use it better.)
 
 # %%
 import json
@@ -590,8 +591,10 @@ from ragedu.generation.language_model import find_adapter
 log = [json.loads(line) for line in (find_adapter("reader") / "log.jsonl").read_text("utf-8").splitlines()]
 record = {entry["model"]: entry["evaluation"] for entry in log if "evaluation" in entry}
 on_record = pd.DataFrame({name: record[name]["port-ellery"] for name in ("untrained", "reader")})
-on_record.loc["abstention, recall"] = [record[name]["port-ellery-abstention"]["recall"] for name in on_record]
-print(f"{log[0]['settings']['steps']} steps of {log[0]['settings']['batch_size']} on an {log[0]['machine']}")
+for measure in ("recall", "f1"):
+    on_record.loc[f"abstention, {measure}"] = [record[name]["port-ellery-abstention"][measure] for name in on_record]
+for stage in (entry for entry in log if "settings" in entry):
+    print(f"{stage['settings']['steps']} steps of {stage['settings']['batch_size']} on {stage['machine']}")
 on_record.round(2)
 
 # %%
@@ -659,6 +662,8 @@ for n in made_up[:2]:
 # 4. Temperature 0 gives the same text every time. Is that text therefore true?
 # <details><summary>Answer</summary>No. It is the model's most probable choice at each step, and it repeats an invention as faithfully as a
 # fact.</details>
+#
+# **Exercises:** [`exercises/04_generation`](../exercises/04_generation.ipynb), which check themselves.
 #
 # **Next:** 05, the whole RAG system.
 #

@@ -777,6 +777,8 @@ table.round(2)
 # <details><summary>Answer</summary>All ten, corrected. If none differed, at least one would come out below 0.05 in about 40 % of such studies. By Holm its p is
 # 0.3.</details>
 #
+# **Exercises:** [`exercises/06_evaluation`](../exercises/06_evaluation.ipynb), which check themselves.
+#
 # **Next:** 07, RAG or fine-tuning?
 #
 # **Further reading.** Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, chapter 8; Papineni et al. (2002), *BLEU*; Post (2018), *A Call for Clarity in
