@@ -579,8 +579,7 @@ assert table["as it was"]["abstention, f1"] == 0 < table["shipped reader"]["abst
 # %% [markdown] lang="en"
 # Two dozen steps took the model from no exact answer to a good share of them, on pages, names and phrasings that it had never seen.
 # It is not brevity alone: more replies *contain* the answer (all were cut at 24 tokens). It has learned a skill and not the town.
-# Whether the shipped reader is better than yours, 20 questions can hardly tell. When it was trained, it was tested on more
-# of them, with **five** sources, beside the untrained model; the record lies with its weights. (The same log shows its
+# What the far longer training adds, the last line above says. The shipped reader was also tested on more questions, with **five** sources, beside the untrained model; the record lies with its weights. (The same log shows its
 # weakness: where nothing answers, it abstains far too seldom. Lesson 05 finds a way to use it better.)
 
 # %%
