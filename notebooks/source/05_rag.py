@@ -279,6 +279,7 @@ def run(retriever, dataset):
 
 
 both = {split: (run(bm25, dataset), run(dense, dataset)) for split, dataset in mixed.items()}
+assert all(len(found) == 100 for _, semantic in both.values() for found in semantic.values())
 
 # %%
 ways = {"raw sum": dict, "scaled scores": scaled, "ranks (RRF)": by_rank}
