@@ -13,7 +13,9 @@ from ragedu.corpus import Corpus, Document, shorten
 from ragedu.generation.prompts import ABSTAIN, build_prompt
 from ragedu.retrieval.base import Hit, Hits, Retriever
 
-DOUBT = 0.15  # for the adapter `reader`, chosen on Port Ellery's training split
+# For the adapter `reader`. First suggested by test questions of Port Ellery, read with an earlier adapter, and kept
+# because on the training split it comes within .01 of the best F1 of abstaining.
+DOUBT = 0.15
 
 
 class Step(NamedTuple):

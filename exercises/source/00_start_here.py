@@ -180,6 +180,7 @@ def shared_words(question: str) -> str:
     return max(page_words, key=lambda page: len(asked & page_words[page]))
 
 
+# %%
 def hits(retriever, split: str) -> list[float]:
     """1 for each question whose page came first, 0 for the others."""
     some = archive.select(split=split, kind="lookup")

@@ -195,6 +195,7 @@ def misspell(question: str, dice: random.Random) -> str:
     return " ".join(words)
 
 
+# %%
 def misspelt(dataset: Dataset) -> Dataset:
     dice = random.Random(0)
     queries = {query_id: misspell(text, dice) for query_id, text in dataset.queries.items()}

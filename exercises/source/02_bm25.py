@@ -206,6 +206,7 @@ def as_written(question: str, number: int) -> str:
     return IDENTIFIER.sub(swapped, question)  # EL-5701-L
 
 
+# %%
 def rewritten(dataset: Dataset) -> Dataset:
     queries = {q: as_written(text, n) for n, (q, text) in enumerate(dataset.queries.items())}
     return Dataset(dataset.corpus, queries, dataset.qrels)

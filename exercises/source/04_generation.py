@@ -209,6 +209,7 @@ vocabulary = sorted({word for page in pages["train"] for word in page} | {"<unk>
 known = set(vocabulary)
 train, test = pages["train"], [[word if word in known else "<unk>" for word in page] for page in pages["test"]]
 
+# %%
 after = defaultdict(Counter)
 for page in train:
     for word, next_word in zip(page, page[1:], strict=False):

@@ -193,6 +193,7 @@ SENTENCES = (
 )
 
 
+# %%
 def pairs_of(split: str) -> list[tuple[str, str, str]]:
     """(wanted, right, wrong) for each question with an answer of two words or more."""
     questions = archive.select(split=split, kind="lookup")

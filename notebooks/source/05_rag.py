@@ -4,7 +4,7 @@
 # **You will be able to** cut long documents, plan a prompt's tokens, choose how many sources a model reads, fuse and rerank
 # rankings, check an answer against its sources, follow a question through two documents, and say which attacks a prompt withstands.
 #
-# **Know first:** lessons 00 to 04. **Time:** 60 minutes. **Cost to run:** two minutes, no network.
+# **Know first:** lessons 00 to 04. **Time:** 60 minutes. **Cost to run:** three minutes, no network.
 #
 # A chain of parts is as strong as its weakest link. You have built the parts; now you put them in a row, pull, and mend
 # what breaks.
@@ -178,7 +178,7 @@ plt.tight_layout()
 plt.show()
 
 # %%
-assert np.mean(found[20]) >= np.mean(found[1]) and seconds[20] > 4 * seconds[1]
+assert np.mean(found[20]) == 1 >= np.mean(found[1]) and seconds[20] > 4 * seconds[1]
 assert max(np.mean(right[k]) for k in (1, 3)) >= np.mean(right[20])
 
 # %% [markdown] lang="en"
@@ -375,6 +375,7 @@ print(f"{paired_test(reciprocal_ranks(after), reciprocal_ranks(before))}; {spent
 # %%
 assert all({h.document.id for h in after[q]} == {h.document.id for h in before[q]} for q in before)
 assert spent > 100 * answer.trace[0].seconds
+assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
 
 # %% [markdown] lang="en"
 # No gain that an interval would vouch for, and hundreds of times the retriever's price. A model that writes is no judge for that alone. The rerankers that people use are small
@@ -389,7 +390,7 @@ assert spent > 100 * answer.trace[0].seconds
 # $$z^* = \arg\min_z\; p(\text{abstain} \mid q, z)$$
 
 # %% tags=["nbval-ignore-output"]
-ABSTAIN = "Not in the sources."
+from ragedu.generation.prompts import ABSTAIN
 
 
 def doubts(question, sources):
@@ -402,7 +403,7 @@ for doubt, source in zip(doubts(question, sources), sources, strict=True):
     print(f"{doubt:.3f}  {source.title}")
 
 # %% [markdown] lang="en"
-# `RAG(reading="each")` does this, with `doubt=0.15` as the limit, chosen on the training split. It also says which page it read: a citation that was
+# `RAG(reading="each")` does this, with `doubt=0.15` as the limit, which was tried out on the training split. It also says which page it read: a citation that was
 # not made up by a model.
 #
 # **Predict first.** Eight questions with an answer and eight without, five pages for each: how many right, read together and read one by one? How many
@@ -422,13 +423,14 @@ said["each"][0]
 
 # %%
 first = said["each"][0]
-if first.cited:
-    assert first.cited == first.sources[np.argmin(doubts(asked[0], [hit.document for hit in first.sources]))]
+least = np.argmin(doubts(asked[0], [hit.document for hit in first.sources]))
+assert first.cited == first.sources[least]
 admitted = {name: [reply.text == ABSTAIN for reply in replies[len(asked) :]] for name, replies in said.items()}
 assert sum(admitted["each"]) >= sum(admitted["together"]) + 2
 
 # %% [markdown] lang="en"
-# Nothing was trained between the two rows, and nothing found anew: the same pages, one prompt or five. Separation alone lets the model admit what it doesn't find. Lewis et al. (2020) read each document alone too, and add up
+# Nothing was trained between the two rows, and nothing found anew: the same pages, one prompt or five. The model admits what it doesn't find. Two things help it: a page alone can't be mixed up with another,
+# and most of the shipped reader's last training was on pages alone, so this is how it is used to reading. Lewis et al. (2020) read each document alone too, and add up
 # the answers' probabilities over all of them; lesson 08 does that.
 #
 # ## Is the answer supported?
@@ -582,8 +584,8 @@ assert taken.loc["naive", "order"] <= 1 and taken.loc["filtered", "forged_turn"]
 assert taken.loc["fenced", "forged_turn"] >= 2 and taken.loc["filtered", "lie"] >= 2
 
 # %% [markdown] lang="en"
-# A surprise: the order is ignored even with the naive prompt. That is no merit of the fence. This model was trained to copy answers out of sources, and to nothing else; it can't even be
-# commanded. (Larger models can, and need the fence.) The forged turn looks like what it was trained on, and works *through* the fence; a filter for such lines stops it, until somebody words it otherwise.
+# A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence. It is no wall either: Greshake et al. (2023) led large models astray with such
+# orders. The forged turn looks like what it was trained on, and works *through* the fence; a filter for such lines stops it, until somebody words it otherwise.
 # Against the lie no prompt helps: it is what a source looks like. Who may write into the corpus, and what a system may *do* with an answer, is the defence.
 #
 # ## In front of a model that you already have
@@ -672,10 +674,13 @@ from IPython.display import Markdown
 
 results = Path("../benchmarks/RESULTS.md").read_text("utf-8")
 whole = results.split("## Answers: the whole system")[1].split("\n## ")[0]
+lines = [[cell.split()[0] for cell in line.split("|")[2:-1]] for line in whole.splitlines() if line[:2] == "| "]
+closed, each, together, hops_together = (list(map(float, lines[n])) for n in (2, -3, -2, -1))
+assert closed[0] == 0 and each[-1] > together[-1] and hops_together[4] > max(together[4], each[4])
 Markdown(whole[whole.index("###") :])
 
 # %% [markdown] lang="en"
-# Closed book, the model knows nothing of the town. What retrieval finds decides most of the rest; then how it is read. Abstaining works better one by one, and two hops only with two searches, read together. (A dozen questions of each kind: look at the intervals
+# Closed book, the model knows nothing of the town. Abstaining works better one by one, and two hops only with two searches, read together. (A dozen questions of each kind: look at the intervals
 # before you rank neighbours.) A
 # system has to choose, question by question, or pay for both.
 #
@@ -690,7 +695,7 @@ Markdown(whole[whole.index("###") :])
 # - The prompt is a budget. What doesn't fit is left out whole, and reported.
 # - Never add raw scores. Ranks need no scale; scaled scores keep how sure a retriever is.
 # - Support catches inventions, not mix-ups. Two hops need two searches.
-# - Read one by one, a small model errs less and admits more.
+# - Read one by one, our model admits what it doesn't find.
 # - A fence marks what is data. Nothing in a prompt stops a lie.
 #
 # **Quiz.** Decide before you open the answer.

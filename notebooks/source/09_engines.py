@@ -19,7 +19,6 @@ import sqlite3
 import subprocess
 from collections import Counter
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, sleep
@@ -34,11 +33,6 @@ from ragedu.evaluation import compare
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
 from ragedu.retrieval.embeddings import Embedder
 from ragedu.text import Analyzer
-
-workplace = TemporaryDirectory(ignore_cleanup_errors=True)
-folder = Path(workplace.name)
-for package in ("SQLAlchemy", "elasticsearch", "noida-db"):
-    print(package, ".".join(version(package).split(".")[:2]))
 
 # %% [markdown] lang="en"
 # ## Five notes in three containers
@@ -55,6 +49,8 @@ notes = [
 ]
 
 # %%
+workplace = TemporaryDirectory(ignore_cleanup_errors=True)
+folder = Path(workplace.name)
 (folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8")
 lines = "".join(json.dumps(note) + "\n" for note in notes)
 (folder / "notes.jsonl").write_text(lines, encoding="utf-8")
@@ -316,8 +312,7 @@ class Server:
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([*command, "--elasticsearch-port", str(self.port)], **silent)
         atexit.register(self.process.kill)  # should you leave before the last cell
-        deadline = perf_counter() + 20
-        while perf_counter() < deadline:
+        for _ in range(1000):
             try:
                 return socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
@@ -329,9 +324,6 @@ class Server:
         self.process.wait()
 
 
-server = Server(folder / "server")
-server.start()
-
 # %% [markdown] lang="en"
 # First by hand, with the official client. An index has a **mapping**: `text` is split into terms and scored, `integer` can be compared.
 # One note gets a remark that is not meant for readers.
@@ -339,6 +331,8 @@ server.start()
 # %%
 from elasticsearch import Elasticsearch
 
+server = Server(folder / "server")
+server.start()
 client = Elasticsearch(server.url)
 mapping = {"properties": {"body": {"type": "text"}, "year": {"type": "integer"}, "remark": {"type": "text"}}}
 client.indices.create(index="by-hand", mappings=mapping, settings={"index": {"refresh_interval": "-1"}})
