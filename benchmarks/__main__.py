@@ -3,7 +3,7 @@
 python -m benchmarks                      # everything: about half an hour on two cores
 python -m benchmarks --sizes 5000         # a quick look
 python -m benchmarks --beir FOLDER        # effectiveness on a BEIR folder of yours
-python -m benchmarks --only generation    # bm25, effectiveness, encoding, generation or answers: the other tables stay
+python -m benchmarks --only serving       # one part alone (see --help); the other tables stay
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import answers, bm25_speed, effectiveness, encoding_speed, generation_speed
+from benchmarks import answers, bm25_speed, effectiveness, encoding_speed, generation_speed, scale, serving
 from benchmarks.report import machine, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -35,6 +35,8 @@ def main() -> None:
         "encoding": encoding,
         "generation": generation,
         "answers": whole_systems,
+        "serving": serving_clients,
+        "scale": to_a_million,
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="5000,70000,500000", help="documents of Port Ellery, separated by commas")
@@ -75,6 +77,14 @@ def generation(options) -> Iterator[tuple[str, str]]:
 
 def whole_systems(options) -> Iterator[tuple[str, str]]:
     yield "## Answers: the whole system", with_tables(answers, [answers.measure()])
+
+
+def to_a_million(options) -> Iterator[tuple[str, str]]:
+    yield "## Scale: 1,000 to 1,000,000 documents", with_tables(scale, scale.measure())
+
+
+def serving_clients(options) -> Iterator[tuple[str, str]]:
+    yield "## Serving: one client and fifty", with_tables(serving, [serving.measure()])
 
 
 def with_tables(module, measured: list[tuple[str, list[dict[str, str]]]]) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `ragedu ask | evaluate | models | doctor`."""
+"""The command line: `ragedu ask | evaluate | serve | models | doctor`."""
 
 from __future__ import annotations
 
@@ -55,8 +55,7 @@ def ask(options: argparse.Namespace) -> int:
     corpus = chunk(_corpus(options.corpus, options.table))
     retriever = _retriever(options.retriever).fit(corpus)
     # The model is loaded when it is first called, so that a mistake in the question is told at once.
-    adapter = "reader" if options.model == "smollm2-135m" and not options.untrained else None
-    generator = lambda prompt: ragedu.LanguageModel.load(options.model, adapter=adapter)(prompt)
+    generator = lambda prompt: _language_model(options)(prompt)
     answer = RAG(retriever, generator, k=options.k).ask(options.question)
     seconds = time.perf_counter() - started
     if options.json:
@@ -136,6 +135,25 @@ def _as_json(comparison, dataset: str) -> dict:
     return {"dataset": dataset, "against": comparison.against, "systems": systems}
 
 
+def serve(options: argparse.Namespace) -> int:
+    """Answer questions over HTTP, until Ctrl+C. Clients send the key that the environment has as RAGEDU_API_KEY."""
+    from ragedu import serve as service
+    from ragedu.rag import RAG
+    from ragedu.text import chunk
+
+    if options.no_key and options.host not in service.LOOPBACK:
+        raise ValueError(f"--no-key is for this machine alone, and {options.host} is not: leave out --no-key or --host")
+    key = None if options.no_key else service.key_from_environment()
+    with service.listen(options.host, options.port) as listener:  # now, so that a port that is taken is told at once
+        retriever = _retriever(options.retriever).fit(chunk(_corpus(options.corpus, options.table)))
+        rag = RAG(retriever, _language_model(options), k=options.k, reading=options.reading)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        print(f"ragedu: answers at {url}, what to send at {url}/docs; Ctrl+C ends it", file=sys.stderr, flush=True)
+        service.serve(service.create_app(rag, key), listener)
+    return 0
+
+
 def models(options: argparse.Namespace) -> int:
     """Fetch what is missing, verify everything, list it."""
     from ragedu.models import fetch, language_model_folder, status
@@ -180,6 +198,11 @@ def _dataset(name: str, split: str = "test") -> Dataset:
     return ragedu.read_beir(name, split)
 
 
+def _language_model(options: argparse.Namespace):
+    adapter = "reader" if options.model == "smollm2-135m" and not options.untrained else None
+    return ragedu.LanguageModel.load(options.model, adapter=adapter)
+
+
 def _retriever(name: str):
     return getattr(ragedu, RETRIEVERS[name])()
 
@@ -202,22 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("ask", help="answer a question from documents", description=ask.__doc__)
     command.set_defaults(command=ask)
     command.add_argument("question", metavar="QUESTION")
-    command.add_argument(
-        "--corpus",
-        default="port-ellery",
-        metavar="PATH",
-        help="a file or folder (text, Markdown, notebooks, JSON, JSONL, CSV), the URL of a database such as "
-        "sqlite:///town.db, port-ellery (default) or python-docs",
-    )
-    command.add_argument("--table", metavar="NAME", help="which table of the database, if it has several")
-    _add_retriever(command)
-    command.add_argument("-k", type=_positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
-    command.add_argument(
-        "--model", default="smollm2-135m", help="the language model: name or folder (default: %(default)s)"
-    )
-    command.add_argument(
-        "--untrained", action="store_true", help="without the adapter that was trained to read sources"
-    )
+    _add_rag(command)
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
     command = commands.add_parser(
@@ -261,11 +269,47 @@ def _parser() -> argparse.ArgumentParser:
         "differences to the first (difference, low, high, p_value)",
     )
 
+    command = commands.add_parser("serve", help="answer questions over HTTP", description=serve.__doc__)
+    command.set_defaults(command=serve)
+    _add_rag(command)
+    command.add_argument(
+        "--reading",
+        choices=("together", "each"),
+        default="together",
+        help="all sources in one prompt (default), or each in a prompt of its own",
+    )
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="where to listen (default: %(default)s); it is HTTP, so let others in through a proxy that speaks HTTPS",
+    )
+    command.add_argument("--port", type=_port, default=8000, metavar="N", help="0 takes a free one (default: 8000)")
+    command.add_argument("--no-key", action="store_true", help="let everybody on this machine ask, without a key")
+
     command = commands.add_parser("models", help="fetch, verify and list the model weights", description=models.__doc__)
     command.set_defaults(command=models)
     command = commands.add_parser("doctor", help="check this installation", description=doctor.__doc__)
     command.set_defaults(command=doctor)
     return parser
+
+
+def _add_rag(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--corpus",
+        default="port-ellery",
+        metavar="PATH",
+        help="a file or folder (text, Markdown, notebooks, JSON, JSONL, CSV), the URL of a database such as "
+        "sqlite:///town.db, port-ellery (default) or python-docs",
+    )
+    command.add_argument("--table", metavar="NAME", help="which table of the database, if it has several")
+    _add_retriever(command)
+    command.add_argument("-k", type=_positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
+    command.add_argument(
+        "--model", default="smollm2-135m", help="the language model: name or folder (default: %(default)s)"
+    )
+    command.add_argument(
+        "--untrained", action="store_true", help="without the adapter that was trained to read sources"
+    )
 
 
 def _add_retriever(command: argparse.ArgumentParser) -> None:
@@ -283,6 +327,12 @@ def _retriever_names(text: str) -> list[str]:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, not {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, not {text!r}")
     return int(text)
 
 

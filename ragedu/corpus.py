@@ -162,16 +162,19 @@ class Dataset:
 
     def select(self, query_ids: Iterable[str] | None = None, **conditions: Any) -> Dataset:
         """The same corpus with fewer queries: those named, or those whose metadata match, as in
-        `dataset.select(kind="paraphrase", split="test")`."""
+        `dataset.select(kind=["lookup", "paraphrase"], split="test")`, where a list stands for any of its values."""
         chosen = set(self.queries if query_ids is None else query_ids)
         unknown = chosen - self.queries.keys()
         if unknown:
             raise KeyError(f"no such queries: {sorted(unknown)[:3]}")
+        wanted = {
+            name: value if isinstance(value, list | tuple | set) else [value] for name, value in conditions.items()
+        }
+        metadata = lambda query_id: self.metadata.get(query_id, {})
         kept = [
             query_id
             for query_id in self.queries
-            if query_id in chosen
-            and all(self.metadata.get(query_id, {}).get(name) == value for name, value in conditions.items())
+            if query_id in chosen and all(metadata(query_id).get(name) in values for name, values in wanted.items())
         ]
         subset = lambda mapping: {query_id: mapping[query_id] for query_id in kept if query_id in mapping}
         return Dataset(

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -253,7 +254,7 @@ def mistake(capsys, *arguments):
 def test_mistakes_of_the_line(capsys, beir, notes):
     ask, evaluate = ["ask", "x", "--corpus", notes], ["evaluate", beir]
     assert "arguments are required: COMMAND; see  ragedu --help" in mistake(capsys)
-    assert "invalid choice: 'serve'" in mistake(capsys, "serve")
+    assert "invalid choice: 'answer'" in mistake(capsys, "answer")
     assert "arguments are required: QUESTION; see  ragedu ask --help" in mistake(capsys, "ask")
     assert "arguments are required: BEIR_FOLDER" in mistake(capsys, "evaluate")
     assert "unrecognized arguments: --bogus" in mistake(capsys, *ask, "--bogus")
@@ -299,6 +300,27 @@ def test_a_run_that_cannot_be_written(capsys, beir, tmp_path):
 def test_bad_questions(capsys, notes, loaded_model):
     assert "is blank" in mistake(capsys, "ask", "  ", "--corpus", notes)
     assert "only stop words" in mistake(capsys, "ask", "who are they?", "--corpus", notes)
+
+
+def test_serve_that_cannot_start(capsys, notes, monkeypatch, tmp_path):
+    serve = ["serve", "--corpus", notes, "--port"]
+    monkeypatch.delenv("RAGEDU_API_KEY", raising=False)
+    assert "has no RAGEDU_API_KEY: make a key with python -c" in mistake(capsys, *serve, 0)
+    assert "0.0.0.0 is not: leave out --no-key" in mistake(capsys, *serve, 0, "--no-key", "--host", "0.0.0.0")
+    for port in ("-1", "65536", "http", ""):
+        assert "--port: must be a whole number from 0 to 65535, not" in mistake(capsys, *serve, port)
+    monkeypatch.setenv("RAGEDU_API_KEY", "hunter2")
+    said = mistake(capsys, *serve, 0)
+    assert "must have 16 or more ASCII characters" in said and "hunter2" not in said
+    monkeypatch.setenv("RAGEDU_API_KEY", "a-key-for-tests-3f9c1e")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = mistake(capsys, *serve, taken.getsockname()[1])
+    assert "Address already in use" in said or "10048" in said  # Linux and macOS; Windows
+    assert "there is no file or folder" in mistake(capsys, "serve", "--port", 0, "--corpus", tmp_path / "none")
+    monkeypatch.delitem(sys.modules, "ragedu.serve")
+    monkeypatch.delattr(ragedu, "serve")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert 'needs FastAPI and uvicorn: run pip install "ragedu[serve]"' in mistake(capsys, *serve, 0)
 
 
 def test_a_mistake_in_a_process(tmp_path):
@@ -360,13 +382,14 @@ def test_doctor_says_what_is_wrong_and_goes_on(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--help"], ["ask", "evaluate", "models", "doctor", "answer a question from documents"]),
+        (["--help"], ["ask", "evaluate", "serve", "models", "doctor", "answer a question from documents"]),
         (["ask", "--help"], ["QUESTION", "--corpus PATH", "--retriever", "-k N", "--json", "port-ellery", "--model"]),
         (["evaluate", "--help"], ["BEIR_FOLDER", "--metrics", "--run FILE", "--split", "ndcg@10,recall@100,mrr@10"]),
         (
             ["evaluate", "--help"],
             ["--retriever NAME[,NAME]", "compared with the first", "--with-run FILE", '"systems"'],
         ),
+        (["serve", "--help"], ["RAGEDU_API_KEY", "--corpus PATH", "--reading", "--port N", "--no-key", "HTTPS"]),
         (["models", "--help"], ["Fetch what is missing, verify everything, list it."]),
         (["doctor", "--help"], ["Check the installation"]),
     ],

@@ -107,6 +107,7 @@ def test_select_keeps_what_belongs_to_the_chosen_queries():
     assert chosen.queries == {"1": "one", "2": "two"} and chosen.qrels == {"1": {"a": 1}}
     assert chosen.answers == {"1": ["x"], "2": []} and chosen.corpus is DOCUMENTS and chosen.name == "town"
     assert list(dataset.select(kind="lookup", split="test").queries) == ["1"]
+    assert dataset.select(kind=["lookup", "none such"]).queries == chosen.queries
     assert list(dataset.select(["3", "1"]).queries) == ["1", "3"]  # in the dataset's order
     assert dataset.select(["3"], kind="lookup").queries == {} == dataset.select(kind="none such").queries
     assert repr(dataset) == "Dataset(town: 2 documents, 3 queries)"

@@ -124,3 +124,70 @@ def test_where_transformers_differs_an_answer_of_one_token(rag_models):
     without_documents = -torch.logsumexp(tokens.sum(dim=2), dim=1)
     assert torch.allclose(theirs, without_documents, atol=1e-5)
     assert not torch.allclose(theirs, -rag_sequence(document_log_probabilities(scores), tokens), atol=0.1)
+
+
+# With models of our own
+
+
+@pytest.fixture
+def tiny(language_model):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from ragedu import LanguageModel
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(language_model.tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True, initializer_range=0.5,
+    )  # fmt: skip
+    return LanguageModel(LlamaForCausalLM(config), language_model.tokenizer, "tiny")
+
+
+def test_a_document_read_once_for_many_questions_gives_each_answer_its_own_probability(tiny, harbour, monkeypatch):
+    from ragedu.generation.prompts import build_prompt
+    from ragedu.training import end_to_end
+
+    monkeypatch.setattr(end_to_end, "QUESTIONS_AT_ONCE", 2)  # so that there are several rounds
+    questions = ["Who keeps the light?", "When does the bakery open?", "Who paints?", "Who keeps the light?"]
+    wanted = ["Tomas Brandt", "at six", "nobody", "Ada"]
+    candidates = [
+        [harbour[0], harbour[3]],
+        [harbour[3], harbour[1]],
+        [harbour[3], harbour[0]],
+        [harbour[0], harbour[3]],
+    ]
+    found = end_to_end.answer_log_probabilities(tiny, questions, wanted, candidates)
+    longest = max(len(tiny.encode(answer, chat=False)) for answer in wanted) + 1
+    assert found.shape == (4, 2, longest) and (found <= 0).all()
+    for n, some in enumerate(candidates):
+        length = len(tiny.encode(wanted[n], chat=False))
+        for rank, document in enumerate(some):
+            expected = tiny.log_likelihood(build_prompt(questions[n], [document]), wanted[n])
+            assert found[n, rank, :length].sum().item() == pytest.approx(expected, abs=1e-3)
+            assert found[n, rank, length] < 0 and (found[n, rank, length + 1 :] == 0).all()  # the end, then nothing
+
+
+@pytest.mark.parametrize("marginal", [rag_sequence, rag_token])
+def test_the_question_encoder_learns_from_answers_alone(harbour, marginal):
+    from ragedu import DenseRetriever
+    from ragedu.retrieval.embeddings import Embedder
+    from ragedu.training import end_to_end
+
+    dense = DenseRetriever(cache=False).fit(harbour)
+    questions = ["zyx", "wvu", "tsr", "qpo"]  # words without meaning, so that all is to be learned
+    candidates = np.stack([dense.embeddings[:4]] * 4)
+    tokens = torch.full((4, 4, 3), -4.0)
+    tokens[range(4), range(4)] = -0.1  # question i is answered by document i
+    encoder = Embedder(cache=False)
+    losses = end_to_end.train(encoder, questions, candidates, tokens, 25, 4, 3e-4, marginal=marginal, seed=1)
+    assert losses[-1] < 0.7 * losses[0]
+    trained = DenseRetriever(cache=False, question_encoder=encoder).fit(harbour)
+    assert np.array_equal(trained.embeddings, dense.embeddings)  # the documents' vectors are the old ones
+    assert [int(trained.scores(question)[:4].argmax()) for question in questions] == [0, 1, 2, 3]
+    assert [hits[0].document for hits in trained.search_many(questions, k=8)] == [
+        harbour[int(trained.scores(question).argmax())] for question in questions
+    ]
+    with pytest.raises(ValueError, match="an encoder of their own"):
+        trained.save("nowhere")
+    with pytest.raises(ValueError, match=r"4 questions, vectors of shape \(3, 4, 384\)"):
+        end_to_end.train(encoder, questions, candidates[:3], tokens)

@@ -77,7 +77,7 @@ def test_an_open_problem_is_measured_and_asserted(lesson):
     last_check = max(number for number, cell in enumerate(cells) if CHECK.search(cell.text))
     after = [cell.text for cell in cells[last_check + 1 :]]
     assert sum("# SOLUTION" in text for text in after) >= 1
-    assert any(re.search(r"^assert .*, \"no gain", text, re.MULTILINE) for text in after)
+    assert any(re.search(r"^with when_solved\(\):\n(    .*\n)+    assert .*, \"no gain", text, re.M) for text in after)
 
 
 @each_lesson
@@ -206,3 +206,17 @@ def test_totals(capsys):
     assert all(COUNTS["solutions accepted"]) and all(COUNTS["stubs answered"])
     planted = COUNTS["own mistakes explained"] + COUNTS["general mistakes explained"]
     assert sum(planted) >= 0.95 * len(planted)
+
+
+def test_an_unsolved_exercise_is_named_and_no_other_error_is_hidden(capsys):
+    from ragedu.learn import when_solved
+
+    with when_solved():
+        raise NotImplementedError("Exercise 00.my_retriever")
+    assert capsys.readouterr().out == "Exercise 00.my_retriever: solve it, then run this cell again.\n"
+    with when_solved():
+        print("measured")
+    assert capsys.readouterr().out == "measured\n"
+    for error in (NotImplementedError("an abstract method"), ValueError("Exercise")):
+        with pytest.raises(type(error)), when_solved():
+            raise error

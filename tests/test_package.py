@@ -65,6 +65,7 @@ ORDER = [
     {"evaluation"},
     {"training"},
     {"learn"},
+    {"langchain", "serve"},
     {"cli", "doctor", "__main__"},
 ]
 

@@ -14,7 +14,7 @@ from collections import Counter
 
 import numpy as np
 
-from ragedu.learn import check, hint
+from ragedu.learn import check, hint, when_solved
 
 # %% [markdown] lang="en"
 # ## 1. A list that ends too soon (5 minutes)
@@ -239,10 +239,11 @@ def ordered_rightly(score, pairs):
     return np.reshape(values, (-1, 2)).mean(axis=1)  # one value for each pair, both ways round
 
 
-baseline, mine = ordered_rightly(lambda said, wanted: f1(said, [wanted]), test), ordered_rightly(my_score, test)
-gain = paired_test(mine, baseline)
-print(f"F1 {baseline.mean():.3f}, yours {mine.mean():.3f}; gain {gain}")
-assert gain.low > 0, "no gain that these pairs can show"
+with when_solved():
+    baseline, mine = ordered_rightly(lambda said, wanted: f1(said, [wanted]), test), ordered_rightly(my_score, test)
+    gain = paired_test(mine, baseline)
+    print(f"F1 {baseline.mean():.3f}, yours {mine.mean():.3f}; gain {gain}")
+    assert gain.low > 0, "no gain that these pairs can show"
 
 # %% [markdown] lang="en"
 # What would a system do that is trained to please your score? Look for a useless answer that it likes: all words of the page, for

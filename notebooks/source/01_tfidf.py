@@ -370,39 +370,14 @@ assert gains["analyzer on idf + cosine"].low < 0 < gains["analyzer on idf + cosi
 #
 # ## Turn it yourself
 #
-# Type into the box and press Enter. The first question has a misspelt word; mend it and see. Each row shows the words that matched and what each added. (On a page that cannot
-# run widgets you see the table below instead.)
+# Type into the box and press Enter. The first question has a misspelt word; mend it and see. Under each page stand the words that matched and what each added. (A page that cannot
+# run widgets shows the table as it was.)
 
 # %%
-from html import escape
+from ragedu.learn.widgets import search_explorer
 
-import ipywidgets as widgets
-
-
-def table(query):
-    try:
-        hits = tfidf.search(query, k=5)
-    except ValueError as error:
-        return f"<p>{escape(str(error))}</p>"
-    rows = ""
-    for hit in hits:
-        parts = tfidf.explain(query, hit.document.id).contributions.items()
-        why = ", ".join(f"{escape(term)} {value:.2f}" for term, value in parts if value)
-        rows += f"<tr><td>{hit.score:.2f}</td><td>{escape(hit.document.title)}</td><td>{why}</td></tr>"
-    return f"<table><tr><th>cosine</th><th>page</th><th>matched terms</th></tr>{rows}</table>"
-
-
-# %%
 misspelt = "Whom has the Upturned Oter as licensee?"
-box = widgets.Text(value=misspelt, description="question", continuous_update=False, layout={"width": "90%"})
-result = widgets.HTML(value=table(box.value))
-box.observe(lambda change: setattr(result, "value", table(change["new"])), names="value")
-widgets.VBox([box, result])
-
-# %%
-from IPython.display import HTML
-
-HTML(table(misspelt))
+search_explorer({"TF-IDF": tfidf}, misspelt)
 
 # %% [markdown] lang="en"
 # One letter, and the rarest word of the question is worth nothing. Try a question of stop words only too, and one in other

@@ -472,42 +472,25 @@ for collection in collections:
 # **scores** that move are those of pages far from the average length; a page of average length keeps its score and is
 # overtaken.
 
-# %%
-from functools import cache
-from html import escape
-
-import ipywidgets as widgets
+# %% tags=["nbval-ignore-output"]
+from ragedu.learn.widgets import bm25_sliders
 
 example = "Replace the occurrences of a pattern in a string"
+terms = set(analyzer(example))
+# A slider should answer at once, so it searches the pages that have at least two of the question's words.
+candidates = Corpus(d for d in docs.corpus if len(terms & set(analyzer(d.content))) >= 2)
+bm25_sliders(candidates, example)
 
 
-@cache
+# %% [markdown] lang="en"
+# Three settings side by side:
+
+
+# %%
 def ranking(k1, b):
     hits = BM25Retriever(k1=k1, b=b).fit(candidates).search(example, k=5)
     return [(f"{hit.score:.2f}", len(analyzer(hit.document.content)), hit.document.id) for hit in hits]
 
-
-# A slider should answer at once, so it searches the pages that have at least two of the question's words.
-terms = set(analyzer(example))
-candidates = Corpus(d for d in docs.corpus if len(terms & set(analyzer(d.content))) >= 2)
-
-
-# %%
-def as_table(k1, b):
-    header = "<tr><th>score</th><th>terms</th><th>page</th></tr>"
-    rows = (f"<tr><td>{score}</td><td>{n}</td><td>{escape(page)}</td></tr>" for score, n, page in ranking(k1, b))
-    return f"<table>{header}{''.join(rows)}</table>"
-
-
-k1_slider = widgets.FloatSlider(value=1.5, min=0, max=5, step=0.1, description="k1")
-b_slider = widgets.FloatSlider(value=0.75, min=0, max=1, step=0.05, description="b")
-shown = widgets.HTML(value=as_table(1.5, 0.75))
-for slider in (k1_slider, b_slider):
-    slider.observe(lambda change: setattr(shown, "value", as_table(k1_slider.value, b_slider.value)), names="value")
-widgets.VBox([k1_slider, b_slider, shown])
-
-# %% [markdown] lang="en"
-# For those who read this on a page without widgets, three settings side by side:
 
 # %% tags=["nbval-ignore-output"]
 settings = [(1.5, 0.0), (1.5, 0.75), (1.5, 1.0)]

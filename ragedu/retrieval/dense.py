@@ -23,14 +23,18 @@ class DenseRetriever(Retriever):
     """Rank documents by the cosine between the embeddings of query and document, found by exact search in FAISS.
 
     model: "all-MiniLM-L6-v2" (installed with ragedu), or the name or folder of any sentence-transformers model;
-    cache: keep embeddings on disk, so that fitting the same texts again is instant.
+    cache: keep embeddings on disk, so that fitting the same texts again is instant; question_encoder: an Embedder for
+    questions alone, where they have one of their own, as in DPR: see ragedu.training.end_to_end.
 
     embeddings: float32 (n_documents, dimension), unit vectors in the order of the corpus.
     """
 
-    def __init__(self, model: str = "all-MiniLM-L6-v2", cache: bool = True) -> None:
+    def __init__(
+        self, model: str = "all-MiniLM-L6-v2", cache: bool = True, question_encoder: Embedder | None = None
+    ) -> None:
         self.model = model
         self.cache = cache
+        self.question_encoder = question_encoder
         self.embeddings: np.ndarray | None = None
 
     @cached_property
@@ -59,14 +63,14 @@ class DenseRetriever(Retriever):
 
     def scores(self, query: str) -> np.ndarray:
         self._check_fitted()
-        return self.embeddings @ self.embedder.encode([self._check_query(query)])[0]
+        return self.embeddings @ self._encode([self._check_query(query)])[0]
 
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
         queries = self._check_queries(queries)
         k = self._check_k(k)
         if not queries:
             return []
-        scores, positions = self._index.search(self.embedder.encode(queries), min(k + self._spare, len(self.corpus)))
+        scores, positions = self._index.search(self._encode(queries), min(k + self._spare, len(self.corpus)))
         # The embedding of a blank query is that of no words at all, and near it would be anything.
         found = zip(queries, positions, scores, strict=True)
         return [self._hits(*row, k) if query.strip() else Hits() for query, *row in found]
@@ -81,7 +85,7 @@ class DenseRetriever(Retriever):
 
         score = float(self.scores(query)[self.corpus.position(document_id)])
         document = self.embeddings[self.corpus.position(document_id)]
-        model = self.embedder.model
+        model = (self.question_encoder or self.embedder).model
         if [type(module).__name__ for module in model] != ["Transformer", "Pooling", "Normalize"]:
             return Explanation(score, {"cosine": score})  # another kind of pooling: no share for each piece
         inputs = model.preprocess([query])
@@ -97,6 +101,11 @@ class DenseRetriever(Retriever):
     def save(self, folder: str | Path) -> None:
         """As every retriever; a model that was trained and stands in no folder of its own is kept beside the index."""
         self._check_fitted()
+        if self.question_encoder is not None:
+            raise ValueError(
+                "an index whose questions have an encoder of their own is not saved as one: set question_encoder to "
+                "None, save, save the encoder with its own save(folder), and set it again after load"
+            )
         folder, model, fingerprint = Path(folder).expanduser(), self.embedder.name, self.embedder.fingerprint
         beside = f"{KEPT}{fingerprint}"
         if self.embedder.is_trained or Path(model).name == beside:
@@ -131,6 +140,9 @@ class DenseRetriever(Retriever):
             )
         retriever._set(corpus, embeddings)
         return retriever
+
+    def _encode(self, queries: Sequence[str]) -> np.ndarray:
+        return (self.question_encoder or self.embedder).encode(queries)
 
     def _check_fitted(self) -> None:
         super()._check_fitted()

@@ -4,12 +4,31 @@ Lewis et al. (2020) treat the document z as a hidden variable. The retriever say
 documents is, the generator how probable each token of the answer is after reading it, and the sum over z makes one
 differentiable number of both: a question whose answer is known trains the retriever, without a single relevance label.
 
+    candidates = [[hit.document for hit in hits] for hits in retriever.search_many(questions, k=8)]
+    tokens = answer_log_probabilities(generator, questions, answers, candidates)     # constants: it is frozen
+    train(question_encoder, questions, vectors_of_the_candidates, tokens)
+
 Shapes: n questions, k documents each, T tokens in the longest answer. All probabilities are natural logarithms.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import torch
+from torch.nn.functional import normalize
+from tqdm.auto import tqdm
+
+from ragedu.corpus import Document
+from ragedu.generation.language_model import LanguageModel
+from ragedu.generation.prompts import build_prompt
+from ragedu.retrieval.embeddings import Embedder
+from ragedu.training.reader import answer_scores_of, join, tokens
+from ragedu.training.retriever import embed, learned_weights, warmup_then_linear
+
+QUESTIONS_AT_ONCE = 24  # read behind one document
 
 
 def rag_sequence(documents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -43,3 +62,88 @@ def document_log_probabilities(scores: torch.Tensor, temperature: float = 1.0) -
     """ln p(z | x) from the retriever's scores of the k documents, (n, k). A dot product of long vectors (Lewis et al.)
     needs no temperature; cosines, which end at 1, need a small one, or all documents are about equally probable."""
     return (scores / temperature).log_softmax(dim=1)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The generator, frozen: how probable does each document make the answer?
+
+
+@torch.inference_mode()
+def answer_log_probabilities(
+    generator: LanguageModel, questions: Sequence[str], answers: Sequence[str], candidates: Sequence[Sequence[Document]]
+) -> torch.Tensor:
+    """ln p(y_t | x, z, y_<t) of every token of every answer, its end included, after reading each candidate alone.
+
+    candidates: k documents for each of the n questions. Returns (n, k, T), 0 behind the end of a shorter answer.
+
+    A document is read once for all questions that may have been answered from it: with k = 8 and a small corpus
+    that saves two thirds of the work.
+    """
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)  # of each document: questions, and its rank there
+    documents = {document.id: document for some in candidates for document in some}
+    for question, some in enumerate(candidates):
+        for rank, document in enumerate(some):
+            places[document.id].append((question, rank))
+    encoded = lambda question, document: tokens(
+        generator, build_prompt(questions[question], [document]), answers[question]
+    )
+    longest = max(len(generator.encode(answer, chat=False)) for answer in answers) + 1
+    result = torch.zeros(len(questions), max(map(len, candidates)), longest)
+    for id in tqdm(places, desc="reading", unit=" documents"):
+        for start in range(0, len(places[id]), QUESTIONS_AT_ONCE):
+            some = places[id][start : start + QUESTIONS_AT_ONCE]
+            row = join([encoded(question, documents[id]) for question, _ in some])
+            scores, wanted, _, branch = answer_scores_of(generator, [row])
+            found = scores.log_softmax(dim=-1).gather(-1, wanted[:, None])[:, 0].float().cpu()
+            for number, (question, rank) in enumerate(some, start=1):
+                own = found[branch.cpu() == number]
+                result[question, rank, : len(own)] = own
+    return result
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The question encoder, which learns
+
+
+def train(
+    encoder: Embedder,
+    questions: Sequence[str],
+    documents: np.ndarray,
+    tokens: torch.Tensor,
+    steps: int = 60,
+    batch_size: int = 16,
+    learning_rate: float = 1e-4,
+    temperature: float = 0.05,
+    marginal: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = rag_sequence,
+    seed: int = 0,
+) -> list[float]:
+    """Train the encoder of questions in place, so that the answers become probable; returns the loss of each step,
+    -ln p(answer | question) in nats.
+
+    documents: the vectors of each question's candidates (n, k, dimension), made beforehand and not changed; tokens:
+    `answer_log_probabilities` of the same. Nobody says which candidate is relevant. marginal: rag_sequence, rag_token.
+    """
+    vectors = torch.as_tensor(documents)
+    if not len(questions) == len(vectors) == len(tokens) or vectors.shape[:2] != tokens.shape[:2]:
+        raise ValueError(
+            f"{len(questions)} questions, vectors of shape {tuple(vectors.shape)} and log-probabilities of shape "
+            f"{tuple(tokens.shape)}: they are to be n, (n, k, dimension) and (n, k, T)"
+        )
+    weights = learned_weights(encoder.model)
+    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
+    encoder.model.eval()  # no dropout, as in training.retriever
+    dice, order, losses = torch.Generator().manual_seed(seed), torch.empty(0, dtype=torch.long), []
+    for step in tqdm(range(steps), desc="training", unit="step"):
+        while len(order) < batch_size:
+            order = torch.cat([order, torch.randperm(len(questions), generator=dice)])
+        batch, order = order[:batch_size], order[batch_size:]
+        asked = embed(encoder, [questions[place] for place in batch])
+        scores = torch.einsum("nd,nkd->nk", normalize(asked, dim=-1), vectors[batch])
+        loss = -marginal(document_log_probabilities(scores, temperature), tokens[batch]).mean()
+        optimizer.param_groups[0]["lr"] = learning_rate * warmup_then_linear(step, steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=weights)
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

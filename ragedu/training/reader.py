@@ -81,18 +81,34 @@ def train(
     if not rows:
         raise ValueError("there are no examples to learn from: give a list of (prompt, answer) pairs")
     add_lora(model, rank, seed)
+    return fit(model, rows, steps, batch_size, learning_rate, seed, after_step)
+
+
+def fit(
+    model: LanguageModel,
+    rows: Sequence[Row],
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int = 0,
+    after_step: Callable[[int, float], None] | None = None,
+    mixed: bool = False,
+) -> list[float]:
+    """The loop of `train`, for all weights of the model that are free to learn. mixed: calculate in bfloat16 with
+    weights in float32, which keep what a small step adds to them."""
     usual_attention = model.model.config._attn_implementation
-    if model.model.dtype == torch.bfloat16 and model.model.device.type == "cpu":
+    if model.model.device.type == "cpu" and (mixed or model.model.dtype == torch.bfloat16):
         model.model.set_attn_implementation(WRITTEN_OUT)
     learned = [weights for weights in model.model.parameters() if weights.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(learned, lr=learning_rate, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_then_cosine(step, steps))
     losses: list[float] = []
     model.model.train()
     try:
         with tqdm(total=steps, unit="step") as progress:
             for batch in batches(rows, steps, batch_size, seed):
-                loss = answer_loss(model, batch)
+                with torch.autocast(model.model.device.type, torch.bfloat16, enabled=mixed):
+                    loss = answer_loss(model, batch)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(learned, 1.0)
                 optimizer.step()
@@ -222,7 +238,14 @@ def join(rows: Sequence[tuple[list[int], list[int]]]) -> Row:
 
 
 def answer_loss(model: LanguageModel, batch: Sequence[Row]) -> torch.Tensor:
-    """Mean cross-entropy of the answers' tokens, each given all that stands before it in its own example.
+    """Mean cross-entropy of the answers' tokens, each given all that stands before it in its own example."""
+    scores, learned, _, _ = answer_scores_of(model, batch)
+    return torch.nn.functional.cross_entropy(scores, learned)
+
+
+def answer_scores_of(model: LanguageModel, batch: Sequence[Row]) -> tuple[torch.Tensor, ...]:
+    """For every token that is to be learned: the scores of all tokens in its place (n, vocabulary), the token itself,
+    the row of the batch that it stands in, and the row's branch, each (n,).
 
     Scores for 49,152 possible tokens are computed behind the few tokens that are learned, and not behind all the
     hundreds of the prompt, which would take most of the memory and a third of the time.
@@ -239,12 +262,13 @@ def answer_loss(model: LanguageModel, batch: Sequence[Row]) -> torch.Tensor:
     lowest = torch.finfo(model.model.dtype).min
     mask = torch.zeros(visible.shape, dtype=model.model.dtype, device=ids.device).masked_fill(~visible, lowest)
 
-    whole = model.model.get_base_model()
+    whole = model.model.get_base_model() if hasattr(model.model, "peft_config") else model.model
     layers, head = getattr(whole, whole.base_model_prefix), whole.get_output_embeddings()
     states = layers(input_ids=ids, attention_mask=mask[:, None], position_ids=positions, use_cache=False)[0]
     learned = labels[:, 1:] != NOT_LEARNED  # the state behind token i predicts token i + 1
-    scores = head(states[:, :-1][learned]).float()
-    return torch.nn.functional.cross_entropy(scores, labels[:, 1:][learned])
+    # A row's place, and the branch of the learned token and not of the one before it, which may be shared.
+    row = torch.arange(len(batch), device=ids.device)[:, None].expand_as(learned)
+    return head(states[:, :-1][learned]).float(), labels[:, 1:][learned], row[learned], branch[:, 1:][learned]
 
 
 def attention(module, query, key, value, attention_mask, scaling, **_) -> tuple[torch.Tensor, None]:

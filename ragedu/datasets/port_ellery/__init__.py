@@ -47,10 +47,15 @@ class Fact(NamedTuple):
     document_id: str
 
 
-def stream(documents: int, seed: int = 0, edition: int = 1) -> Iterator[Document]:
-    """The documents of `load(documents, seed, edition)`, in the same order, one at a time and in bounded memory."""
+def stream(documents: int, seed: int = 0, edition: int = 1, telling: int = 0) -> Iterator[Document]:
+    """The documents of `load(documents, seed, edition)`, in the same order, one at a time and in bounded memory.
+
+    telling: 1, 2, … gives the same facts in other sentences and another order, as fine-tuning on facts needs them.
+    """
     _check(documents, seed, edition)
-    return (write(number, seed, edition)[1] for number in range(documents))
+    if not isinstance(telling, int) or isinstance(telling, bool) or telling < 0:
+        raise ValueError(f"telling must be a whole number, at least 0, not {telling!r}")
+    return (write(number, seed, edition, telling)[1] for number in range(documents))
 
 
 def facts(documents: int, seed: int = 0, edition: int = 1) -> Iterator[Fact]:

@@ -8,6 +8,7 @@ differ in the object alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from random import Random
 
@@ -20,12 +21,15 @@ from ragedu.datasets.port_ellery.words import Table, links, pick_phrasing, words
 _PRONOUNS = {"woman": ("she", "her", "her", "herself"), "man": ("he", "his", "him", "himself")}
 
 
-def write(number: int, seed: int, edition: int) -> tuple[Page, Document]:
-    """Page `number` and the document that it becomes."""
+def write(number: int, seed: int, edition: int, telling: int = 0) -> tuple[Page, Document]:
+    """Page `number` and the document that it becomes; in another telling, in other sentences and another order."""
     dice = dice_for(seed, number)
-    page = draw_page(number, seed, edition, dice)
+    page = told = draw_page(number, seed, edition, dice)
+    if telling:
+        dice = dice_for(seed, number, f"telling {telling}")
+        told = replace(page, told=sorted(page.told, key=lambda _: dice.random()))
     metadata = {"kind": page.kind["id"], "year": page.year, "split": page.split}
-    return page, Document(page.id, _tell(page, dice), page.title, metadata)
+    return page, Document(page.id, _tell(told, dice), page.title, metadata)
 
 
 def say(phrasings: list[str], split: str, dice: Random) -> str:
