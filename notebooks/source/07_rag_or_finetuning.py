@@ -204,7 +204,7 @@ print(f"indexed in {indexing:.2f} s; fine-tuned in {seconds:.0f} s")
 assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > np.mean(taught["unasked"])
 
 # %% [markdown] lang="en"
-# For retrieval all three kinds are alike: it matters whether the words lead to the page, and not whether anybody asked before.
+# For retrieval it matters whether the words lead to the page, and not whether anybody asked before: it answers most of what the taught model has only read. (With so few questions the three intervals overlap.)
 #
 # ## What it forgot
 #
@@ -224,7 +224,6 @@ assert elsewhere_after > 1.2 * elsewhere
 #
 # ## At full size
 #
-# %% [markdown] lang="en"
 # Four pages and a handful of questions prove little. So a script trained and asked everything with forty pages, alone (`python -m ragedu.training.knowledge`, most of an
 # hour), and kept what every system *said*. We score it here. A third of the pages was read twice, a third six times, a third eighteen times.
 
@@ -254,8 +253,7 @@ pd.DataFrame(table)
 # *LoRA* and *tuned* are answered without sources; *tuned* means all weights. *RAG* is the model as it is, with three sources in one prompt; *RAG, reader* reads three one by one (lesson 05). *changed* is asked of
 # the first edition here; *generous* counts replies that contain the answer, over *asked*, *unasked* and *anew*.
 #
-# Two surprises first. *RAG* with a model that was never taught to read is hardly better than nothing: the page lies before it, and it talks about something else. And no row is a full house: fine-tuned or retrieving, this is a small
-# model.
+# Two surprises first. *RAG* with a model that was never taught to read is hardly better than nothing: the page lies before it, and it talks about something else. And no row is a full house: fine-tuned or retrieving, this is a small model.
 #
 # So is RAG ahead, with the reader? In pairs, on the same questions:
 
@@ -276,7 +274,7 @@ assert gap["asked"].high < 0 < gap["unasked"].low
 assert scores["RAG"][plain].mean() < 0.1
 
 # %% [markdown] lang="en"
-# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On questions that nobody foresaw it has almost nothing.
+# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On facts that nobody asked about in training it has almost nothing.
 # (Two hops: three sources read one by one can't be joined; lesson 05 has the cure.)
 #
 # ## The popular and the rare
@@ -497,7 +495,7 @@ assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 
 # %% [markdown] lang="en"
 # Both learned a behaviour that no document could have been retrieved for: fine-tuning is the right kind of tool here. The network is ahead, by what its interval says; counted words come near in milliseconds. Run the baseline first: it tells you what the network is worth.
-#
+
 # %% [markdown] lang="en"
 # ## Others measured, too
 #

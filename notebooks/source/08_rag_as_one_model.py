@@ -422,7 +422,7 @@ assert len(left_out) > 0 and share > 0.5
 #
 # ## The published model
 #
-# With a network, 2 GB of room and a few minutes, the article's own code answers from *our* sentences: the classes are the same. (The index of Wikipedia is not needed for that.)
+# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences. (The index of Wikipedia is not needed for that.) This is the one cell of the course that we could not run: there was no network where it was written.
 
 # %%
 PUBLISHED = False  # True downloads facebook/rag-token-nq and its context encoder
@@ -441,7 +441,8 @@ def published_rag(passages):
 if PUBLISHED:
     large, large_tokenizer = published_rag(passages)
     asked = large_tokenizer(lookups[0].question, return_tensors="pt")
-    print(large_tokenizer.batch_decode(large.generate(**asked), skip_special_tokens=True))
+    written = large.generate(asked.input_ids, attention_mask=asked.attention_mask)
+    print(large_tokenizer.batch_decode(written, skip_special_tokens=True))
 else:
     print("not downloaded")
 
@@ -467,9 +468,9 @@ else:
 # 1. All candidates make the answer equally probable. What is the gradient?
 # <details><summary>Answer</summary>Zero: posterior and prior are equal. Nothing can be learned from this question.</details>
 #
-# 2. Why is p(Token) never smaller than every document's own p(y | z)?
-# <details><summary>Answer</summary>It needn't be: with p(z) spread over documents that don't know the answer, both mixtures lie below the best document's own value.
-# (The question was a trap.)</details>
+# 2. Can RAG-Token make an answer more probable than every single document does? Can RAG-Sequence?
+# <details><summary>Answer</summary>RAG-Token can: in the toy 0.245, where document 1 alone gives 0.9 * 0.2 = 0.18 and document 2 gives 0.08. Each token comes
+# from the document that knows it. RAG-Sequence can't: it is a weighted mean of the documents' own probabilities.</details>
 #
 # 3. You let the document vectors learn, too. What must you do after every step?
 # <details><summary>Answer</summary>Encode the corpus and build the index again, or search with old vectors (lesson 03's mismatch). REALM re-encoded every few hundred steps.</details>

@@ -100,7 +100,7 @@ def fit(
     if model.model.device.type == "cpu" and (mixed or model.model.dtype == torch.bfloat16):
         model.model.set_attn_implementation(WRITTEN_OUT)
     learned = [weights for weights in model.model.parameters() if weights.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=learning_rate, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(learned, lr=learning_rate, weight_decay=0.0, fused=mixed)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_then_cosine(step, steps))
     losses: list[float] = []
     model.model.train()
