@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=180 \
+NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 --nbval-kernel-startup-timeout=180 \
 	-p no:cacheprovider -n 2 --dist loadfile
 
 # JupyterLab refuses to run as root unless told; in a container that is who one is.
