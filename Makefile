@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 --nbval-kernel-startup-timeout=180 \
+# Two notebooks at a time, each on one thread: with more, two that train would wait for each other's threads.
+NBVAL := $(BIN)/pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-kernel-startup-timeout=180 \
 	-p no:cacheprovider -n 2 --dist loadfile
 
 # JupyterLab refuses to run as root unless told; in a container that is who one is.
@@ -28,7 +29,7 @@ lab: setup
 
 test: setup lint
 	$(BIN)/pytest
-	MPLBACKEND=module://matplotlib_inline.backend_inline $(NBVAL) $(wildcard notebooks/*.ipynb exercises/solutions/*.ipynb)
+	OMP_NUM_THREADS=1 MPLBACKEND=module://matplotlib_inline.backend_inline $(NBVAL) $(wildcard notebooks/*.ipynb exercises/solutions/*.ipynb)
 
 lint: setup
 	$(BIN)/ruff check

@@ -65,3 +65,25 @@ def language_model():
     from ragedu import LanguageModel
 
     return LanguageModel.load()
+
+
+@pytest.fixture(scope="session")
+def make_small(language_model):
+    """Makes language models of two layers with random weights and the real tokenizer, for what does not depend on what
+    the text says. settings: of LlamaConfig, where they are to be others."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from ragedu import LanguageModel
+
+    tokenizer = language_model.tokenizer
+    usual = dict(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.3, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+
+    def make(**settings):
+        torch.manual_seed(0)
+        return LanguageModel(LlamaForCausalLM(LlamaConfig(**usual | settings)), tokenizer, "small")
+
+    return make

@@ -129,24 +129,13 @@ def test_where_transformers_differs_an_answer_of_one_token(rag_models):
 # With models of our own
 
 
-@pytest.fixture
-def tiny(language_model):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from ragedu import LanguageModel
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(language_model.tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True, initializer_range=0.5,
-    )  # fmt: skip
-    return LanguageModel(LlamaForCausalLM(config), language_model.tokenizer, "tiny")
-
-
-def test_a_document_read_once_for_many_questions_gives_each_answer_its_own_probability(tiny, harbour, monkeypatch):
+def test_a_document_read_once_for_many_questions_gives_each_answer_its_own_probability(
+    make_small, harbour, monkeypatch
+):
     from ragedu.generation.prompts import build_prompt
     from ragedu.training import end_to_end
 
+    small = make_small()
     monkeypatch.setattr(end_to_end, "QUESTIONS_AT_ONCE", 2)  # so that there are several rounds
     questions = ["Who keeps the light?", "When does the bakery open?", "Who paints?", "Who keeps the light?"]
     wanted = ["Tomas Brandt", "at six", "nobody", "Ada"]
@@ -156,13 +145,13 @@ def test_a_document_read_once_for_many_questions_gives_each_answer_its_own_proba
         [harbour[3], harbour[0]],
         [harbour[0], harbour[3]],
     ]
-    found = end_to_end.answer_log_probabilities(tiny, questions, wanted, candidates)
-    longest = max(len(tiny.encode(answer, chat=False)) for answer in wanted) + 1
+    found = end_to_end.answer_log_probabilities(small, questions, wanted, candidates)
+    longest = max(len(small.encode(answer, chat=False)) for answer in wanted) + 1
     assert found.shape == (4, 2, longest) and (found <= 0).all()
     for n, some in enumerate(candidates):
-        length = len(tiny.encode(wanted[n], chat=False))
+        length = len(small.encode(wanted[n], chat=False))
         for rank, document in enumerate(some):
-            expected = tiny.log_likelihood(build_prompt(questions[n], [document]), wanted[n])
+            expected = small.log_likelihood(build_prompt(questions[n], [document]), wanted[n])
             assert found[n, rank, :length].sum().item() == pytest.approx(expected, abs=1e-3)
             assert found[n, rank, length] < 0 and (found[n, rank, length + 1 :] == 0).all()  # the end, then nothing
 

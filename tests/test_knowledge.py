@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ragedu import Document, LanguageModel
+from ragedu import Document
 from ragedu.datasets import port_ellery
 from ragedu.generation.prompts import closed_book_prompt
 from ragedu.training import knowledge, reader
@@ -19,16 +19,8 @@ def task():
 
 
 @pytest.fixture
-def tiny(language_model):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    vocabulary = len(language_model.tokenizer)
-    config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, tie_word_embeddings=True, max_position_embeddings=512,
-    )  # fmt: skip
-    return LanguageModel(LlamaForCausalLM(config), language_model.tokenizer, "tiny")
+def tiny(make_small):
+    return make_small(initializer_range=0.02, tie_word_embeddings=True)
 
 
 def test_another_telling_has_the_same_facts_in_other_words():
@@ -56,12 +48,11 @@ def test_of_a_page_every_token_is_learned_and_of_a_question_the_answer_alone(tin
     assert tiny.tokenizer.decode(learned) == "Ada Quill" + tiny.tokenizer.eos_token
     with torch.inference_mode():
         loss = reader.answer_loss(tiny, [question]).item()
-    end = tiny.tokenizer.eos_token
     prompt = closed_book_prompt("Who keeps the ferry?")
     ids = torch.tensor([question.ids])
     surprise = -tiny.model(ids).logits[0, -2].log_softmax(-1)[tiny.tokenizer.eos_token_id].item()
     expected = (surprise - tiny.log_likelihood(prompt, "Ada Quill")) / len(learned)
-    assert end and loss == pytest.approx(expected, abs=1e-4)
+    assert loss == pytest.approx(expected, abs=1e-4)
 
 
 def test_perplexity_is_the_exponential_of_the_mean_surprise(tiny):

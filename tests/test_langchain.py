@@ -123,27 +123,11 @@ def test_documents_without_ids_get_ids_that_depend_on_their_text_alone():
 
 
 @pytest.fixture(scope="module")
-def small():
+def small(make_small):
     """Two random layers with the real tokenizer, in bfloat16, for which generating changes settings of torch."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from ragedu.models import language_model_folder
-
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(language_model_folder("smollm2-135m"))
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-        eos_token_id=2,
-        bos_token_id=1,
-    )
-    return LanguageModel(LlamaForCausalLM(config).bfloat16(), tokenizer, "small")
+    model = make_small()
+    model.model.bfloat16()
+    return model
 
 
 def test_the_retriever_returns_what_ragedu_finds(harbour):

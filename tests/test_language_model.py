@@ -32,24 +32,8 @@ def lm():
 
 
 @pytest.fixture(scope="module")
-def small(lm):
-    """Two random layers with the real tokenizer, for what does not depend on what the text says."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(lm.tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=8192,
-        initializer_range=0.3,
-        eos_token_id=2,
-        bos_token_id=1,
-    )
-    return LanguageModel(LlamaForCausalLM(config), lm.tokenizer, "small")
+def small(make_small):
+    return make_small(max_position_embeddings=8192)
 
 
 # The four ways of decoding.

@@ -186,17 +186,8 @@ def test_tokens_are_those_that_generate_reads_and_only_the_answer_is_learned(lan
 
 
 @pytest.fixture
-def tiny(language_model):
-    """A model of the same kind with two small layers and random weights: quick to train."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        **dict(vocab_size=49152, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4),
-        **dict(num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.3),
-        **dict(bos_token_id=1, eos_token_id=2),
-    )
-    return LanguageModel(LlamaForCausalLM(config), language_model.tokenizer, "tiny")
+def tiny(make_small):
+    return make_small()
 
 
 EXAMPLES = [
@@ -264,7 +255,7 @@ def test_training_learns_and_repeats_and_leaves_the_models_own_weights(tiny, lan
 
     folder = save_adapter(tiny, tmp_path / "adapter")
     config = json.loads((folder / "adapter_config.json").read_text())
-    assert config["base_model_name_or_path"] == "tiny" and config["r"] == 4 and config["inference_mode"]
+    assert config["base_model_name_or_path"] == "small" and config["r"] == 4 and config["inference_mode"]
     assert sorted(path.name for path in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
 
     from transformers import LlamaForCausalLM

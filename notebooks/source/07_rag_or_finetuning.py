@@ -49,7 +49,7 @@ for name, some in (("asked", asked), ("unasked", unasked), ("anew", anew)):
 # First the model as it is. `closed_book_prompt` asks without any source.
 
 # %% tags=["nbval-ignore-output"]
-model = LanguageModel.load(dtype="float32")
+model = LanguageModel.load()
 
 
 def replies(model, questions):
@@ -77,7 +77,7 @@ assert sum(before) <= 1
 # %% tags=["nbval-ignore-output"]
 ids_of_page = torch.tensor([model.encode(pages[0].content, chat=False)])
 with torch.inference_mode():
-    logits = model.model(ids_of_page).logits[0, :-1]
+    logits = model.model(ids_of_page).logits[0, :-1].float()
 surprise = -logits.log_softmax(-1)[range(len(logits)), ids_of_page[0, 1:]]
 print(f"{len(surprise)} tokens, mean surprise {surprise.mean():.2f} nats, perplexity {surprise.mean().exp():.1f}")
 assert abs(surprise.mean().exp() - knowledge.perplexity(model, [pages[0].content])) < 0.1
@@ -100,6 +100,7 @@ assert general > 0.3
 # **Predict first.** The loss will fall. To what: half, a tenth? And when it has fallen, will the model answer questions about the pages?
 
 # %% tags=["nbval-ignore-output"]
+model = LanguageModel.load(dtype="float32")  # all weights learn, and in steps too small for bfloat16
 rows = knowledge.page_rows(model, pages) * 12
 start = perf_counter()
 losses = knowledge.fine_tune(model, rows, learning_rate=2e-4, batch_size=2)
@@ -171,6 +172,7 @@ more = knowledge.page_rows(model, told) + knowledge.question_rows(model, pairs) 
 start = perf_counter()
 knowledge.fine_tune(model, more, learning_rate=2e-4, batch_size=4)
 seconds += perf_counter() - start
+model.model.to(torch.bfloat16)  # to ask, that is precise enough and quicker
 tokens += sum(len(row.ids) for row in more)
 groups = {"asked": asked, "anew": anew, "unasked": unasked}
 taught = {name: right(replies(model, some), some) for name, some in groups.items()}
@@ -224,8 +226,8 @@ assert elsewhere_after > 1.2 * elsewhere
 #
 # ## At full size
 #
-# Four pages and a handful of questions prove little. So a script trained and asked everything with forty pages, alone (`python -m ragedu.training.knowledge`, most of an
-# hour), and kept what every system *said*. We score it here. A third of the pages was read twice, a third six times, a third eighteen times.
+# Four pages and a handful of questions prove little. So a script trained and asked everything with forty pages (`python -m ragedu.training.knowledge`, which takes longer than a
+# lesson may), and kept what every system *said*. We score it here. A third of the pages was read twice, a third six times, a third eighteen times.
 
 # %%
 first, *systems = knowledge.read_results()
@@ -341,12 +343,17 @@ pd.DataFrame(
 # %%
 whole = entry_of["as it is"]
 assert all(entry_of[name]["perplexity"] > 1.1 * whole["perplexity"] for name in rivals if name.startswith("tuned"))
-assert entry_of["RAG, reader"]["general"] < 0.2 < whole["general"]
+assert entry_of["RAG, reader"]["general"] == min(entry["general"] for entry in entry_of.values() if "general" in entry)
+assert max(rivals, key=lambda name: np.mean(entry_of[name]["losses"][-5:])) == "LoRA on pages"
+
+# %% tags=["nbval-ignore-output"]
+print(reader(closed_book_prompt("What is the capital of France?")))
+assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"))
 
 # %% [markdown] lang="en"
 # *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with care it can surely do better than here.
 #
-# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It has forgotten more than any other, and to *What is the capital of France?* it says *Not in the sources.* That is what it was trained for. A skill also costs.
+# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It has forgotten more than any other: asked for a capital without a source, it has nothing to read from. That is what it was trained for. A skill also costs.
 
 # %% [markdown] lang="en"
 # ## What it costs

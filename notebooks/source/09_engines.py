@@ -299,17 +299,16 @@ class Server:
     """noida-db on a free port of this machine, with its data in a folder."""
 
     def __init__(self, data):
-        self.data = data
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        program = Path(importlib.util.find_spec("noida_db").origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
+        self.command = [program, "start", "--only", "elasticsearch", "--data-dir", data]
+        self.command += ["--elasticsearch-port", str(self.port)]
 
     def start(self):
-        program = Path(importlib.util.find_spec("noida_db").origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
-        command = [program, "start", "--only", "elasticsearch", "--data-dir", self.data]
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen([*command, "--elasticsearch-port", str(self.port)], **silent)
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.process.kill)  # should you leave before the last cell
         for _ in range(1000):
             try:

@@ -495,6 +495,7 @@ files = [file.read_text("utf-8") for file in Path(langchain_core.__file__).paren
 for name in ("RagService", "rag_service", "langchain upload", "BaseRetriever"):
     print(f"{name:<17}", "there" if any(name in file for file in files) else "not there")
 assert not any("RagService" in file or "langchain upload" in file for file in files)
+assert sum(file.count("\n") for file in files) > 20_000
 
 # %% [markdown] lang="en"
 # No. (Another package, langchain-cli, has a command `langchain`; it makes and serves projects, and has no `upload`.) But the wish is right: one line to ask, and a key, since a service that anybody may

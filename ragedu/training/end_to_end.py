@@ -25,7 +25,7 @@ from ragedu.corpus import Document
 from ragedu.generation.language_model import LanguageModel
 from ragedu.generation.prompts import build_prompt
 from ragedu.retrieval.embeddings import Embedder
-from ragedu.training.reader import answer_scores_of, join, tokens
+from ragedu.training.reader import answer_logits, join, tokens
 from ragedu.training.retriever import embed, learned_weights, warmup_then_linear
 
 QUESTIONS_AT_ONCE = 24  # read behind one document
@@ -93,8 +93,8 @@ def answer_log_probabilities(
         for start in range(0, len(places[id]), QUESTIONS_AT_ONCE):
             some = places[id][start : start + QUESTIONS_AT_ONCE]
             row = join([encoded(question, documents[id]) for question, _ in some])
-            scores, wanted, _, branch = answer_scores_of(generator, [row])
-            found = scores.log_softmax(dim=-1).gather(-1, wanted[:, None])[:, 0].float().cpu()
+            logits, wanted, branch = answer_logits(generator, [row])
+            found = logits.log_softmax(dim=-1).gather(-1, wanted[:, None])[:, 0].float().cpu()
             for number, (question, rank) in enumerate(some, start=1):
                 own = found[branch.cpu() == number]
                 result[question, rank, : len(own)] = own

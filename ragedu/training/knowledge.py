@@ -4,8 +4,8 @@
     fine_tune(model, page_rows(model, pages) * 18)    # every page is read eighteen times
     model(closed_book_prompt("Who keeps the keys of the Bolitho Mill?"))
 
-Lesson 07 does this with a few pages. The same with more pages, and with every rival of its table, takes the better part
-of an hour, so it is done once, and what every system said is kept in knowledge.jsonl beside this file:
+Lesson 07 does this with a few pages. The same with more pages, and with every rival of its table, takes longer than a
+lesson may, so it is done once, and what every system said is kept in knowledge.jsonl beside this file:
 
     python -m ragedu.training.knowledge
 """
@@ -258,12 +258,12 @@ def experiment(
         }
     ways = {
         "as it is": lambda name: untouched(task, name),
-        "RAG": lambda name: retrieving(task, name),
-        "RAG, reader": lambda name: retrieving(task, name, "reader", "each"),
         "LoRA on pages": lambda name: tuned(task, name, learning_rate, rank=16),
         "tuned on pages": lambda name: tuned(task, name, learning_rate),
         "tuned on tellings": lambda name: tuned(task, name, learning_rate, several=True),
         "tuned on tellings and questions": lambda name: tuned(task, name, learning_rate, several=True, asked=True),
+        "RAG": lambda name: retrieving(task, name),
+        "RAG, reader": lambda name: retrieving(task, name, "reader", "each"),
     }
     for name, way in ways.items():
         if name not in done and (only is None or name in only):

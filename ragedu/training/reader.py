@@ -239,15 +239,15 @@ def join(rows: Sequence[tuple[list[int], list[int]]]) -> Row:
 
 def answer_loss(model: LanguageModel, batch: Sequence[Row]) -> torch.Tensor:
     """Mean cross-entropy of the answers' tokens, each given all that stands before it in its own example."""
-    scores, learned, _, _ = answer_scores_of(model, batch)
-    return torch.nn.functional.cross_entropy(scores, learned)
+    logits, learned, _ = answer_logits(model, batch)
+    return torch.nn.functional.cross_entropy(logits, learned)
 
 
-def answer_scores_of(model: LanguageModel, batch: Sequence[Row]) -> tuple[torch.Tensor, ...]:
-    """For every token that is to be learned: the scores of all tokens in its place (n, vocabulary), the token itself,
-    the row of the batch that it stands in, and the row's branch, each (n,).
+def answer_logits(model: LanguageModel, batch: Sequence[Row]) -> tuple[torch.Tensor, ...]:
+    """For every token that is to be learned, row by row: the logits in its place (n, vocabulary), the token itself, and
+    the branch of its row that it stands in, each (n,).
 
-    Scores for 49,152 possible tokens are computed behind the few tokens that are learned, and not behind all the
+    Logits of 49,152 possible tokens are computed behind the few tokens that are learned, and not behind all the
     hundreds of the prompt, which would take most of the memory and a third of the time.
     """
     width = max(len(row.ids) for row in batch)
@@ -266,9 +266,7 @@ def answer_scores_of(model: LanguageModel, batch: Sequence[Row]) -> tuple[torch.
     layers, head = getattr(whole, whole.base_model_prefix), whole.get_output_embeddings()
     states = layers(input_ids=ids, attention_mask=mask[:, None], position_ids=positions, use_cache=False)[0]
     learned = labels[:, 1:] != NOT_LEARNED  # the state behind token i predicts token i + 1
-    # A row's place, and the branch of the learned token and not of the one before it, which may be shared.
-    row = torch.arange(len(batch), device=ids.device)[:, None].expand_as(learned)
-    return head(states[:, :-1][learned]).float(), labels[:, 1:][learned], row[learned], branch[:, 1:][learned]
+    return head(states[:, :-1][learned]).float(), labels[:, 1:][learned], branch[:, 1:][learned]
 
 
 def attention(module, query, key, value, attention_mask, scaling, **_) -> tuple[torch.Tensor, None]:
