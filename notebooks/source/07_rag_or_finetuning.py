@@ -351,7 +351,7 @@ print(reader(closed_book_prompt("What is the capital of France?")))
 assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"))
 
 # %% [markdown] lang="en"
-# *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with care it can surely do better than here.
+# *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
 #
 # And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It has forgotten more than any other: asked for a capital without a source, it has nothing to read from. That is what it was trained for. A skill also costs.
 
@@ -389,12 +389,12 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# So "RAG needs more compute" is true for many questions about facts that stay, and false for few questions or facts that change: every change starts fine-tuning's line anew. Seconds on your machine, and bytes:
+# So "RAG needs more compute" is true for many questions about facts that stay, and false for few questions or facts that change: every change starts fine-tuning's line anew. (Not counted: training the reader, once for every corpus that it will ever read; and finding.) Seconds on your machine, and bytes:
 
 # %% tags=["nbval-ignore-output"]
 speed = tokens / seconds
-hours = entry_of[taught_fully]["training tokens"] / speed / 60
-print(f"this machine learned {speed:.0f} tokens a second: {hours:.0f} minutes for the forty pages")
+minutes = entry_of[taught_fully]["training tokens"] / speed / 60
+print(f"this machine learned {speed:.0f} tokens a second: {minutes:.0f} minutes for the forty pages")
 corpus_bytes = sum(len(document.content.encode()) for document in bm25.corpus)
 for name in rivals:
     print(f"{name:<34} {entry_of[name]['bytes'] / 1e6:>7.1f} MB to keep")

@@ -400,7 +400,7 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# Better, and not one mark of relevance was used. The gain is where the retriever was worst, on identifiers; on the others the intervals show no change. Beside it the paper's ablation (Natural Questions, exact match of the whole system, RAG-Token): BM25 29.7, frozen retriever 37.8, trained end to end 43.5. Another task and
+# Better, and not one mark of relevance was used. The gain is on identifiers, where the retriever was worst. Beside it the paper's ablation (Natural Questions, exact match of the whole system, RAG-Token): BM25 29.7, frozen retriever 37.8, trained end to end 43.5. Another task and
 # another measure: only the direction can be compared, and it is the same.
 #
 # ## What it may learn wrongly
@@ -418,11 +418,11 @@ print(f"posterior of the first: {share:.3f}")
 assert len(left_out) > 0 and share > 0.5
 
 # %% [markdown] lang="en"
-# A softmax only compares, so one page gets all the praise, however improbable the answer is from every page. Here it is even the right page, and our filter has cost a good lesson; where no page has the answer, a wrong one is praised just as surely. With answers like *yes* or *1884*, which stand on many pages, the praise becomes noise as well: the method needs answers that tell documents apart. And what the first retriever never finds, the training never finds either.
+# A softmax only compares, so somebody gets the praise, however improbable the answer is from every page. Here it is even the right page, and our filter has cost a good lesson; where no page has the answer, all praise goes to wrong ones. With answers like *yes* or *1884*, which stand on many pages, the praise becomes noise as well: the method needs answers that tell documents apart. And what the first retriever never finds, the training never finds either.
 #
 # ## The published model
 #
-# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences. (The index of Wikipedia is not needed for that.) This is the one cell of the course that we could not run: there was no network where it was written.
+# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences. (The index of Wikipedia is not needed for that.) This is the one function of the course that we could not run: there was no network where it was written.
 
 # %%
 PUBLISHED = False  # True downloads facebook/rag-token-nq and its context encoder
