@@ -311,7 +311,7 @@ def custom_index(corpus: Corpus, vectors: np.ndarray):
 
 
 @torch.inference_mode()
-def encode(encoder, tokenizer, corpus: Sequence[Document], together: int = 64) -> np.ndarray:
+def encode(encoder, tokenizer, corpus: Sequence[Document], together: int = 32) -> np.ndarray:
     """The vectors (n, dimension) of documents, title and text, by a DPRContextEncoder."""
     vectors = np.empty((len(corpus), encoder.config.hidden_size), np.float32)
     order = sorted(range(len(corpus)), key=lambda place: len(corpus[place].content))
