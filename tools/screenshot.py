@@ -1,10 +1,11 @@
-"""Take a picture of a notebook in JupyterLab, scrolled to a piece of its text.
+"""Take the README's pictures: a lesson, a widget and an exercise in JupyterLab.
 
-    python tools/screenshot.py notebooks/00_start_here.ipynb "Ask it something" docs/lesson.png
-    python tools/screenshot.py --run notebooks/01_tfidf.ipynb "Turn it yourself" docs/widget.png
+    python tools/screenshot.py                               # all three, into docs
+    python tools/screenshot.py widget --dark --to /tmp       # one of them, in the dark theme, elsewhere
 
 It needs the package playwright, which comes with the extra `test`, and a Chromium. JupyterLab runs on loopback for the
-time of the picture and shows a copy of the folder's notebook as it is stored; with --run all cells are run first.
+time of the pictures and shows copies of the notebooks: the lesson as it is stored, the other two run and operated as a
+learner does it. That takes a few minutes, and loads no model. Look at the pictures before you keep them.
 """
 
 from __future__ import annotations
@@ -13,32 +14,86 @@ import argparse
 import shutil
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 from jupyter_lab import DARK, jupyter_lab, new_page, open_notebook, run_all, why_no_browser
 
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 1200  # for all cells of a notebook; they take under 60, but the machine may be busy
+
+# Right only for documents of average length, which `check` notices.
+WRONG = '''def mentions_needed(share: float, k1: float, b: float, relative_length: float) -> float:
+    """The term frequency (it need not be whole) at which the saturated count equals `share`."""
+    return k1 * share / (1 - share)'''
+
+
+# What each picture shows. Each function opens its notebook, operates it, and returns the first and the last cell.
+
+
+def lesson(page, address):
+    """Lesson 00 as it is stored: the model invents, then reads."""
+    open_notebook(page, address("notebooks/00_start_here.ipynb"))
+    return cell(page, "Ask it something that it cannot know"), cell(page, "with_page = model.generate")
+
+
+def widget(page, address):
+    """The sliders of lesson 02, with b turned to 0."""
+    open_notebook(page, address("notebooks/02_bm25.ipynb"))
+    run_all(page, SECONDS)
+    sliders = cell(page, "bm25_sliders(candidates")
+    sliders.get_by_role("slider").nth(1).focus()
+    page.keyboard.press("Home")
+    sliders.get_by_text("was ").first.wait_for()
+    return sliders, sliders
+
+
+def exercise(page, address):
+    """The first exercise of lesson 02, with a typed mistake that `check` recognizes."""
+    open_notebook(page, address("exercises/02_bm25.ipynb"))
+    cell(page, "def mentions_needed(").locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(WRONG)
+    run_all(page, SECONDS)
+    return cell(page, "1. How many mentions are enough?"), cell(page, 'check("02.mentions_needed"')
+
+
+PICTURES = {function.__name__: function for function in (lesson, widget, exercise)}
+
+
+def cell(page, text: str):
+    return page.locator(".jp-Cell", has_text=text).first
+
+
+def take(page, first, last, picture: Path) -> None:
+    """Write what reaches from the first cell to the last as a PNG file."""
+    from PIL import Image
+
+    page.wait_for_timeout(2000)  # for formulas and fonts
+    first.evaluate("cell => cell.scrollIntoView()")
+    top, end = first.bounding_box(), last.bounding_box()
+    shot = page.screenshot(clip=top | {"height": end["y"] + end["height"] - top["y"]})
+    # Text on white needs few colours, and so a third of the bytes.
+    Image.open(BytesIO(shot)).convert("RGB").quantize(32).save(picture, optimize=True)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebook", type=Path, help="such as notebooks/00_start_here.ipynb")
-    parser.add_argument("text", help="what the picture is to begin with")
-    parser.add_argument("picture", type=Path, help="the PNG file to write")
-    parser.add_argument("--run", action="store_true", help="run all cells first")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(PICTURES)}; all when none is named")
+    parser.add_argument("--to", type=Path, default=ROOT / "docs", help="the folder for the PNG files")
     parser.add_argument("--dark", action="store_true", help="in JupyterLab's dark theme")
     options = parser.parse_args()
     if reason := why_no_browser():
         sys.exit(f"screenshot: {reason}")
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(options.notebook, folder)
+        for part in ("notebooks", "exercises"):
+            shutil.copytree(ROOT / part, Path(folder, part))
         with jupyter_lab(Path(folder), DARK if options.dark else {}) as address, new_page() as page:
-            open_notebook(page, address(options.notebook.name))
-            page.keyboard.press("Control+b")  # fold the file browser away
-            if options.run:
-                run_all(page, seconds=600)
-            page.locator(".jp-Cell", has_text=options.text).first.evaluate("cell => cell.scrollIntoView()")
-            page.wait_for_timeout(2000)
-            options.picture.parent.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=options.picture)
+            page = page.context.browser.new_page(viewport={"width": 1000, "height": 1400}, device_scale_factor=2)
+            for name in options.names or PICTURES:
+                first, last = PICTURES[name](page, address)
+                page.keyboard.press("Control+b")
+                take(page, first, last, options.to / f"{name}.png")
 
 
 if __name__ == "__main__":
