@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
-import importlib.util
 import json
-import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time, sleep
+from time import perf_counter, process_time
 
 import numpy as np
 import psutil
 
 from ragedu import BM25Retriever, Corpus, ElasticsearchRetriever, SqliteRetriever
 from ragedu.datasets import port_ellery
+from ragedu.learn.server import SmallServer
 
 TOWN = 1_000  # documents that the questions are about, at every size
 ASKING = 60  # CPU seconds; a slow system answers fewer questions
@@ -78,21 +74,12 @@ class Server(Text):
 
     def __init__(self, documents: int, folder: Path) -> None:
         super().__init__(documents, folder)
-        program = Path(importlib.util.find_spec("noida_db").origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [program, "start", "--only", "elasticsearch", "--data-dir", folder, "--elasticsearch-port", str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        atexit.register(self.process.kill)
-        while socket.socket().connect_ex(("127.0.0.1", port)):  # the limit of time ends this if need be
-            sleep(0.05)
-        self.retriever = ElasticsearchRetriever(f"http://127.0.0.1:{port}", "scale", timeout=300)
+        self.server = SmallServer(folder).start()
+        self.retriever = ElasticsearchRetriever(self.server.url, "scale", timeout=300)
 
     def save(self) -> None:
         self.retriever.client.indices.flush(index="scale")
-        self.process.terminate()
-        self.process.wait()
+        self.server.stop()
 
 
 # What is measured: vectors.

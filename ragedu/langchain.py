@@ -82,7 +82,8 @@ def to_langchain(document: Document, score: float | None = None) -> LangChainDoc
 def from_langchain(document: LangChainDocument) -> Document:
     """What `to_langchain` made of a document, back; or any document of LangChain's.
 
-    One without an id, which LangChain allows, gets a digest of its text for one.
+    One without an id, which LangChain allows, gets a digest of its text for one. A score among its metadata is left
+    out, and a title becomes the document's.
     """
     if not isinstance(document, LangChainDocument):
         raise TypeError(f"a LangChain retriever returns LangChain's documents, not a {type(document).__name__}")

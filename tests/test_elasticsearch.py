@@ -2,23 +2,21 @@
 
 import http.client
 import importlib.util
-import os
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ragedu import RAG, BM25Retriever, Corpus, Document, ElasticsearchRetriever, HybridRetriever, evaluate
 from ragedu.datasets import port_ellery
+from ragedu.learn.server import SmallServer
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
 from ragedu.retrieval.elasticsearch import BulkError
 from ragedu.text import Analyzer
@@ -28,46 +26,16 @@ if importlib.util.find_spec("noida_db") is None:
     pytest.skip("no server to talk to: pip install noida-db", allow_module_level=True)
 
 
-class Server:
-    """The server as a process of its own, with its data in a folder."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.process = folder, None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        program = Path(importlib.util.find_spec("noida_db").origin).with_name(
-            "noida-db.exe" if os.name == "nt" else "noida-db"
-        )
-        program.chmod(0o755)
-        command = [program, "start", "--only", "elasticsearch", "--data-dir", self.folder]
-        self.process = subprocess.Popen(
-            [*command, "--elasticsearch-port", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(200):
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                    return self
-            except OSError:
-                time.sleep(0.05)
-        self.kill()
-        pytest.skip("noida-db does not start on this machine")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+def started(folder):
+    try:
+        return SmallServer(folder).start()
+    except (RuntimeError, OSError) as error:
+        pytest.skip(f"noida-db does not start on this machine: {error}")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server")).start()
+    server = started(tmp_path_factory.mktemp("server"))
     yield server
     server.kill()
 
@@ -75,7 +43,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def own_server(tmp_path):
     """A server that a test may end and start again."""
-    server = Server(tmp_path / "data").start()
+    server = started(tmp_path / "data")
     yield server
     server.kill()
 

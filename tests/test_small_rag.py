@@ -117,3 +117,23 @@ def test_the_articles_classes_answer_questions_that_they_have_never_seen(archive
     said = tokenizer.batch_decode(written, skip_special_tokens=True)
     right = [exact_match(text, lesson.answers) for text, lesson in zip(said, asked, strict=True)]
     assert np.mean(right) > 0.5
+
+
+def test_a_published_model_answers_from_an_index_of_ones_own(archive, tmp_path):
+    pytest.importorskip("datasets")
+    passages = small_rag.sentence_corpus(archive.corpus[:20])
+    ours, tokenizer = small_rag.build(passages, documents=2)
+    ours.save_pretrained(tmp_path / "rag")
+    ours.config.save_pretrained(tmp_path / "rag")
+    tokenizer.save_pretrained(tmp_path / "rag")
+    for part, folder in zip(small_rag.dpr_encoder("context"), ("contexts", "contexts"), strict=True):
+        part.save_pretrained(tmp_path / folder)
+    model, its_tokenizer = small_rag.published(passages, str(tmp_path / "rag"), str(tmp_path / "contexts"))
+    asked = its_tokenizer("Who keeps it?", return_tensors="pt")
+    with torch.inference_mode():
+        found, expected = (
+            m(asked.input_ids, asked.attention_mask, decoder_input_ids=torch.tensor([[2]]), output_retrieved=True)
+            for m in (model, ours)
+        )
+    assert np.array_equal(found.retrieved_doc_ids, expected.retrieved_doc_ids)
+    assert torch.allclose(found.logits, expected.logits, atol=1e-4)

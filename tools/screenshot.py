@@ -1,11 +1,12 @@
 """Take the README's pictures: a lesson, a widget and an exercise in JupyterLab.
 
-    python tools/screenshot.py                               # all three, into docs
-    python tools/screenshot.py widget --dark --to /tmp       # one of them, in the dark theme, elsewhere
+    python tools/screenshot.py                                 # all three, into docs
+    python tools/screenshot.py --only widget --dark --to /tmp  # one of them, in the dark theme, elsewhere
 
-It needs the package playwright, which comes with the extra `test`, and a Chromium. JupyterLab runs on loopback for the
-time of the pictures and shows copies of the notebooks: the lesson as it is stored, the other two run and operated as a
-learner does it. That takes a few minutes, and loads no model. Look at the pictures before you keep them.
+It needs the packages playwright and Pillow, which come with the extras `test` and `lab`, and a Chromium. JupyterLab
+runs on loopback for the time of the pictures and shows copies of the notebooks: the lesson as it is stored, the other
+two run and operated as a learner does it. That takes one to four minutes, and loads no model. Look at the pictures
+before you keep them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from io import BytesIO
 from pathlib import Path
 
 from jupyter_lab import DARK, jupyter_lab, new_page, open_notebook, run_all, why_no_browser
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 1200  # for all cells of a notebook; they take under 60, but the machine may be busy
@@ -44,7 +46,7 @@ def widget(page, address):
     sliders = cell(page, "bm25_sliders(candidates")
     sliders.get_by_role("slider").nth(1).focus()
     page.keyboard.press("Home")
-    sliders.get_by_text("was ").first.wait_for()
+    sliders.get_by_text("▲ was").first.wait_for()
     return sliders, sliders
 
 
@@ -55,7 +57,9 @@ def exercise(page, address):
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(WRONG)
     run_all(page, SECONDS)
-    return cell(page, "1. How many mentions are enough?"), cell(page, 'check("02.mentions_needed"')
+    check = cell(page, 'check("02.mentions_needed"')
+    check.get_by_text("likely reason").wait_for()
+    return cell(page, "1. How many mentions are enough?"), check
 
 
 PICTURES = {function.__name__: function for function in (lesson, widget, exercise)}
@@ -67,32 +71,32 @@ def cell(page, text: str):
 
 def take(page, first, last, picture: Path) -> None:
     """Write what reaches from the first cell to the last as a PNG file."""
-    from PIL import Image
-
+    page.keyboard.press("Control+b")  # fold the file browser away
     page.wait_for_timeout(2000)  # for formulas and fonts
-    first.evaluate("cell => cell.scrollIntoView()")
+    first.evaluate("cell => { cell.style.scrollMargin = '4px'; cell.scrollIntoView() }")
     top, end = first.bounding_box(), last.bounding_box()
     shot = page.screenshot(clip=top | {"height": end["y"] + end["height"] - top["y"]})
-    # Text on white needs few colours, and so a third of the bytes.
-    Image.open(BytesIO(shot)).convert("RGB").quantize(32).save(picture, optimize=True)
+    # 128 colours look the same, in less than half the bytes.
+    Image.open(BytesIO(shot)).convert("RGB").quantize(128).save(picture, optimize=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"some of {', '.join(PICTURES)}; all when none is named")
+    parser.add_argument("--only", choices=PICTURES, help="one of them instead of all three")
     parser.add_argument("--to", type=Path, default=ROOT / "docs", help="the folder for the PNG files")
     parser.add_argument("--dark", action="store_true", help="in JupyterLab's dark theme")
     options = parser.parse_args()
     if reason := why_no_browser():
         sys.exit(f"screenshot: {reason}")
+    options.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for part in ("notebooks", "exercises"):
             shutil.copytree(ROOT / part, Path(folder, part))
-        with jupyter_lab(Path(folder), DARK if options.dark else {}) as address, new_page() as page:
-            page = page.context.browser.new_page(viewport={"width": 1000, "height": 1400}, device_scale_factor=2)
-            for name in options.names or PICTURES:
+        with jupyter_lab(Path(folder), DARK if options.dark else {}) as address, new_page() as blank:
+            # Wide enough for the longest lines of code; with more pixels than the README shows, so that text is crisp.
+            page = blank.context.browser.new_page(viewport={"width": 1100, "height": 1400}, device_scale_factor=1.5)
+            for name in [options.only] if options.only else PICTURES:
                 first, last = PICTURES[name](page, address)
-                page.keyboard.press("Control+b")
                 take(page, first, last, options.to / f"{name}.png")
 
 

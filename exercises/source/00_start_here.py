@@ -1,19 +1,25 @@
 # %% [markdown] lang="en"
 # # Exercises 00: Start here
 #
-# **Know first:** lesson 00. **Time:** 40 minutes, and as long as you like for the last one. **Cost to run:** a few seconds, no
+# **Know first:** lesson 00. **Time:** 35 minutes, and as long as you like for the last one. **Cost to run:** a few seconds, no
 # model, no network.
 #
 # **How this works.** Each exercise has a cell with a function whose body is missing. Write your lines in the place of
 # `raise NotImplementedError(…)`, run the cell (Shift and Enter), then run the `check` below it. It tries your function on small cases
 # and on random ones, and says what it found: what was called, what came, what should have come, and often why. It never shows the solution, and
-# nothing that you write can break it. Each `hint` tells you a little more, three times. Solutions are in the folder `solutions`; look at
+# nothing that you write can break it. A hint tells you a little more, three times: run `hint("00.contains")`, `hint("00.retrieve")` and so on. Solutions are in the folder `solutions`; look at
 # them afterwards, there is often another way.
 
 # %%
 import re
 
 from ragedu.learn import check, hint, when_solved
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as these exercises understand them: runs of the letters a to z and digits, in lower case."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
 
 # %% [markdown] lang="en"
 # ## 1. Nine is not ninety (5 minutes)
@@ -25,12 +31,8 @@ from ragedu.learn import check, hint, when_solved
 
 # %%
 def contains(text: str, answers: list[str]) -> bool:
-    """Whether the words of one of the answers stand in the text, side by side and in this order.
-
-    A word is a run of the letters a to z and digits, in lower case.
-    """
+    """Whether the words of one of the answers stand in the text, side by side and in this order. Words: `words_of`."""
     # SOLUTION contains
-    words_of = lambda text: re.findall(r"[a-z0-9]+", text.lower())
     padded = f" {' '.join(words_of(text))} "
     return any(f" {' '.join(words_of(answer))} " in padded for answer in answers)
     # END
@@ -56,11 +58,11 @@ hint("00.contains")  # run it again for the next
 def retrieve(question: str, pages: dict[str, str], k: int) -> list[str]:
     """The names of the k best pages, best first; all of them when there are fewer.
 
-    pages: {name: text}. A word is a run of the letters a to z and digits, in lower case.
+    pages: {name: text}.
     """
     # SOLUTION retrieve
-    words_of = lambda text: set(re.findall(r"[a-z0-9]+", text.lower()))
-    shared = {name: len(words_of(question) & words_of(text)) for name, text in pages.items()}
+    asked = set(words_of(question))
+    shared = {name: len(asked & set(words_of(text))) for name, text in pages.items()}
     return sorted(pages, key=shared.get, reverse=True)[:k]
     # END
 
@@ -73,7 +75,7 @@ check("00.retrieve", retrieve)
 #
 # A model reads a limited number of tokens, and long prompts are slow. Put sources into the prompt, best first, as long as
 # they fit, and number them, so that an answer can say where it comes from. Take a source whole or not at all, and stop at the first that does not
-# fit. The prompt looks like this:
+# fit. (Skipping it and trying the next is the other choice, of lesson 05.) The prompt looks like this:
 #
 # ```text
 # [1] The ferry leaves at nine.
@@ -103,10 +105,10 @@ def build_prompt(question: str, sources: list[str], most_words: int) -> str:
 check("00.build_prompt", build_prompt)
 
 # %% [markdown] lang="en"
-# ## 4. Put it together (8 minutes)
+# ## 4. Put it together (4 minutes)
 #
 # The third part of a RAG system is the line that joins the other two. Retriever and generator are functions that somebody gives you: yours
-# must work with any. (`ragedu`'s own `RAG` is made like this, so you can put it in front of the model that you already use.) The prompt is the source,
+# must work with any: inside `ask`, `retrieve` is the argument and not your function from exercise 2, and it returns the text of one page. (`ragedu`'s own `RAG` is made like this, so you can put it in front of the model that you already use.) The prompt is the source,
 # and on a second line `Question: …`.
 
 # %%
@@ -166,17 +168,11 @@ from ragedu.datasets import port_ellery
 from ragedu.evaluation import paired_test
 
 archive = port_ellery.load(1000, questions=600)
-
-
-def words_of(text: str) -> set[str]:
-    return set(re.findall(r"[a-z0-9]+", text.lower()))
-
-
-page_words = {page.id: words_of(page.content) for page in archive.corpus}
+page_words = {page.id: set(words_of(page.content)) for page in archive.corpus}
 
 
 def shared_words(question: str) -> str:
-    asked = words_of(question)
+    asked = set(words_of(question))
     return max(page_words, key=lambda page: len(asked & page_words[page]))
 
 
@@ -200,7 +196,7 @@ print(f"{len(baseline)} questions; the right page first: {sum(baseline) / len(ba
 def my_retriever(question: str) -> str:
     """The id of the page that is most likely to answer the question."""
     # SOLUTION my_retriever
-    asked = words_of(question)
+    asked = set(words_of(question))
     # A word is worth the less, the more pages have it.
     pages_with = {word: sum(word in words for words in page_words.values()) for word in asked}
     worth = {word: 1 / count for word, count in pages_with.items() if count}

@@ -5,8 +5,8 @@
 # model, no network.
 #
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. Each `hint` tells you a
-# little more, three times. Solutions are in the folder `solutions`.
+# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
+# little more, three times: run `hint("01.document_frequency")` and so on. Solutions are in the folder `solutions`.
 
 # %%
 import random

@@ -5,8 +5,8 @@
 # one encodes some 1,400 sentences, which takes up to a minute.
 #
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. Each `hint` tells you a
-# little more, three times. Solutions are in the folder `solutions`.
+# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
+# little more, three times: run `hint("03.shorten")` and so on. Solutions are in the folder `solutions`.
 
 # %%
 import numpy as np

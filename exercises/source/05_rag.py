@@ -5,8 +5,8 @@
 # model is loaded, the parts between the models are what you write.
 #
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. Each `hint` tells you a
-# little more, three times. Solutions are in the folder `solutions`.
+# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
+# little more, three times: run `hint("05.rescale")` and so on. Solutions are in the folder `solutions`.
 
 # %%
 import math
@@ -15,11 +15,11 @@ from collections import Counter
 from ragedu.learn import check, hint, when_solved
 
 # %% [markdown] lang="en"
-# ## 1. One scale for every retriever (5 minutes)
+# ## 1. One scale for every retriever (3 minutes)
 #
-# The lesson brought scores to one scale, lowest 0 and highest 1, before adding them. Its formula works until the day when a retriever finds a
-# single page, or several of equal score, or nothing. Write it so that it survives that day. What was found, and is no worse than
-# anything else that was found, gets 1.
+# The lesson brought scores to one scale, lowest 0 and highest 1, before adding them. A retriever may also find a single page, several of
+# equal score, or nothing, and one of these breaks the lesson's function. Write it from the formula, without looking, so that it survives all three. What was found, and is no
+# worse than anything else that was found, gets 1.
 
 
 # %%

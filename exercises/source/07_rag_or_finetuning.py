@@ -5,8 +5,8 @@
 # last one reads the documentation on your machine, which takes up to half a minute. No language model is trained: you write what judges them.
 #
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. Each `hint` tells you a
-# little more, three times. Solutions are in the folder `solutions`.
+# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
+# little more, three times: run `hint("07.perplexity")` and so on. Solutions are in the folder `solutions`.
 
 # %%
 import math

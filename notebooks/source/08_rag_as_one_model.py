@@ -6,8 +6,8 @@
 #
 # **Know first:** lessons 03, 04 and 07. **Time:** 60 minutes. **Cost to run:** two to three minutes, no network.
 #
-# In lesson 03 somebody had marked, for every question, the page that answers it. Such marks are dear. Questions with answers are cheap: every help desk has a drawer full. Lewis et al. (2020), who gave RAG its name, trained a retriever from
-# those. The trick is one formula, and it begins with admitting ignorance: *we don't know which document is the right one.*
+# In lesson 03 somebody had marked, for every question, the page that answers it. Such marks are dear. Questions with answers are cheap: every help desk has a drawer full. Lewis et al. (2020), who gave RAG its name, trained a retriever further from
+# those (it began as DPR, which had learned from marks). The trick is one formula, and it begins with admitting ignorance: *we don't know which document is the right one.*
 
 # %%
 from time import perf_counter
@@ -21,6 +21,7 @@ from ragedu import Corpus, DenseRetriever, LanguageModel
 from ragedu.datasets import port_ellery
 from ragedu.evaluation import bootstrap_interval, paired_test
 from ragedu.evaluation.answers import exact_match
+from ragedu.retrieval.embeddings import Embedder
 from ragedu.training import end_to_end, small_rag
 
 # %% [markdown] lang="en"
@@ -38,7 +39,7 @@ of_tokens = np.array(
 )
 
 # %% [markdown] lang="en"
-# How probable is the answer? If it is read as a whole from one document, we don't know which, so we add up both stories:
+# How probable is the answer $y$, with the tokens $y_1, y_2, …$, to the question $x$? ($y_{<t}$ are the tokens before $t$.) If it is read as a whole from one document, we don't know which, so we add up both stories:
 #
 # $$p_\text{Sequence}(y \mid x) = \sum_z p(z \mid x) \prod_t p(y_t \mid x, z, y_{<t})$$
 #
@@ -71,15 +72,17 @@ def rag_token(documents, tokens):
     return torch.logsumexp(documents[:, :, None] + tokens, dim=1).sum(dim=1)
 
 
+# %%
 documents, tokens = torch.tensor(of_documents).log()[None], torch.tensor(of_tokens).log()[None]
 print(rag_sequence(documents, tokens).exp().item(), rag_token(documents, tokens).exp().item())
 assert np.isclose(rag_sequence(documents, tokens).exp().item(), sequence)
-assert torch.equal(rag_token(documents, tokens), end_to_end.rag_token(documents, tokens))
+for ours in (rag_sequence, rag_token):
+    assert torch.equal(ours(documents, tokens), getattr(end_to_end, ours.__name__)(documents, tokens))
 
 # %% [markdown] lang="en"
 # ## As transformers has it
 #
-# The article's classes are real: `RagTokenForGeneration` holds a **DPR** question encoder and **BART**, an encoder-decoder: its encoder reads, its decoder writes. We make tiny ones with random weights, and give both losses the same input.
+# The classes that this course's source article lists are real: `RagTokenForGeneration` holds a **DPR** question encoder and **BART**, an encoder-decoder: its encoder reads, its decoder writes. We make tiny ones with random weights, and give both losses the same input.
 
 # %%
 from transformers import (
@@ -94,8 +97,9 @@ from transformers import (
 
 small = dict(vocab_size=60, max_position_embeddings=40)
 dpr = DPRConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, **small)
-sides = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 1), ("attention_heads", 2))}
-bart = BartConfig(d_model=16, encoder_ffn_dim=24, decoder_ffn_dim=24, pad_token_id=1, init_std=0.5, **sides, **small)
+layers = dict(encoder_layers=1, decoder_layers=1, encoder_ffn_dim=24, decoder_ffn_dim=24)
+heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
+bart = BartConfig(d_model=16, pad_token_id=1, init_std=0.5, **layers, **heads, **small)  # large random weights
 config = RagConfig.from_question_encoder_generator_configs(dpr, bart, n_docs=3)
 
 torch.manual_seed(0)
@@ -110,7 +114,8 @@ inputs = dict(context_input_ids=contexts, context_attention_mask=torch.ones_like
 with torch.no_grad():
     losses = {cls: m(**inputs, decoder_input_ids=answers, labels=answers).loss for cls, m in theirs.items()}
     generator = parts["generator"](contexts, decoder_input_ids=answers.repeat_interleave(3, dim=0))
-logits = generator.logits.view(2, 3, 4, -1)
+logits = generator.logits.view(2, 3, 4, -1)  # questions, documents, places, vocabulary
+# The logits at one place are about the next token, so the answers move by one.
 tokens = end_to_end.token_log_probabilities(logits[:, :, :-1], answers[:, 1:], padding=1)
 documents = end_to_end.document_log_probabilities(scores)
 for cls, ours in ((RagSequenceForGeneration, rag_sequence), (RagTokenForGeneration, rag_token)):
@@ -119,12 +124,12 @@ for cls, ours in ((RagSequenceForGeneration, rag_sequence), (RagTokenForGenerati
     assert torch.allclose(losses[cls], loss, atol=1e-5)
 
 # %% [markdown] lang="en"
-# Equal. Now answers of *one* token, such as *yes*.
+# Equal: minus the log-probability of each question's answer. And neither of the two models is always the one that finds it more probable. Now answers of *one* token, such as *yes*.
 #
 # **Predict first.** With one token, sum and product change places without effect: both models must give the same number. Do transformers' two classes?
 
 # %%
-with torch.no_grad():
+with torch.no_grad():  # get_nll makes the loss from logits; here of answers cut to one token
     one = {
         cls: m.get_nll(logits[:, :, :2].reshape(6, 2, -1), scores, answers[:, :2], n_docs=3)
         for cls, m in theirs.items()
@@ -137,12 +142,15 @@ without_documents = -torch.logsumexp(tokens[:, :, 0], dim=1)
 assert torch.allclose(one[RagTokenForGeneration], ours, atol=1e-5)
 assert torch.allclose(one[RagSequenceForGeneration], without_documents, atol=1e-5)
 assert not torch.allclose(one[RagSequenceForGeneration], ours, atol=1e-2)
+everything = torch.logsumexp(logits[:, :, 0].log_softmax(dim=-1), dim=1).exp().sum(dim=1)
+print("all its one-token probabilities together:", everything.numpy().round(3))
+assert torch.allclose(everything, torch.tensor(3.0))
 
 # %% [markdown] lang="en"
-# They don't. `RagSequenceForGeneration` adds $\ln p(z \mid x)$ at the *second* token, and an answer that has none loses it: "probabilities" that sum up to more than 1, and a retriever that learns nothing from such answers. (With an end token
+# They don't. `RagSequenceForGeneration` adds $\ln p(z \mid x)$ at the *second* token, and an answer that has none loses it: "probabilities" that sum up to the number of documents, and a retriever that learns nothing from such answers. (With an end token
 # after the answer the second token exists, and all is well.) You found it by comparing two programs with one formula.
 #
-# ## The article's code, run
+# ## The source article's code, run
 #
 # The published `facebook/rag-token-nq` weighs gigabytes, and its index of Wikipedia many more. So here are the same classes at laptop size:
 #
@@ -174,9 +182,11 @@ archive = port_ellery.load(300, questions=1000)
 passages = small_rag.sentence_corpus(archive.corpus)
 rag, tokenizer = small_rag.build(passages)
 print(len(passages), "sentences;", type(rag).__name__, type(rag.retriever).__name__, type(tokenizer).__name__)
+print(f"BART: {sum(weights.numel() for weights in rag.generator.parameters()) / 1e6:.1f} million weights")
+assert not hasattr(rag.retriever, "train") and hasattr(rag, "train")
 
-# %% tags=["nbval-ignore-output"]
-lookups = small_rag.lessons(archive, "test", ["lookup"])[:200]
+# %%
+lookups = small_rag.lessons(archive, "test", ["lookup"])[:200]  # each: question, title, sentence, answers
 
 
 def ask(rag, lessons):
@@ -186,6 +196,7 @@ def ask(rag, lessons):
     return tokenizer.batch_decode(written, skip_special_tokens=True)
 
 
+# %% tags=["nbval-ignore-output"]
 said = ask(rag, lookups)
 for lesson, text in list(zip(lookups, said, strict=True))[:4]:
     print(f"{lesson.question}\n    {text!r}, wanted {lesson.answers[0]!r}")
@@ -199,11 +210,11 @@ print(f"its BART, given the right sentence:                   {bootstrap_interva
 assert np.mean(read_right) > np.mean(right) + 0.1 > 0.4
 
 # %% [markdown] lang="en"
-# A model of 2.5 million weights, which a laptop trains from nothing, answers from sentences that it has never seen. (It can do nothing else.) Given the right sentence it does much better: the retriever, which nobody trained for sentences, loses the rest. Remember the gap.
+# A model of 2.5 million weights, which a laptop trains from nothing, answers from sentences that it has never seen. (It can do nothing else.) Given the right sentence it does much better. The rest is lost on the way there: that sentence isn't among the five, or the other four outvote it. Remember the gap. (It writes without capitals: it knows none.)
 #
 # Look inside: which sentence does it read from? $p(z \mid x)$ is known before; after a token is written, Bayes says which document is likely to have given it:
 #
-# $$p(z \mid x, y_t) \propto p(z \mid x)\, p(y_t \mid x, z, y_{<t})$$
+# $$p(z_t \mid x, y_{\le t}) \propto p(z_t \mid x)\, p(y_t \mid x, z_t, y_{<t})$$
 
 # %%
 example = next(n for n, value in enumerate(right) if value)
@@ -227,7 +238,8 @@ print(lookups[example].question)
 posterior = (documents[:, :, None] + tokens).softmax(dim=1)[0]
 table = pd.DataFrame(posterior.numpy().round(2), columns=tokenizer.generator.convert_ids_to_tokens(target[0]))
 table.insert(0, "p(z|x)", documents.exp()[0].numpy().round(2))
-table.insert(0, "sentence", [passages[int(n)].text[:60] for n in out.retrieved_doc_ids[0]])
+found = [passages[int(n)] for n in out.retrieved_doc_ids[0]]
+table.insert(0, "title: sentence", [f"{sentence.title}: {sentence.text}"[:75] for sentence in found])
 assert posterior[:, 0].max() > 0.9 > documents.exp().max()
 table
 
@@ -236,10 +248,11 @@ table
 #
 # ## What the gradient asks for
 #
-# Let $s_z$ be the retriever's score of document $z$, so $p(z \mid x)$ is their softmax. Differentiate the log of the sum:
+# Let $s_z$ be the retriever's score of document $z$, so $p(z \mid x)$ is their softmax. Differentiate the log of the sum, for RAG-Sequence:
 #
-# $$\frac{\partial \ln p(y \mid x)}{\partial s_z} = p(z \mid x, y) - p(z \mid x)$$
+# $$\frac{\partial \ln p_\text{Sequence}(y \mid x)}{\partial s_z} = p(z \mid x, y) - p(z \mid x)$$
 #
+# (For RAG-Token it is the same for each token, summed.)
 # Posterior minus prior: raise documents that explain the answer better than the retriever had thought, and lower the others. Check it:
 
 # %%
@@ -257,7 +270,8 @@ assert torch.allclose(scores.grad, (posterior - prior).detach(), atol=1e-6)
 # ## Trained without a label
 #
 # As Lewis et al. did, we keep the documents' vectors fixed (else the index would have to be made anew after every step) and train the **question encoder**. We freeze
-# the generator, too. Then $p(y \mid x, z)$ is a constant, computed once, and only the cheap encoder is trained.
+# the generator, too. Then $p(y \mid x, z)$ is a constant, computed once, and only the cheap encoder is trained. Unlike them we also search the candidates only once, with the old encoder, and
+# maximise RAG-Sequence even for the model that answers as RAG-Token: both want the right sentence first.
 #
 # First with the small BART. The training questions are of another town (another seed), and of its training split:
 
@@ -283,15 +297,13 @@ def teachable(tokens):
     return np.flatnonzero(tokens.sum(dim=2).max(dim=1).values.numpy() > np.log(0.05))
 
 
-def vectors_of(candidates, corpus):
-    return np.stack([[dense.embeddings[corpus.position(page.id)] for page in some] for some in candidates])
+def vectors_of(candidates, retriever):
+    return np.stack([[retriever.embeddings[retriever.corpus.position(d.id)] for d in some] for some in candidates])
 
-
-from ragedu.retrieval.embeddings import Embedder
 
 use = teachable(tokens)
 of_sentences = Embedder(cache=False)
-vectors = vectors_of(candidates, lines)
+vectors = vectors_of(candidates, dense)
 losses = end_to_end.train(of_sentences, [questions[n] for n in use], vectors[use], tokens[use], steps=60)
 print(f"{len(use)} of {len(questions)}; -ln p(answer): {np.mean(losses[:10]):.2f} -> {np.mean(losses[-10:]):.2f} nats")
 assert np.mean(losses[-10:]) < np.mean(losses[:10])
@@ -310,14 +322,15 @@ print(f"before {bootstrap_interval(right)}\nnow    {bootstrap_interval(now)}\nga
 assert paired_test(now, right).difference > 0 and np.mean(now) > 0.4
 
 # %% [markdown] lang="en"
-# The whole system answers better, and all that it was given are questions with their answers. Look at the interval, though: it almost reaches 0. When we tried smaller towns and fewer questions, some of those gains vanished. A result this thin you should want to see again elsewhere, and you will, now.
+# The whole system answers a little better, and its retriever was given questions with their answers, nothing else. (BART had learned to read from marked sentences, of other towns.) But the interval almost
+# reaches 0, and this is not the only size of drawer that we tried: a p-value chosen among several is worth less than it says. You should want to see the effect again, elsewhere and by another measure, and you will, now.
 #
 # ## The same with our models
 #
 # MiniLM asks, and the `reader` of lesson 04 reads whole pages.
 
 # %% tags=["nbval-ignore-output"]
-town = port_ellery.load(150, seed=1, questions=1000)
+town = port_ellery.load(150, seed=6, questions=1000)  # a town that neither the reader nor the test has seen
 pages = Corpus(page for page in town.corpus if page.metadata["split"] == "train")
 train_ids = np.random.default_rng(0).permutation(list(town.select(kind=plain, split="train").queries))[:160]
 questions = [town.queries[q] for q in train_ids]
@@ -333,11 +346,11 @@ assert len(questions) == 160
 reader = LanguageModel.load(adapter="reader")
 start = perf_counter()
 tokens = end_to_end.answer_log_probabilities(reader, questions, wanted, candidates)
-print(f"{tokens.shape[0] * tokens.shape[1]} pages read in {perf_counter() - start:.0f} s")
+print(f"{tokens.shape[0] * tokens.shape[1]} pairs of question and page in {perf_counter() - start:.0f} s")
 print("ln p(answer | question, page):", tokens[0].sum(dim=1).numpy().round(1))
 
 # %% [markdown] lang="en"
-# **Predict first.** Nobody told it which page is right. In how many of a hundred questions is the page with the most probable answer the one that a human had marked?
+# **Predict first.** The reader is shown the question *and its answer*, but no mark. Among the questions whose marked page is one of the five: how often is the page that makes the answer most probable the marked one?
 
 # %% tags=["nbval-ignore-output"]
 marked = np.array([[page.id in town.qrels[q] for page in some] for q, some in zip(train_ids, candidates, strict=True)])
@@ -345,18 +358,19 @@ most_probable = tokens.sum(dim=2).argmax(dim=1).numpy()
 among = marked.any(axis=1)
 agree = marked[np.arange(len(marked)), most_probable][among]
 first = marked[:, 0][among]
-print(f"the marked page is the retriever's first: {first.mean():.2f}; the reader's favourite: {agree.mean():.2f}")
+print(f"the marked page is among the five for {among.sum()} of {len(among)} questions")
+print(f"it is the retriever's first: {first.mean():.2f}; the reader's favourite: {agree.mean():.2f}")
 
 # %%
 assert agree.mean() > 0.8 and agree.mean() > first.mean()
 
 # %% [markdown] lang="en"
-# The reader knows better than the retriever which page is right. Now let it teach:
+# With the answer in hand the reader tells the right page better than the retriever, which sees only the question. That is what it can teach:
 
 # %% tags=["nbval-ignore-output"]
 use = teachable(tokens)
 question_encoder = Embedder(cache=False)
-vectors = vectors_of(candidates, pages)
+vectors = vectors_of(candidates, dense)
 losses = end_to_end.train(
     question_encoder, [questions[n] for n in use], vectors[use], tokens[use], steps=40, learning_rate=2e-4
 )
@@ -383,25 +397,36 @@ for name, retriever in (("frozen", frozen), ("trained", trained)):
 gain = paired_test(found["trained"], found["frozen"])
 print(f"gain {gain}")
 
-# %%
-assert gain.low > 0
-identifiers = kinds == "identifier"
-assert paired_test(found["trained"][identifiers], found["frozen"][identifiers]).low > 0
+# %% tags=["nbval-ignore-output"]
+of_kind = {kind: kinds == kind for kind in dict.fromkeys(kinds)}
+gains = {kind: paired_test(found["trained"][mine], found["frozen"][mine]) for kind, mine in of_kind.items()}
+for kind, its_gain in gains.items():
+    print(f"{kind:<11} {its_gain}")
+worst = min(of_kind, key=lambda kind: found["frozen"][of_kind[kind]].mean())
+assert gain.low > 0 and gains["identifier"].low > 0
+assert worst == max(gains, key=lambda kind: gains[kind].difference) == "identifier"
 
-# %% tags=["nbval-ignore-output"] alt="Recall at 1 with 95 % intervals for lookup, paraphrase and identifier questions: frozen (circles) and trained (triangles). Trained lies to the right of frozen or at the same place."
+# %% tags=["nbval-ignore-output"] alt="Recall at 1 with 95 % intervals for lookup, paraphrase and identifier questions: frozen (circles) and trained (triangles). Identifiers, where frozen is lowest, gain most."
 figure, axis = plt.subplots(figsize=(6, 2.8))
-rows = list(dict.fromkeys(kinds))
+rows = list(of_kind)
 for shift, (name, marker) in zip((-0.12, 0.12), (("frozen", "o"), ("trained", "^")), strict=True):
-    of_kind = [bootstrap_interval(found[name][kinds == kind]) for kind in rows]
-    means = [interval.mean for interval in of_kind]
-    ends = np.array([[i.mean - i.low for i in of_kind], [i.high - i.mean for i in of_kind]])
+    shares = [bootstrap_interval(found[name][of_kind[kind]]) for kind in rows]
+    means = [share.mean for share in shares]
+    ends = np.array([[i.mean - i.low for i in shares], [i.high - i.mean for i in shares]])
     axis.errorbar(means, np.arange(len(rows)) + shift, xerr=ends, fmt=marker, capsize=3, label=name)
-axis.set(yticks=range(len(rows)), yticklabels=rows, xlabel="recall@1, unseen names and phrasings", xlim=(0, 1.02))
+axis.set(
+    yticks=range(len(rows)),
+    yticklabels=rows,
+    xlabel="recall@1 with 95 % interval, unseen names and phrasings",
+    xlim=(0, 1.02),
+)
+axis.invert_yaxis()
+axis.margins(y=0.15)
 axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# Better, and not one mark of relevance was used. The gain is on identifiers, where the retriever was worst. Beside it the paper's ablation (Natural Questions, exact match of the whole system, RAG-Token): BM25 29.7, frozen retriever 37.8, trained end to end 43.5. Another task and
+# Better, and no mark of relevance taught the retriever. (The reader had learned to read from marked pages, so some labels stand behind it.) Identifiers, where the retriever was worst, gain most. Beside it the paper's ablation (Natural Questions, development set, exact match of the whole system, RAG-Token): BM25 29.7, frozen retriever 37.8, trained end to end 43.5. Another task and
 # another measure: only the direction can be compared, and it is the same.
 #
 # ## What it may learn wrongly
@@ -410,38 +435,28 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 left_out = np.setdiff1d(np.arange(len(questions)), use)
-n = left_out[0]
+n = next(n for n in left_out if not marked[n].any())  # no candidate is the marked page
+scores = torch.tensor(vectors[n] @ dense.embedder.encode([questions[n]])[0])
+prior = end_to_end.document_log_probabilities(scores[None], temperature=0.05)[0]
+posterior = (prior + tokens[n].sum(dim=1)).softmax(dim=0)
+praised = candidates[n][posterior.argmax()]
 print(f"{questions[n]}  ->  {wanted[n]}")
-for rank in tokens[n].sum(dim=1).argsort(descending=True)[:2].tolist():
-    print(f"  ln p {tokens[n, rank].sum():6.1f}  {candidates[n][rank].title}: {candidates[n][rank].text[:110]}")
-share = tokens[n].sum(dim=1).softmax(dim=0).max()
-print(f"posterior of the first: {share:.3f}")
-praised = candidates[n][tokens[n].sum(dim=1).argmax()]
-assert len(left_out) > 0 and share > 0.5 and praised.id not in town.qrels[train_ids[n]]
+print(f"most praise, {posterior.max():.3f}, for {praised.title}: {praised.text[:200]}")
+assert posterior.max() > 0.4 and wanted[n].lower() not in praised.text.lower()
 
 # %% [markdown] lang="en"
-# A softmax only compares, so somebody gets the praise, however improbable the answer is from every page. Here a page about another case would have got nearly all of it. With answers like *yes* or *1884*, which stand on many pages, the praise becomes noise as well: the method needs answers that tell documents apart. And what the first retriever never finds, the training never finds either.
+# A softmax only compares, so somebody gets the praise, however improbable the answer is from every page: here a page that doesn't have it. With answers like *yes* or *1884*, which stand on many pages, the praise becomes noise as well: the method needs answers that tell documents apart. And from a question whose page isn't among the candidates nothing is learned.
 #
 # ## The published model
 #
-# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences. (The index of Wikipedia is not needed for that.) This is the one function of the course that we could not run: there was no network where it was written.
+# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences. (The index of Wikipedia is not needed for that.) There was no network where this was
+# written: `small_rag.published` was tested with models of our own, saved to a folder and loaded by the same calls.
 
 # %%
 PUBLISHED = False  # True downloads facebook/rag-token-nq and its context encoder
 
-
-def published_rag(passages):
-    from transformers import AutoTokenizer, DPRContextEncoder, RagRetriever, RagTokenizer
-
-    name, contexts = "facebook/rag-token-nq", "facebook/dpr-ctx_encoder-multiset-base"
-    encoder, reads = DPRContextEncoder.from_pretrained(contexts), AutoTokenizer.from_pretrained(contexts)
-    index = small_rag.custom_index(passages, small_rag.encode(encoder, reads, passages))
-    retriever = RagRetriever.from_pretrained(name, index=index)
-    return RagTokenForGeneration.from_pretrained(name, retriever=retriever), RagTokenizer.from_pretrained(name)
-
-
 if PUBLISHED:
-    large, large_tokenizer = published_rag(passages)
+    large, large_tokenizer = small_rag.published(passages)
     asked = large_tokenizer(lookups[0].question, return_tensors="pt")
     written = large.generate(asked.input_ids, attention_mask=asked.attention_mask)
     print(large_tokenizer.batch_decode(written, skip_special_tokens=True))
@@ -451,11 +466,11 @@ else:
 # %% [markdown] lang="en"
 # ## What the article says
 #
-# It lists `RagTokenizer`, `RagRetriever` and `RagTokenForGeneration`, which exist and run, and calls BERT a generator, which it isn't: DPR's encoder *is* a BERT, and it finds; BART writes. It shows `retriever.train()`, which no class of transformers has.
+# It lists `RagTokenizer`, `RagRetriever` and `RagTokenForGeneration`, which exist and run, and calls BERT a generator, which it isn't: DPR's encoder *is* a BERT, and it finds; BART writes. It shows `retriever.train()`: `RagRetriever` has no such method, and a model's `train()` only switches dropout on.
 # What the classes can do, and the article doesn't say, is the point of the paper: retriever and generator are *one* probability, and it can be trained.
 #
 # Today's systems mostly aren't. Their generator sits behind an API that shows no gradient, and their retriever is trained alone, as in lesson 03. But $\ln p(y \mid x, z)$ is all that our training needed, and
-# REPLUG (Shi et al. 2023) trains retrievers for closed models with just that.
+# REPLUG (Shi et al. 2023) trains retrievers for closed models with just that, where the API tells the probability of a given text.
 #
 # ## Recap
 #
@@ -478,7 +493,7 @@ else:
 # <details><summary>Answer</summary>Encode the corpus and build the index again, or search with old vectors (lesson 03's mismatch). REALM re-encoded every few hundred steps.</details>
 #
 # 4. The generator is frozen and has a habit of saying *Not in the sources* to everything. What does the retriever learn?
-# <details><summary>Answer</summary>Little: the right answer is improbable from every page, and only the *differences* between pages count. If the right page still makes it less improbable, the direction is right.</details>
+# <details><summary>Answer</summary>Little: the right answer is improbable from every page, and only the *differences* between pages count. If the right page still makes it less improbable, the direction is right. By this lesson's 5 % rule most such questions would be left out.</details>
 #
 # **Next:** 09. The corpus in a database, and a million documents.
 #

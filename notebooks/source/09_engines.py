@@ -9,19 +9,15 @@
 # minute, no network beyond your own machine.
 
 # %%
-import atexit
-import importlib.util
 import json
 import math
 import os
-import socket
 import sqlite3
-import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter, sleep
+from time import perf_counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,6 +26,7 @@ import pandas as pd
 from ragedu import RAG, BM25Retriever, ElasticsearchRetriever, LanguageModel, SqliteRetriever, read_corpus
 from ragedu.datasets import port_ellery
 from ragedu.evaluation import compare
+from ragedu.learn.server import SmallServer
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
 from ragedu.retrieval.embeddings import Embedder
 from ragedu.text import Analyzer
@@ -57,8 +54,7 @@ lines = "".join(json.dumps(note) + "\n" for note in notes)
 print(lines.split("\n")[0])
 
 # %% [markdown] lang="en"
-# JSON is one list, to be read whole. JSONL has one record a line: you can read it as it comes, append to it, and find the line that is
-# broken. The third container is a table.
+# JSON is one list, to be read whole. JSONL has one record a line: you can read it as it comes, and find the line that is broken. The third container is a table.
 
 # %%
 town = sqlite3.connect(folder / "town.db")
@@ -69,27 +65,22 @@ town.commit()
 town.execute("SELECT * FROM pages WHERE year = 1887").fetchall()
 
 # %% [markdown] lang="en"
-# `read_corpus` reads all three. A database is told by its URL; you name the columns, or rename them in a query.
+# `read_corpus` reads all three. A database is told by its URL (`postgresql://host/archive` would do as well); you name the columns, or rename them in a query.
 
 # %%
 database = f"sqlite:///{folder / 'town.db'}"
 query = "SELECT name AS id, body AS text, year FROM pages ORDER BY number"
-
 corpus = read_corpus(folder / "notes.json")
 assert list(corpus) == list(read_corpus(folder / "notes.jsonl"))
 assert list(corpus) == list(read_corpus(database, query=query))
 print(corpus["ferry"])
-
-# %%
 by_table = read_corpus(database, table="pages", id="name", text="body")
 assert by_table.ids == corpus.ids and by_table["ferry"].metadata == {"number": 1, "year": 1887}
 
 # %% [markdown] lang="en"
-# A URL such as `postgresql://host/archive` reads another database.
-#
 # ## A question is data, and never part of a program
 #
-# Here is a function as one finds it in many tutorials, and a table that nobody should see. **Predict first:** what will the last call return?
+# A function as in many tutorials, and a table that nobody should see. **Predict first:** what will the last call return?
 
 
 # %%
@@ -97,9 +88,7 @@ def careless(name):
     return town.execute(f"SELECT body FROM pages WHERE name = '{name}'").fetchall()
 
 
-town.execute("CREATE TABLE wages (person TEXT, pounds INTEGER)")
-town.execute("INSERT INTO wages VALUES ('harbour master', 90)")
-town.commit()
+town.executescript("CREATE TABLE wages (person TEXT, pounds INT); INSERT INTO wages VALUES ('harbour master', 90)")
 print(careless("ferry"))
 attack = "nobody' UNION SELECT person || ' ' || pounds FROM wages --"
 stolen = careless(attack)
@@ -107,8 +96,7 @@ print(stolen)
 assert stolen == [("harbour master 90",)]
 
 # %% [markdown] lang="en"
-# The quote closed the string, and the rest was read as SQL. The cure is a **parameter**: the statement is fixed before the words
-# arrive, so they can only be a value.
+# The quote closed the string, and the rest was read as SQL. The cure is a **parameter**: the statement is fixed before the words arrive.
 
 
 # %%
@@ -120,7 +108,7 @@ assert careful("ferry") and careful(attack) == []
 careful("ferry"), careful(attack)
 
 # %% [markdown] lang="en"
-# Names of tables and columns cannot be parameters. `read_corpus` looks them up in the database's own list. It also refuses a
+# Names of tables cannot be parameters. `read_corpus` looks them up in the database's own list. It also refuses a
 # database that is not there: SQLite itself would make an empty file with the misspelt name.
 
 
@@ -173,12 +161,12 @@ pd.read_sql("SELECT * FROM postings WHERE term IN ('harbour', 'wall', 'wallflow'
 # %%
 town.create_function("ln", 1, math.log)
 BM25 = """
-WITH corpus AS (SELECT count(*) AS n, avg(length) AS average FROM documents),
-     asked AS (SELECT value AS term,
+WITH corpus AS (SELECT count(*) AS n, avg(length) AS average FROM documents),  -- one row
+     asked AS (SELECT value AS term,  -- a row for each term of the question, with its document frequency
                       (SELECT count(*) FROM postings WHERE postings.term = value) AS df FROM json_each(?))
-SELECT document,
+SELECT document,  -- k1 = 1.5, b = 0.75, so 1 - b = 0.25
        sum(ln(1 + (n - df + 0.5) / (df + 0.5)) * tf / (tf + 1.5 * (0.25 + 0.75 * length / average))) AS score
-FROM asked JOIN postings USING (term) JOIN documents USING (document) JOIN corpus
+FROM asked JOIN postings USING (term) JOIN documents USING (document) CROSS JOIN corpus  -- its one row beside each
 GROUP BY document ORDER BY score DESC, document LIMIT ?
 """
 
@@ -208,10 +196,8 @@ def by_formula(question, pages, k1=1.5, variant="lucene", stored=lambda length: 
 
 # %%
 def scores_in_sql(question, n):
-    scores = np.zeros(n)
-    for number, score in search_in_sql(question, n):
-        scores[number] = score
-    return scores
+    found = dict(search_in_sql(question, n))
+    return np.array([found.get(number, 0.0) for number in range(n)])
 
 
 for question in ("How thick is the harbour wall?", "harbour harbour chapel", "boats leave on Sunday", "zeppelin"):
@@ -230,8 +216,7 @@ assert any("SEARCH postings" in step for step in steps) and not any("SCAN postin
 
 # %% [markdown] lang="en"
 # `SEARCH` jumps to the right place, `SCAN` reads everything. The postings are never scanned. The documents are, to count them and their
-# average length; two numbers that a real engine keeps. You have built a search engine that
-# several programs can share.
+# average length; two numbers that a real engine keeps. (`SCAN corpus` reads the one row that holds those, `SCAN json_each` the question's terms.)
 #
 # ## SQLite has one inside
 #
@@ -275,12 +260,12 @@ assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
 # replaces by a millionth. In a real archive, how do SQLite's scores and ours compare?
 
 # %%
-archive = port_ellery.load(1000)
-tests = archive.select(split="test")
-questions = [tests.queries[query_id] for query_id, judged in tests.qrels.items() if judged]
+archive = port_ellery.load(1000).select(split="test")
+questions = [archive.queries[query_id] for query_id, judged in archive.qrels.items() if judged]
 sqlite = SqliteRetriever(folder / "archive.db").fit(archive.corpus)
 robertson = BM25Retriever(k1=1.2, variant="robertson").fit(archive.corpus)
-ratios = np.concatenate([s[s > 0] / robertson.scores(q)[s > 0] for q in questions if (s := sqlite.scores(q)).any()])
+theirs, ours = (np.concatenate([engine.scores(question) for question in questions]) for engine in (sqlite, robertson))
+ratios = theirs[theirs > 0] / ours[theirs > 0]
 print(f"{len(questions)} questions, {len(ratios):,} scores, ratio from {ratios.min():.4f} to {ratios.max():.4f}")
 assert np.allclose(ratios, 2.2, rtol=1e-5)
 
@@ -291,46 +276,15 @@ assert np.allclose(ratios, 2.2, rtol=1e-5)
 #
 # Where many machines ask, somebody must answer over the network. Elasticsearch keeps indexes and speaks JSON over HTTP. It is a large
 # program in Java, so the course starts **noida-db**, a small one that speaks Elasticsearch's protocol. **It is a compatible server, and it
-# is not Elasticsearch.** What you learn about protocol and client holds for both; what you learn about the engine may not.
-
-
-# %%
-class Server:
-    """noida-db on a free port of this machine, with its data in a folder."""
-
-    def __init__(self, data):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        program = Path(importlib.util.find_spec("noida_db").origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
-        self.command = [program, "start", "--only", "elasticsearch", "--data-dir", data]
-        self.command += ["--elasticsearch-port", str(self.port)]
-
-    def start(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        atexit.register(self.process.kill)  # should you leave before the last cell
-        for _ in range(1000):
-            try:
-                return socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                sleep(0.05)
-        raise RuntimeError("noida-db did not start: run its command in a terminal and read what it says")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
-# %% [markdown] lang="en"
+# is not Elasticsearch.** Protocol and client are the same; the engine may not be.
+#
 # First by hand, with the official client. An index has a **mapping**: `text` is split into terms and scored, `integer` can be compared.
 # One note gets a remark that is not meant for readers.
 
 # %%
 from elasticsearch import Elasticsearch
 
-server = Server(folder / "server")
-server.start()
+server = SmallServer(folder / "server").start()
 client = Elasticsearch(server.url)
 mapping = {"properties": {"body": {"type": "text"}, "year": {"type": "integer"}, "remark": {"type": "text"}}}
 client.indices.create(index="by-hand", mappings=mapping, settings={"index": {"refresh_interval": "-1"}})
@@ -376,10 +330,12 @@ both = ElasticsearchRetriever(server.url, "notes-with-vectors", embedder=Embedde
 question = "When does the vessel depart?"
 for mode in ("bm25", "knn", "hybrid"):
     both.mode = mode
-    print(f"{mode:<7}", [(hit.document.id, round(hit.score, 3)) for hit in both.search(question, 3)])
+    print(f"{mode:<7}", [(hit.document.id, round(hit.score, 4)) for hit in both.search(question, 3)])
 assert not engine.search(question) and "ferry" in [hit.document.id for hit in both.search(question, 2)]
 
 # %% [markdown] lang="en"
+# (Hybrid is reciprocal rank fusion, each list with half a vote: rank 1 in one of them is worth $\frac12 \cdot \frac1{61}$.)
+#
 # ## The same code, three engines
 #
 # Now the archive. **Predict first:** will the three differ measurably?
@@ -387,12 +343,12 @@ assert not engine.search(question) and "ferry" in [hit.document.id for hit in bo
 # %%
 engine = ElasticsearchRetriever(server.url, "archive").fit(archive.corpus)
 engines = {"BM25Retriever": BM25Retriever(k1=1.2).fit(archive.corpus), "SQLite": sqlite, "server": engine}
-comparison = compare(engines, tests, ["mrr@10", "recall@10"], progress=False)
+comparison = compare(engines, archive, ["mrr@10", "recall@10"], progress=False)
 assert all(row.test is None or row.test.low <= 0 <= row.test.high for row in comparison.rows)
 comparison
 
 # %% [markdown] lang="en"
-# Nothing to choose between them. And RAG? This generator remembers what it was asked, so it tells us whether the prompts are the same.
+# Nothing that 180 questions could show. And RAG? This generator remembers what it was asked, so it tells us whether the prompts are the same.
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load(adapter="reader")
@@ -402,9 +358,13 @@ answers = {name: RAG(retriever, generate, k=2).ask(question) for name, retriever
 for name, answer in answers.items():
     print(f"{name:<14} {answer.text}  {[hit.document.id for hit in answer.sources]}")
 assert generate.cache_info().misses == 1 and len({answer.prompt for answer in answers.values()}) == 1
+read = [[[h.document.id for h in hits] for hits in one.search_many(questions, 2)] for one in engines.values()]
+same = np.mean([first == second == third for first, second, third in zip(*read, strict=True)])
+print(f"the same two sources from all three for {same:.0%} of {len(questions)} questions")
+assert len(questions) == 180 and 0.9 < same < 1
 
 # %% [markdown] lang="en"
-# One prompt: the model was called once. For the **answer** it does not matter where the corpus lives. For the **scores**? Elasticsearch
+# One prompt here, and the model was called once; and so it is nearly always: the **answer** hardly depends on where the corpus lives. The **scores**? Elasticsearch
 # ranks by Lucene's formula, so expect 2.2 times our variant `lucene`.
 
 
@@ -412,20 +372,17 @@ assert generate.cache_info().misses == 1 and len({answer.prompt for answer in an
 ours = BM25Retriever(k1=1.2).fit(archive.corpus)
 pages = [analyzer(document.content) for document in archive.corpus]
 lengths = np.array([len(page) for page in pages])
-pairs = [
-    (s[found] / ours.scores(q)[found], lengths[found])
-    for q in questions
-    if (found := (s := engine.scores(q)) > 0).any()
-]
-ratio, length = map(np.concatenate, zip(*pairs, strict=True))
-for label, some in {"at most 40 terms": length <= 40, "longer": length > 40}.items():
-    print(f"pages of {label:<16} ratio from {ratio[some].min():.3f} to {ratio[some].max():.3f}")
+theirs, formula = (np.concatenate([one.scores(q) for q in questions]) for one in (engine, ours))
+found = theirs > 0
+ratio, length = theirs[found] / formula[found], np.tile(lengths, len(questions))[found]
+for label, some in {"at most 40": length <= 40, "41 or more": length > 40}.items():
+    print(f"pages of {label} terms: ratio from {ratio[some].min():.3f} to {ratio[some].max():.3f}")
 
 assert np.allclose(ratio[length <= 40], 2.2, rtol=1e-4) and ratio[length > 40].max() > 2.21
 
 # %% [markdown] lang="en"
 # Exact up to 40 terms, then up to some per cent too high. An error that begins at a certain length points to how the length is stored.
-# Lucene gives it **one byte**: above 40 only its four leading binary digits (counted from 24) are kept, so it is rounded down.
+# Lucene gives it **one byte**, and this server does as Lucene does: above 40 only its four leading binary digits (counted from 24) are kept, so it is rounded down.
 
 
 # %%
@@ -454,11 +411,11 @@ axis.legend(loc="upper left")
 plt.show()
 
 # %% [markdown] lang="en"
-# A page of 40 terms and one of 41 count as equally long. That cost, as the table above shows, nothing measurable.
+# A page of 40 terms and one of 41 count as equally long. Whatever that cost, the table above could not show it.
 #
 # ## A setting that does nothing
 #
-# Lesson 02 turned $k_1$. An index has a setting for it. We make one with $k_1 = 1.5$ and ask the server what it has understood.
+# Lesson 02 turned $k_1$. An index has a setting for it. We make one with $k_1 = 1.5$, of pages whose length is stored exactly, and ask the server what it has understood.
 
 # %%
 similarity = {"similarity": {"default": {"type": "BM25", "k1": 1.5, "b": 0.75}}}
@@ -497,37 +454,35 @@ for k1 in (1.2, 1.5):
 assert furthest[1.2] < 1e-5 and furthest[1.5] > 0.001
 
 # %% [markdown] lang="en"
-# By 1.2. The server accepts 1.5, stores it, shows it, and scores with 1.2. Whoever tuned this index would measure the same quality at every
-# setting and conclude that $k_1$ does not matter. (Elasticsearch's reference says that it obeys.)
+# By 1.2. The server accepts 1.5, stores it, shows it, and scores with 1.2. Whoever tuned this index would conclude that $k_1$ does not matter. (Elasticsearch's reference says that it obeys.)
 # **A setting that is echoed is not a setting that works.** Compare scores before you compare settings.
 #
 # ## The server dies in the middle
 #
 # A thousand pages are on their way, 256 a request, and the process is killed. We do this to a second server, with an analyzer that
-# pulls the plug at the seven hundredth page.
+# pulls the plug at the nine hundredth page.
 
 
 # %%
 def treacherous(text):
     treacherous.pages += 1
-    if treacherous.pages == 700:
+    if treacherous.pages == 900:
         shaky.kill()
     return analyzer(text)
 
 
 treacherous.pages = 0
-shaky = Server(folder / "shaky")
-shaky.start()
+shaky = SmallServer(folder / "shaky").start()
 fault = ElasticsearchRetriever(shaky.url, "town", analyzer=treacherous)
 try:
     fault.fit(archive.corpus)
 except ConnectionError as error:
     message = str(error).replace(shaky.url, "http://…")
     print(message.split(" (")[0], "(…):", message.rsplit("): ")[-1])
-assert fault.corpus is None and 2 * 256 < treacherous.pages <= 3 * 256
+assert fault.corpus is None and treacherous.pages >= 900
 
 # %% [markdown] lang="en"
-# The third request failed; two had been confirmed, 512 pages. **Predict first:** how many has the server when it comes back, and how many after a second
+# Pages are analysed one request ahead, so the third request failed; two had been confirmed, 512 pages. **Predict first:** how many has the server when it comes back, and how many after a second
 # `fit`: 1,000, or 1,512?
 
 
@@ -544,19 +499,39 @@ before = pages_there()
 fault.fit(archive.corpus)
 print("after the crash:", before, " after the second fit:", pages_there())
 assert before <= 512 and pages_there() == 1000
-everything = fault.client.search(index="town", query={"match_all": {}}, size=1000, version=True, source=False)
-assert {hit["_version"] for hit in everything["hits"]["hits"]} == {1}
 assert [hit.document.id for hit in fault.search(questions[0])] == [
     hit.document.id for hit in engine.search(questions[0])
 ]
 
 # %% [markdown] lang="en"
-# One thousand, each written once (that is its *version*). Each document has an **id of its own**, so sending it again replaces it. And the second
-# `fit` asks first what is there, by a digest of each document, and sends the rest.
-#
-# This server writes to disk from time to time, so a kill may cost what it had confirmed: above you see what was left of 512. (Elasticsearch
-# writes a log to disk before it confirms, unless told otherwise.) Resume from what a server **has**, never from what it **said**. An embedded
-# database has faults of its own, such as a second program that holds the file:
+# A kill may cost what this server had confirmed: above you see what was left of 512. (Elasticsearch
+# writes a log to disk before it confirms, unless told otherwise.) Resume from what a server **has**, never from what it **said**. And when something *is* left? Interrupt it, as Ctrl+C does:
+
+
+# %%
+def interrupted(text):
+    interrupted.pages += 1
+    if interrupted.pages == 900:
+        raise KeyboardInterrupt
+    return analyzer(text)
+
+
+interrupted.pages = 0
+again = ElasticsearchRetriever(shaky.url, "town-again", analyzer=interrupted)
+try:
+    again.fit(archive.corpus)
+except KeyboardInterrupt:
+    again.client.indices.refresh(index="town-again")
+    print("after Ctrl+C:", again.client.count(index="town-again")["count"])
+again.fit(archive.corpus)
+everything = again.client.search(index="town-again", query={"match_all": {}}, size=1000, version=True, source=False)
+versions = [hit["_version"] for hit in everything["hits"]["hits"]]
+print("after the second fit:", len(versions))
+assert len(versions) == 1000 and set(versions) == {1}
+
+# %% [markdown] lang="en"
+# Every page was written once: its *version* is 1. The second `fit` asked first what is there, by a digest of each document, and sent the rest. And since each document has an
+# **id of its own**, sending it again would only replace it. An embedded database has faults of its own, such as a second program that holds the file:
 
 
 # %%
@@ -570,7 +545,7 @@ assert SqliteRetriever(folder / "archive.db").search("ferry")
 # %% [markdown] lang="en"
 # ## How it grows
 #
-# **Predict first:** with sixteen times the pages, how many times longer does a question take, in each engine?
+# **Predict first:** with sixteen times the pages, how many times longer does a question take, in `BM25Retriever` and in SQLite?
 
 
 # %%
@@ -589,20 +564,20 @@ def measure(retriever, pages, some):
 # %% tags=["nbval-ignore-output"]
 sizes = (1000, 4000, 16_000)
 large = port_ellery.load(max(sizes), questions=0).corpus
-rows = []
-for size in sizes:
-    for retriever in (BM25Retriever(), SqliteRetriever(folder / f"{size}.db")):
-        rows.append((type(retriever).__name__, size, *measure(retriever, large[:size], questions[::30])))
-
+engine_of = {
+    "BM25Retriever": lambda size: BM25Retriever(),
+    "SqliteRetriever": lambda size: SqliteRetriever(folder / f"{size}.db"),
+}
+rows = [(name, n, *measure(make(n), large[:n], questions[::30])) for n in sizes for name, make in engine_of.items()]
 live = pd.DataFrame(rows, columns=["engine", "pages", "index s", "ms a question"]).set_index(["engine", "pages"])
 quick, slow = (live.loc[name, "ms a question"] for name in ("BM25Retriever", "SqliteRetriever"))
-assert slow.iloc[-1] > 3 * slow.iloc[0] and slow.iloc[-1] > 4 * quick.iloc[-1]
+assert slow.iloc[-1] > 3 * slow.iloc[0] and slow.iloc[-1] > 4 * quick.iloc[-1] and quick.iloc[-1] < 3 * quick.iloc[0]
 live.sort_index().round(2)
 
 # %% [markdown] lang="en"
 # SQLite's time grows with the pages, ours hardly. Would you continue these lines to a million? A script went there
-# (`python -m benchmarks --only scale`): each engine and size apart, on one core, and FAISS over made vectors as in
-# lesson 03. The table has the largest size of each; memory is without the documents.
+# (`python -m benchmarks --only scale`): on one core, and FAISS over made vectors as in
+# lesson 03. The table has the largest size of each; memory is without the documents. (noida-db was left out at a million: see its time at 100,000.)
 #
 # Below, both axes are logarithmic. There a cost of the form $c \cdot n^s$ is a straight line, and its **slope** is $s$. Slope 1: twice the pages, twice the
 # cost. Slope 0: the size does not matter.
@@ -611,23 +586,22 @@ live.sort_index().round(2)
 scale = pd.read_csv("../benchmarks/scale.csv")
 measured = scale[scale["stopped"].isna()].sort_values("documents", kind="stable")
 print(scale["machine"].iloc[0])
-print(scale[scale["stopped"].notna()][["system", "documents", "stopped"]].to_string(index=False))
 costs = {"index_cpu_s": "CPU s to index", "question_cpu_ms": "CPU ms a question", "memory_mb": "MB of memory"}
 largest = measured.groupby("system", sort=False).last()
 largest[["documents", *costs, "disk_mb", "recall", "questions"]].round(2)
 
-# %% alt="Six panels with logarithmic axes: CPU seconds to index, CPU milliseconds a question and megabytes of memory, from 1,000 to 1,000,000. Above, pages: BM25Retriever (circles, solid), SqliteRetriever (squares, dashed) and noida-db (triangles, dotted, not as far). Below, vectors: FAISS flat (circles, solid), HNSW (squares, dashed) and IVF-PQ (triangles, dotted). A thin grey line has slope 1. Indexing runs beside it, noida-db's steeper at the end. For a question noida-db lies highest and beside it, SqliteRetriever below; BM25Retriever is level at first and then bends upwards. Flat search has slope 1 too, HNSW and IVF-PQ are much flatter. In memory SqliteRetriever lies far below the other two, and IVF-PQ below flat and HNSW, which run together." tags=["nbval-ignore-output"]
+# %% alt="Six panels with logarithmic axes: CPU seconds to index, CPU milliseconds a question and megabytes of memory, from 1,000 to 1,000,000. Above, pages: BM25Retriever (circles, solid), SqliteRetriever (squares, dashed) and noida-db (triangles, dotted, not as far). Below, vectors: FAISS flat (diamonds, solid), HNSW (triangles, dashed) and IVF-PQ (crosses, dotted). A thin grey line has slope 1. Indexing runs beside it, noida-db's steeper at the end. For a question noida-db lies highest and beside it, SqliteRetriever below; BM25Retriever is level at first and then bends upwards. Flat search rises beside it on the whole, HNSW and IVF-PQ are much flatter. In memory SqliteRetriever lies far below the other two, and IVF-PQ below flat and HNSW, which run together." tags=["nbval-ignore-output"]
 names = list(largest.index)
 figure, panels = plt.subplots(2, 3, figsize=(11, 5.6), sharex=True, sharey="col")
 for place, name in enumerate(names):
     some = measured[measured["system"] == name]
     for panel, cost in zip(panels[place // 3], costs, strict=True):
-        style = ("o-", "s--", "^:")[place % 3]
+        style = ("o-", "s--", "^:", "D-", "v--", "x:")[place]
         panel.loglog(some["documents"], some[cost], style, color="black", mfc="white", label=name.split(", ")[-1])
 for row, what in zip(panels, ("pages", "vectors"), strict=True):
     for panel, (cost, title) in zip(row, costs.items(), strict=True):
         top = measured[cost].max()
-        panel.loglog([1e3, 1e6], [top / 1000, top], color="tab:gray", lw=1, label="slope 1")
+        panel.loglog([1e3, 1e6], [top / 1000, top], color="tab:gray", lw=1, alpha=0.5, zorder=0, label="slope 1")
         panel.set(title=title, xlabel=what)
     row[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figure.tight_layout()
@@ -647,21 +621,28 @@ slope, factor = line("BM25Retriever", "question_cpu_ms", slice(0, 2))
 promised, found = factor * 1e6**slope, largest.loc["BM25Retriever", "question_cpu_ms"]
 print(f"BM25Retriever at a million, by its first two points: {promised:.2f} ms; measured: {found:.2f} ms")
 recall = measured.loc[measured["system"] == "BM25Retriever", "recall"]
-flat, hnsw, noida = (slopes.loc[name, "CPU ms a question"] for name in ("FAISS flat", "FAISS HNSW", names[2]))
-assert found > 3 * promised and noida > 0.8 and hnsw < flat - 0.3
+flat, hnsw = (slopes.loc[name, "CPU ms a question"] for name in ("FAISS flat", "FAISS HNSW"))
+assert found > 3 * promised and hnsw < flat - 0.3
 assert recall.iloc[0] > 0.99 and recall.iloc[-1] < 0.8
+
+# %% tags=["nbval-ignore-output"]
+at = measured[measured["documents"] == 100_000].set_index("system")["question_cpu_ms"]
+print("CPU ms a question, 100,000 pages:", at[names[:3]].round(2).to_dict())
+near = measured[measured["system"] == "FAISS HNSW"].set_index("documents")["recall"]
+print("recall of HNSW:", near.to_dict())
+assert at[names[2]] > 100 * at["SqliteRetriever"] > 1000 * at["BM25Retriever"]
+assert near.iloc[0] > 0.98 and near.iloc[-1] < 0.7
 slopes.round(2)
 
 # %% [markdown] lang="en"
 # `BM25Retriever` touches only the postings of the question's terms, with weights that are ready. Among few pages even that hides beneath
-# what every question costs; later its line bends upwards. **A slope holds where it was measured.** SQLite touches the same postings, but computes a score for each while you wait.
-# The server's slope is 1 from the start: it takes time **in proportion to all pages**, as if it looked at each. That is what an index is there to avoid, so this
-# curve tells nothing about Elasticsearch. HNSW's line is far flatter than that of flat search. And look at *recall*: among a thousand pages every question found its own. A
-# million hold more that look alike.
+# what every question costs. **A slope holds where it was measured.** At the right end all three rise about as the pages do, for the posting list of a common word grows with the archive. An
+# index changes the **factor**. SQLite touches the same postings, but computes a score for each while you wait. The third takes a hundred times as long again, so its curve tells nothing about Elasticsearch. HNSW's line is far flatter than that of flat search, and it pays in *recall*, here the share of the exact ten
+# nearest that it found, at the same setting. (For pages it is the share of questions whose page is among the ten best; among a million more look alike.)
 #
 # ## Where one machine ends
 #
-# Say, where a question takes a tenth of a second, or documents and index fill 24 GiB. The lines through the last two points, continued to a billion at most:
+# Say, where a question takes a tenth of a second, or documents and index fill 24 GiB. For the two engines that lose nothing by their index, the lines through the last two points, continued:
 
 
 # %% tags=["nbval-ignore-output"]
@@ -671,9 +652,9 @@ def out_of_memory(name, limit=24 * 1024**3 / 1e6):
     return n2 + (limit - mb2) * (n2 - n1) / (mb2 - mb1)
 
 
-ends = pd.DataFrame({"24 GiB": {name: out_of_memory(name) for name in names}})
-lines = [line(name, "question_cpu_ms") for name in names]
-ends["100 ms"] = np.clip([(100 / factor) ** (1 / slope) for slope, factor in lines], None, 1e9)
+ends = pd.DataFrame({"24 GiB": {name: out_of_memory(name) for name in names[:2]}})
+lines = [line(name, "question_cpu_ms") for name in names[:2]]
+ends["100 ms"] = [(100 / factor) ** (1 / slope) for slope, factor in lines]
 ends["one machine"] = ends.min(axis=1)
 ours_end, sqlite_end = (ends.loc[name] for name in names[:2])
 assert ours_end["24 GiB"] < ours_end["100 ms"] and ours_end["one machine"] > 2e6
@@ -681,7 +662,7 @@ assert sqlite_end["100 ms"] < sqlite_end["24 GiB"] and 1e5 < sqlite_end["one mac
 ends.map("{:,.0f}".format)
 
 # %% [markdown] lang="en"
-# `BM25Retriever` ends by memory; SQLite earlier, by time. Most corpora never need a cluster.
+# `BM25Retriever` ends by memory; SQLite earlier, by time. Most corpora need no cluster.
 # But one machine answers only so many questions a second, and none while it restarts. A cluster has:
 #
 # - **shards**, parts of the documents, each with its index. A question goes to all $m$ at once, each searches $n / m$ documents, and the best hits are
@@ -689,7 +670,7 @@ ends.map("{:,.0f}".format)
 # - **replicas**, copies of a shard. Copies share the questions, $1000 / \mathrm{ms}(n / m)$ a second each, and one may fail. They make no single question
 #   quicker.
 #
-# Say we want 200 questions a second within those limits, each copy on one core.
+# Say we want 200 questions a second within those limits, each copy on one core, which may be busy 60 % of the time: questions come in bursts, and at 100 % the queue never ends.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -699,19 +680,18 @@ for name in names[:2]:
     for amount in (10**6, 10**7, 10**8, 10**9):
         shards = math.ceil(amount / ends.loc[name, "one machine"])
         ms = factor * (amount / shards) ** slope
-        copies = max(2, math.ceil(200 * ms / 1000))
+        copies = max(2, math.ceil(200 * ms / 1000 / 0.6))
         rows.append((name, f"{amount:,}", shards, round(ms, 1), copies, shards * copies))
-plan = pd.DataFrame(rows, columns=["engine", "pages", "shards", "ms a question", "copies", "machines"])
+plan = pd.DataFrame(rows, columns=["engine", "pages", "shards", "ms a question", "copies", "cores"])
 assert (plan["ms a question"] <= 101).all()
-assert all(machines.is_monotonic_increasing for _, machines in plan.groupby("engine")["machines"])
+assert all(cores.is_monotonic_increasing for _, cores in plan.groupby("engine")["cores"])
 plan
 
 # %% [markdown] lang="en"
-# (At least two copies, for the day when a disk breaks.) Ready weights save machines, but a new page changes every idf, and all must be weighed anew.
-# Elasticsearch computes while you wait, and skips postings that cannot win.
+# (At least two copies: disks break.) Ready weights save cores, but a new page changes every idf, and all must be weighed anew.
+# Elasticsearch computes while you wait and, says its reference, skips postings that cannot win.
 #
-# One thing is hidden in *the best hits are merged*. You can build this cluster by hand: three retrievers, each with a third of the archive, and a merge by
-# score. **Predict first:** is it the ranking of one index?
+# One thing is hidden in *the best hits are merged*. Build this cluster by hand: three retrievers, a third of the archive each, a merge by score. **Predict first:** is it the ranking of one index?
 
 
 # %%
@@ -739,27 +719,24 @@ assert len(set(dfs)) > 1
 
 # %% [markdown] lang="en"
 # A shard counts its own documents only. They disagree on how rare a word is and on the average length, so their scores are measured with different
-# yardsticks. Elasticsearch can collect the counts of all shards first (`search_type=dfs_query_then_fetch`), and `ElasticsearchRetriever` always asks for that.
+# yardsticks. Elasticsearch can collect the counts of all shards first (`search_type=dfs_query_then_fetch`), and `ElasticsearchRetriever` asks for that in every BM25 search.
 #
 # ## What the article says
 #
-# A corpus, it says, “can be an SQL database, Elasticsearch or a simple JSON file”. It can, and for the answers it made no difference here. But the three are
+# A corpus, it says, “can be an SQL database, Elasticsearch or a simple JSON file”. It can, and the answers hardly changed. But the three are
 # no alternatives:
 #
 # | | keeps | searches | good when |
 # |---|---|---|---|
-# | JSON, JSONL | a file | nothing; you index it | up to what fits in memory; easy to share and to diff |
-# | an SQL database | rows that change, with rights and transactions | what you built here, or FTS5 | the truth is there already |
-# | Elasticsearch | copies of documents, in shards | BM25, vectors, filters | many machines ask, or one cannot hold it |
+# | JSON, JSONL | a file | nothing; you index it | it fits in memory; easy to share |
+# | SQL | rows that change, with rights | what you built, or FTS5 | the truth is there already |
+# | Elasticsearch | copies, in shards | BM25, vectors, filters | many ask, or one machine cannot hold it |
 #
-# A common arrangement has all three: the truth in SQL, an export in JSONL, and a search index that can be thrown away.
+# A common arrangement: the truth in SQL, an export in JSONL, a search index that can be thrown away.
 
 # %%
-engine.client.close()
-both.client.close()
-client.close()
-fault.client.close()
-town.close()
+for connection in (engine.client, both.client, client, fault.client, again.client, town):
+    connection.close()
 for running in (server, shaky):
     running.kill()
     assert running.process.poll() is not None
@@ -767,27 +744,25 @@ for running in (server, shaky):
 # %% [markdown] lang="en"
 # ## Recap
 #
-# - Where documents lie is one question, what ranks them another. The same terms and formula gave the same answers from three engines.
+# - The same terms and nearly the same formula gave rankings whose quality nobody could tell apart, wherever the documents lay.
 # - An inverted index is a table; BM25 is one query over it.
 # - What people type is data: parameters for values, known names for tables, quoted terms for search languages.
 # - Engines differ in $k_1 + 1$, in idf, in how a length is stored. Know your formula, and you can explain every digit.
-# - Measure: a setting was echoed and ignored, and a server's time grew with all that it held.
+# - Measure: a setting was echoed and ignored, and one server took hundreds of times longer than a table with an index.
 # - Ids of your own make sending twice harmless. Resume from what is there.
 #
 # **Quiz.** Decide before you open the answer.
 #
 # 1. Your test says that SQLite and Elasticsearch must give the same ten pages. It fails on one question of a thousand. Name two reasons that are no bug.
-# <details><summary>Answer</summary>Lucene rounds lengths above 40 terms, which can swap two close scores; and its idf has a 1 inside the logarithm. Ties broken in another
-# order would be a third.</details>
+# <details><summary>Answer</summary>Lucene rounds lengths above 40 terms, which can swap two close scores; and its idf has a 1 inside the logarithm.</details>
 #
-# 2. You double the replicas. What happens to the time of a single question on an idle cluster?
-# <details><summary>Answer</summary>Nothing: a copy is as large as the original, and a question uses one copy of each shard. More questions at once can be served, and more machines may
-# fail.</details>
+# 2. One of three shards is full of licences, the other two have none. Where do its pages stand in the merged list for *licence*?
+# <details><summary>Answer</summary>Lower than they should: there the word is common, so its idf is small.</details>
 #
-# 3. Somebody shows that any k1 from 0.5 to 3 gives exactly the same MRR on his server and concludes that tuning is pointless. What do you ask?
-# <details><summary>Answer</summary>Whether a single score has changed. If none has, the setting is not used, and the experiment says nothing about k1.</details>
+# 3. Somebody shows that any k1 from 0.5 to 3 gives exactly the same MRR on his server. What do you ask?
+# <details><summary>Answer</summary>Whether a single score has changed. If none has, the setting is not used.</details>
 #
-# **Next:** 10. You have put three engines behind one interface. Other people's programs expect another, LangChain's: how does one fit the other?
+# **Next:** 10. You have put three engines behind one interface; other people's programs expect LangChain's.
 #
 # **Further reading.** *SQLite FTS5 Extension* (sqlite.org/fts5.html); *Similarity settings* and *Search your data* in Elasticsearch's
-# reference; Mühleisen, Samar, Lin and de Vries (2014), *Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*, which ranks with BM25 in SQL on a large collection.
+# reference; Mühleisen, Samar, Lin and de Vries (2014), *Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*.

@@ -42,6 +42,7 @@ containing = Exercise(
         ("It cost ninety pounds.", ["nine"]),
         ("It was NINE o'clock", ["noon", "nine"]),
         ("Quill, said Martin", ["Martin Quill"]),
+        ("Martin, Quill said", ["Martin Quill"]),
         ("Nobody knows.", []),
     ],
     random_case=lambda dice: (
@@ -64,6 +65,11 @@ containing = Exercise(
         "All acceptable answers must stand in the text here; one of them is enough.": (
             lambda text, answers: all(_stands_in(words_of(answer), words_of(text)) for answer in answers)
         ),
+        "Punctuation between two words still counts here: compare words with words, and no characters.": (
+            lambda text, answers: any(
+                re.search(rf"\b{re.escape(a.lower())}\b", text.lower()) is not None for a in answers
+            )
+        ),
         "The words of an answer must stand side by side and in order, not just anywhere in the text.": (
             lambda text, answers: any(set(words_of(answer)) <= set(words_of(text)) for answer in answers)
         ),
@@ -71,8 +77,8 @@ containing = Exercise(
     hints=(
         "Is “nine” a word of the text, or only a run of its letters?",
         "Cut text and answer into words. Where could an answer of two words begin?",
-        "words[start : start + 2] are two neighbouring words. Or: in regular expressions \\b is a word's "
-        "border, and re.escape takes an answer literally.",
+        "words_of(text) is a list of words; words[start : start + 2] are two neighbours. Is one such slice equal to "
+        "the words of the answer?",
     ),
 )
 
@@ -269,7 +275,7 @@ def shout(prompt):
 asking = Exercise(
     name="00.ask",
     title="Put it together",
-    minutes=8,
+    minutes=4,
     reference=ask,
     cases=[("What is baked?", search, parrot), ("When does the ferry leave the harbour?", search, shout)],
     random_case=lambda dice: (str(dice.choice(QUESTIONS)), search, (parrot, shout)[int(dice.integers(2))]),

@@ -76,9 +76,13 @@ def answer_log_probabilities(
 
     candidates: k documents for each of the n questions. Returns (n, k, T), 0 behind the end of a shorter answer.
 
-    A document is read once for all questions that may have been answered from it: with k = 8 and a small corpus
-    that saves two thirds of the work.
+    A document is read once for all questions that may have been answered from it: they stand behind it in one row, each
+    blind to the others (`training.reader.join`). In a small corpus that saves most of the work.
+
+    Raises ValueError when the questions have not equally many candidates.
     """
+    if len({len(some) for some in candidates}) > 1:
+        raise ValueError("every question needs the same number of candidates: cut the longer lists, or search for more")
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)  # of each document: questions, and its rank there
     documents = {document.id: document for some in candidates for document in some}
     for question, some in enumerate(candidates):

@@ -453,7 +453,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def report(log: Sequence[dict]) -> str:
     """What was done and what came of it, for the people who get the adapter: a page made from the lines of its log."""
-    stages = [entry for entry in log if "settings" in entry]
+    stages = []
+    for entry in log:
+        if "settings" in entry:
+            stages.append(dict(entry, done=0))
+        elif "step" in entry:
+            stages[-1]["done"] = entry["step"]
     figures = {entry["model"]: entry["evaluation"] for entry in log if entry.get("evaluation")}
     lines = [
         "# The adapter `reader`\n",
@@ -463,7 +468,10 @@ def report(log: Sequence[dict]) -> str:
     for stage in stages:
         options = {key: value for key, value in stage["settings"].items() if value is not None}
         options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
-        lines.append(f"    python -m ragedu.training.reader {options}   # {stage['machine']}, torch {stage['torch']}")
+        stopped = f", stopped after step {stage['done']}" if stage["done"] < stage["settings"]["steps"] else ""
+        lines.append(
+            f"    python -m ragedu.training.reader {options}   # {stage['machine']}, torch {stage['torch']}{stopped}"
+        )
     lines += [
         "\nEach stage learned from `reading_examples.mixture` as it was then, and --start names the adapter of the",
         "stage before: to repeat one, take the version of ragedu that made it. Behind each figure stands its number",

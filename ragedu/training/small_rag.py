@@ -124,7 +124,8 @@ def make_bart(tokenizer, width: int = 160, layers: int = 3):
 
 
 def source_ids(tokenizer, title: str, sentence: str, question: str) -> list[int]:
-    """What the encoder reads, as RagRetriever writes it: title / text // question."""
+    """What the encoder reads, as RagRetriever writes it: title / text // question. What is too long is cut off at
+    the end, as RagRetriever does it, and there stands the question."""
     ids = tokenizer(f"{title} / {sentence} // {question}", add_special_tokens=False).input_ids
     return [*ids[:LONGEST], tokenizer.eos_token_id]
 
@@ -146,7 +147,7 @@ def train(
     tokenizer,
     asked: Sequence[Lesson],
     passages: Sequence[tuple[str, str]],
-    steps: int = 8000,
+    steps: int = 3500,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     seed: int = 0,
@@ -291,6 +292,23 @@ def build(corpus: Corpus, documents: int = 5):
     retriever = RagRetriever(config, question_tokenizer, tokenizer, index=index)
     model = RagTokenForGeneration(config=config, question_encoder=questions, generator=bart, retriever=retriever)
     return model.eval(), RagTokenizer(question_tokenizer, tokenizer)
+
+
+def published(
+    corpus: Corpus, name: str = "facebook/rag-token-nq", contexts: str = "facebook/dpr-ctx_encoder-multiset-base"
+):
+    """A published RagTokenForGeneration over the corpus, and its RagTokenizer: `name` with its question encoder and
+    generator, `contexts` with the encoder of documents that goes with it. Names on the hub, or folders.
+
+    The index is made here, of the corpus, and that of Wikipedia is not downloaded.
+    """
+    from transformers import AutoTokenizer, DPRContextEncoder, RagRetriever, RagTokenForGeneration, RagTokenizer
+
+    encoder, reads = DPRContextEncoder.from_pretrained(contexts).eval(), AutoTokenizer.from_pretrained(contexts)
+    index = custom_index(corpus, encode(encoder, reads, corpus))
+    retriever = RagRetriever.from_pretrained(name, indexed_dataset=index.dataset)
+    model = RagTokenForGeneration.from_pretrained(name, retriever=retriever)
+    return model.eval(), RagTokenizer.from_pretrained(name)
 
 
 def custom_index(corpus: Corpus, vectors: np.ndarray):

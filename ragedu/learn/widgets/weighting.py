@@ -67,14 +67,15 @@ class Bm25Ranking:
         for rank, position in enumerate(order.tolist(), start=1):
             hit = Hit(self.corpus[position], added[position].sum(), rank)
             parts = [
-                f"<code>{escape(term)}</code> ×{tf[position, number]:.0f} {value:.3f} {bar(value, largest, 12)}"
+                f"<span style='white-space:nowrap'><code>{escape(term)}</code> ×{tf[position, number]:.0f} "
+                f"{value:.3f} {bar(value, largest, 12)}</span>"
                 for number, (term, value) in enumerate(zip(terms, added[position], strict=True))
                 if value
             ]
             text = mark_words(excerpt(hit.document.text, matched, 90), matched)
             rows.append(
                 [
-                    str(rank) + _moved(before.index(position) + 1, rank),
+                    f"<span style='white-space:nowrap'>{rank}{_moved(before.index(position) + 1, rank)}</span>",
                     f"{hit.score:.3f}",
                     "<br>".join(parts),
                     f"{name_of(hit)} · {self.relative_lengths[position]:.1f} × the average length<br>{text}",

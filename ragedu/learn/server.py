@@ -1,0 +1,58 @@
+"""A small search server for lesson 09, the tests and the benchmarks: noida-db, which speaks Elasticsearch's protocol
+and is not Elasticsearch."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import socket
+import subprocess
+from pathlib import Path
+from time import sleep
+
+
+class SmallServer:
+    """noida-db as a process of its own, on a free port of this machine, with its data in a folder.
+
+    server = SmallServer(folder).start()
+    client = Elasticsearch(server.url)
+    server.kill()  # as a power cut would; stop() lets it write what it has
+
+    Once ended it can be started again, on the same port and folder. It ends with Python at the latest.
+    Raises ImportError where noida-db is not installed, and RuntimeError when it ends by itself instead of listening.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        package = importlib.util.find_spec("noida_db")
+        if package is None:
+            raise ImportError("the small search server is not installed: run  pip install noida-db")
+        self.program = Path(package.origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> SmallServer:
+        """Returns when it listens."""
+        self.program.chmod(0o755)  # an installer may have forgotten that it is a program
+        command = [self.program, "start", "--only", "elasticsearch", "--data-dir", self.folder]
+        command += ["--elasticsearch-port", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
+        while self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                sleep(0.05)
+        raise RuntimeError(f"noida-db ended at once: run {self.program} in a terminal and read what it says")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
