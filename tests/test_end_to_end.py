@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ragedu import Document
 from ragedu.training.end_to_end import document_log_probabilities, rag_sequence, rag_token, token_log_probabilities
 
 PADDING = 1
@@ -180,3 +181,11 @@ def test_the_question_encoder_learns_from_answers_alone(harbour, marginal):
         trained.save("nowhere")
     with pytest.raises(ValueError, match=r"4 questions, vectors of shape \(3, 4, 384\)"):
         end_to_end.train(encoder, questions, candidates[:3], tokens)
+
+
+def test_questions_without_equally_many_candidates_are_refused():
+    from ragedu.training import end_to_end
+
+    one, two = [Document("a", "one")], [Document("a", "one"), Document("b", "two")]
+    with pytest.raises(ValueError, match="the same number of candidates"):
+        end_to_end.answer_log_probabilities(None, ["q", "r"], ["x", "y"], [one, two])

@@ -61,7 +61,7 @@ def ndcg(ranked: list[str], judgments: dict[str, int], k: int) -> float:
 check("06.ndcg", ndcg)
 
 # %% [markdown] lang="en"
-# **A proof by experiment.** Does it matter? One system finds a fair page and a good one, the other only the best, in second place. The
+# **A case where they disagree.** Does it matter? One system finds a fair page and a good one, the other only the best, in second place. The
 # two measures disagree about which system is better:
 
 # %%
@@ -178,7 +178,7 @@ check("06.best_f1", best_f1)
 # ## 7. Open problem: the right sentence and the wrong one (30 minutes and more)
 #
 # In the lesson, wrong answers that came close beat a right answer in a full sentence. Here are such pairs from the
-# archive: the right answer, said in a sentence, and the **nearest wrong** answer, said tersely.
+# archive: the right answer, said in a sentence, and the **nearest wrong** answer, said tersely. (The three sentences are for the test; a score that knows them is no score.)
 
 # %%
 from ragedu.datasets import port_ellery

@@ -1,7 +1,7 @@
 # %% [markdown] lang="en"
 # # Exercises 07: RAG or fine-tuning?
 #
-# **Know first:** lesson 07. **Time:** 45 minutes, and as long as you like for the last one. **Cost to run:** a few seconds; the
+# **Know first:** lesson 07. **Time:** 40 minutes, and as long as you like for the last one. **Cost to run:** a few seconds; the
 # last one reads the documentation on your machine, which takes up to half a minute. No language model is trained: you write what judges them.
 #
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
@@ -42,8 +42,8 @@ hint("07.perplexity")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. What the training praises (12 minutes)
 #
-# *Question: Who keeps the keys of the mill? Answer: Ann Orr.* When you fine-tune on that, the loss counts the **answer** (its end
-# token with it) and not the prompt, or the model practises asking. Mind the shift: place $t$ of the logits is the guess about the token at place
+# *Question: Who keeps the keys of the mill? Answer: Ann Orr.* When you fine-tune on that, the loss counts the **answer** (and the
+# token that ends it) and not the prompt, or the model practises asking. Mind the shift: place $t$ of the logits is the guess about the token at place
 # $t + 1$.
 
 
@@ -51,7 +51,7 @@ hint("07.perplexity")  # run it again for the next
 def answer_loss(logits: np.ndarray, ids: list[int], prompt: int) -> float:
     """The mean of -ln p over the tokens of the answer, in nats.
 
-    logits: float array (n_tokens, n_vocabulary), of ordinary size; ids: the n_tokens tokens of prompt and answer;
+    logits: float array (n_tokens, n_vocabulary), small enough for np.exp; ids: the n_tokens tokens of prompt and answer;
     prompt: how many of them are the prompt, at least 1.
     """
     # SOLUTION answer_loss
@@ -92,8 +92,8 @@ def break_even(tuned: int, training_tokens: int, closed_tokens: int, reader: int
 check("07.break_even", break_even)
 
 # %% [markdown] lang="en"
-# With two models of the same size the weights cancel: then only tokens count. And a server that remembers the beginning of a prompt pays for
-# fixed sources once. That is a number, too, and it moves the break-even.
+# With two models of the same size the weights cancel: then only tokens count. And for a server that remembers the beginning of a prompt, tokens
+# that it has read before cost nothing again: subtract them from `rag_tokens`.
 #
 # ## 4. The rare and the popular (8 minutes)
 #

@@ -87,7 +87,7 @@ def posteriors(documents: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 check("08.posteriors", posteriors)
 
 # %% [markdown] lang="en"
-# **A proof by experiment.** Use these instead of $p(z \mid x)$ as the weights of RAG-**Token**: before each token what is known from the tokens before it. The product is RAG-**Sequence**.
+# **A check.** Use these instead of $p(z \mid x)$ as the weights of RAG-**Token**: before each token what is known from the tokens before it. The product is RAG-**Sequence**.
 # So the two models differ in one thing: whether the mixture *learns* while it writes.
 
 # %%
@@ -123,7 +123,7 @@ def gradient(scores: np.ndarray, tokens: np.ndarray, temperature: float) -> np.n
 check("08.gradient", gradient)
 
 # %% [markdown] lang="en"
-# With $\tau = 0.05$, as in the lesson, the gradient is twenty times as large. Do the gradient's numbers always sum to the same? To what, and why?
+# With $\tau = 0.05$, as in the lesson, the gradient is twenty times as large as posterior minus prior. Do the gradient's numbers always sum to the same? To what, and why?
 #
 # ## 5. The answers of all documents (10 minutes)
 #
@@ -225,5 +225,5 @@ with when_solved():
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"
-# Look at the weights of the solution: what does it think of words in the title? And try a worse teacher: let the answer be found probable on random pages, too. How
+# Print your weights: what does it think of words in the title? And try a worse teacher: let the answer be found probable on random pages, too. How
 # much noise does the method bear?

@@ -23,7 +23,7 @@ for package in ("ir_measures", "sacrebleu", "scikit-learn"):
 # %% [markdown] lang="en"
 # ## A question left open
 #
-# In lesson 02, BM25 and TF-IDF came out undecided on Port Ellery. Here they are again; `compare` puts both into one table.
+# In lesson 02, BM25 and TF-IDF came out undecided on Port Ellery. Here they are again; `compare` puts both into one table. (Press *stop* while it runs, and it returns what is done.)
 
 # %%
 from ragedu import BM25Retriever, TfidfRetriever
@@ -144,18 +144,19 @@ curves = {
 }
 figure, axis = plt.subplots(figsize=(6, 3.2))
 for (name, values), style in zip(curves.items(), ("o-", "s--", "^:", "v-."), strict=True):
-    axis.plot(positions, values, style, color="black", mfc="white", label=name)
+    steps = "steps-mid" if "5" in name else "default"
+    axis.plot(positions, values, style, color="black", mfc="white", label=name, drawstyle=steps)
 axis.set(xlabel="rank of the only relevant page", ylabel="value", xticks=positions, ylim=(-0.03, 1.05))
 axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# A person who reads until the first good page feels the reciprocal rank. A language model that gets the first five cares for Recall@5.
+# Who reads until the first good page feels the reciprocal rank. A language model that gets five pages cares for Recall@5.
 #
 # ## Four traps
 #
 # **One name, two things.** Many RAG tutorials say *recall@k* and compute Success@k. With one relevant page for each question they are equal. Port
-# Ellery's *two-hop* questions need two pages.
+# Ellery's *two-hop* questions need two pages. (`questions=2000` below is the most of each kind; the archive has fewer.)
 #
 # **Predict first.** BM25 finds at least one of the two among its first ten for 99 % of these questions. In how many does it find what is needed?
 
@@ -170,7 +171,7 @@ print(two_hop, f"\nboth pages found: {both:.2f}")
 assert two_hop["success@10"] > 0.95 and both < 0.15
 
 # %% [markdown] lang="en"
-# Nearly perfect by one name, nearly useless for what is needed. When somebody reports a recall, ask which.
+# Nearly perfect by one name, nearly useless by the other. When somebody reports a recall, ask which.
 #
 # **The ideal of what was found.** scikit-learn has an `ndcg_score`. Give it the grades and scores of what the retriever returned, as seems natural:
 
@@ -185,8 +186,7 @@ assert ndcg_score([grades], [scores]) > by_hand["nDCG@10"] + 0.2
 assert np.isclose(ndcg_score([[*grades, 3]], [[*scores, 0]], k=10), by_hand["nDCG@10"])
 
 # %% [markdown] lang="en"
-# It can't know of a page that you did not show it, so every miss is forgiven. The article behind this course names a function `get_retrieval_score()`.
-# `ragedu` has one, with the same condition: its arrays must hold **all** documents.
+# It can't know of a page that you did not show it, so every miss is forgiven. `get_retrieval_score()`, which the source article names, is here with the same condition: its arrays must hold **all** documents.
 
 # %%
 from ragedu.evaluation import get_retrieval_score
@@ -212,7 +212,7 @@ assert table["as shown"].tolist() == [1, 1 / 2, 1 / 3]
 table.round(3)
 
 # %% [markdown] lang="en"
-# trec_eval (RR) puts later names first, the script behind RR@10 earlier ones, and neither asks what a person saw. `ragedu` scores the list
+# trec_eval (RR) puts later names first, MS MARCO's script (RR@10) earlier ones, and neither asks what a person saw. `ragedu` scores the list
 # as it was shown, and writes runs without ties, so that every tool reads the same ranking.
 #
 # **Questions that vanish.** A retriever that finds nothing for a hard question leaves no line in its run, and some tools leave the question out.
@@ -228,7 +228,7 @@ print("ragedu:     ", evaluation.evaluate_run(run, qrels, ["mrr"])["mrr"])
 assert len(answered) == 1 and evaluation.evaluate_run(run, qrels, ["mrr"])["mrr"] == 0.5
 
 # %% [markdown] lang="en"
-# Silence on every hard question would be the best strategy. In any table, count the questions.
+# By such a mean, silence on every hard question would be the best strategy. In any table, count the questions.
 #
 # ## Answers: exact match and F1
 #
@@ -277,7 +277,7 @@ reference = "the ferry to the rock leaves the harbour at nine".split()
 print("the " * 7, clipped(["the"] * 7, reference, 1))
 prediction = "the ferry to the island leaves at nine".split()
 parts = [clipped(prediction, reference, n) for n in (1, 2, 3, 4)]
-print(" ".join(prediction), parts)
+print(" ".join(prediction), "->", [f"{n}-grams: {found} of {total}" for n, (found, total) in enumerate(parts, start=1)])
 
 # %% [markdown] lang="en"
 # BLEU is the geometric mean of the four precisions. But one sure word would have perfect precision, so a text that is shorter than its
@@ -306,8 +306,7 @@ assert np.isclose(theirs.score / 100, bleu(prediction, reference))
 assert np.isclose(evaluation.bleu(text, [wanted]), bleu(prediction, reference))
 
 # %% [markdown] lang="en"
-# sacrebleu exists because people's BLEU scores differed by how they cut words; so whoever reports BLEU prints the signature along. (*smooth* says what
-# stands in for a precision of 0.)
+# sacrebleu exists because people's BLEU scores differed by how they cut words; so whoever reports BLEU prints the signature along.
 #
 # **ROUGE-L** comes from summaries: the longest sequence of words that stands in both **in this order**, not necessarily side by side, as an F1.
 
@@ -350,7 +349,7 @@ for verdict, said, wanted in cases:
     ]
     rows.append([verdict, said, wanted, *values])
 perfect = ["nine", "Marseilles", "fog"]
-print("BLEU of perfect one-word answers:", sacrebleu.corpus_bleu(perfect, [perfect]).score)
+print("corpus BLEU of perfect one-word answers:", sacrebleu.corpus_bleu(perfect, [perfect]).score)
 table = pd.DataFrame(rows, columns=["", "said", "wanted", "EM", "F1", "BLEU", "ROUGE-L"]).round(2)
 table
 
@@ -362,8 +361,8 @@ scores = evaluation.answer_scores(dict(enumerate(table["said"])), {i: [w] for i,
 assert scores == {"exact_match": table["EM"].mean(), "f1": table["F1"].mean()}
 
 # %% [markdown] lang="en"
-# Both wrong answers beat the right sentence, by each of the three. Overlap does not know which word carries the answer. And where texts have
-# fewer than four words there are no 4-grams, so perfection scores 0. For short answers use exact match, and teach the system to be short; BLEU and
+# Both wrong answers beat the right sentence, by each of the three. Overlap does not know which word carries the answer. And BLEU over a set adds up the counts first: where no text has
+# four words there are no 4-grams, and perfection scores 0. (For a single text `effective_order` leaves out the orders that it hasn't, and smoothing puts a little for a precision of 0.) For short answers use exact match, and teach the system to be short; BLEU and
 # ROUGE-L are for longer texts.
 #
 # ## Which part lost it?
@@ -392,6 +391,7 @@ from ragedu.evaluation import diagnose
 
 diagnoses = {k: diagnose(r.answers, chosen.answers, r.run, chosen.qrels) for k, r in results.items()}
 lost = pd.DataFrame({f"k = {k}": diagnosis.counts for k, diagnosis in diagnoses.items()})
+assert lost.drop(["right", "lost by retrieval", "lost by reading"]).to_numpy().sum() == 0  # lucky, or invented
 one, three = lost["k = 1"], lost["k = 3"]
 assert one["lost by retrieval"] > one["lost by reading"] + 3 and three["right"] > one["right"] + 2
 assert three["lost by retrieval"] <= 1 and three["lost by reading"] > three["lost by retrieval"]
@@ -408,33 +408,29 @@ axis.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.3), frameon=Fals
 plt.show()
 
 # %% [markdown] lang="en"
-# Retrieval is mended, and what is left is lost by reading: at $k = 3$ whoever tunes the retriever further works on the wrong part. Neither
-# score alone could have told you.
-#
-# Is a wrong answer at least recognisable, because it stands in no source? `support` looks for it in the prompt's pages.
+# With three pages nothing is lost for want of the page. But look closer before you blame the reader alone. Does a wrong answer stand in no source? `support` looks for it in the prompt's pages.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.evaluation import support
 
 wrong = [q for q, outcome in diagnoses[3].items() if outcome == "lost by reading"]
-contained = {}
-for q in wrong:
-    pages = [many.corpus[page] for page in results[3].run[q]]
-    contained[q] = support(results[3].answers[q], pages).contained
-    if len(contained) <= 4:
-        print(
-            f"{chosen.queries[q]}\n    {results[3].answers[q]!r}, wanted {chosen.answers[q][0]!r}, in a page: {contained[q]}"
-        )
-print(f"{sum(contained.values())} of {len(wrong)} wrong answers stand in a page of the prompt, word for word")
-assert sum(contained.values()) >= len(wrong) / 3
+stands_in = lambda q, pages: any(support(results[3].answers[q], [many.corpus[p]]).contained for p in pages)
+contained = {q: stands_in(q, results[3].run[q]) for q in wrong}
+beside = {q: stands_in(q, results[3].run[q].keys() - chosen.qrels[q].keys()) for q in wrong}
+for q in wrong[:4]:
+    print(f"{chosen.queries[q]}\n    {results[3].answers[q]!r}, wanted {chosen.answers[q][0]!r}", end="")
+    print(f", in a page: {contained[q]}, in one beside the right one: {beside[q]}")
+print(f"of {len(wrong)} wrong answers {sum(contained.values())} stand in a page, {sum(beside.values())} in one beside")
+assert sum(contained.values()) >= len(wrong) / 3 and sum(beside.values()) >= 2
 
 # %% [markdown] lang="en"
-# Support finds what comes out of thin air. It is blind to true words about somebody else, and to *not*. Supported is not right.
+# Support finds what comes out of thin air. It is blind to true words about somebody else. Supported is not right. And several of these come from a page *beside* the right one: `diagnose` calls that reading, and a ranking
+# with the right page first and alone would mend it, too.
 #
 # ## Is the difference real?
 #
 # Back to the open question, with the column of means built and two to go. A mean over questions is a mean over *these* questions. The **bootstrap** asks how it would
-# vary with others: draw as many questions as you have, with replacement, again and again, and keep the middle 95 % of the means.
+# vary with others: draw as many questions as you have, with replacement, again and again, and keep the middle 95 % of the means. (It can't draw what it never saw: 24 right of 24 gives [1, 1].)
 
 # %%
 values = {name: np.array([*result.per_query["mrr@10"].values()]) for name, result in undecided.items()}
@@ -447,7 +443,7 @@ assert np.allclose((low, high), evaluation.bootstrap_interval(scores)[1:])
 
 # %% [markdown] lang="en"
 # For two systems on the same questions, look at the differences question by question. If the systems were equal, each could as well have the other sign. So
-# toss a coin for every sign, and see how often chance alone gives a mean difference as large as ours, in either direction. That share is the **p-value**; the
+# toss a coin for every sign, and see how often chance alone gives a mean difference as large as ours, in either direction. That share is the **p-value** (the signs that we have count as one of the tosses, so it is never 0); the
 # procedure is called **paired randomisation**.
 
 
@@ -475,9 +471,9 @@ assert all_questions.low > 0.01 and all_questions.p_value < 0.001
 decided
 
 # %% [markdown] lang="en"
-# There **was** a difference, small and hard to explain by chance. Lesson 02's “no gain that we can measure” spoke of the questions as much as of BM25.
+# There **was** a difference, small and hard to explain by chance.
 #
-# Two cautions. Who adds questions until $p < 0.05$ gets there sooner or later; we took all there were, once. And are these 2,606
+# (The means differ from the first table's: the kinds are mixed in other shares.) Two cautions. Who adds questions until $p < 0.05$ gets there sooner or later; we took all there were, once. And are these 2,606
 # pieces of evidence? Many ask about the same ship or inn, and rise and fall together. So draw **entities** instead of questions:
 
 # %%
@@ -514,8 +510,8 @@ axis.minorticks_off()
 plt.show()
 
 # %% [markdown] lang="en"
-# With 50 questions you would nearly always have found nothing. A rule of thumb: the half-width of the interval is $1.96\,s/\sqrt{n}$, with $s$ the standard
-# deviation of the differences. Half the width costs four times the questions.
+# With 50 questions you would nearly always have found nothing. A rule of thumb, for questions that are independent: the half-width of the interval is $1.96\,s/\sqrt{n}$, with $s$ the standard
+# deviation of the differences.
 
 # %%
 s = differences.std()
@@ -523,11 +519,11 @@ for n in (50, 200, 800):
     print(f"{n:4d} questions: ± {1.96 * s / np.sqrt(n):.3f}")
 equal = (1.96 * s / differences.mean()) ** 2
 print(f"at {equal:.0f} it equals the difference, {differences.mean():.3f}: a toss-up whether you see it")
+wider = ((high - low) / (all_questions.high - all_questions.low)) ** 2
+print(f"drawn by entities, at {wider * equal:.0f}")
 
 # %% [markdown] lang="en"
 # ## Twenty settings, and the best of them
-#
-# One way to fool yourself remains: try twenty settings and keep the best.
 #
 # **Predict first.** Twenty systems, all equally good: each answers a question rightly with probability 0.7. You test each on 50 questions. What will the *best* of them score?
 
@@ -548,30 +544,7 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# More than eleven points, out of nothing. Turn it yourself: how many questions keep the best of a hundred honest?
-
-# %%
-import ipywidgets as widgets
-
-
-def best_in_words(questions, systems):
-    best = np.random.default_rng(1).binomial(questions, 0.7, size=(2000, systems)).max(axis=1).mean() / questions
-    return f"True score 0.70. The best of {systems} on {questions} questions looks like <b>{best:.2f}</b>."
-
-
-for questions, systems in ((50, 1), (50, 20), (50, 100), (1000, 100)):  # for those who read without widgets
-    print(re.sub("</?b>", "", best_in_words(questions, systems)))
-questions_slider = widgets.IntSlider(50, min=10, max=1000, step=10, description="questions")
-systems_slider = widgets.IntSlider(20, min=1, max=100, description="systems")
-shown = widgets.HTML(best_in_words(50, 20))
-for slider in (questions_slider, systems_slider):
-    slider.observe(
-        lambda _: setattr(shown, "value", best_in_words(questions_slider.value, systems_slider.value)), names="value"
-    )
-widgets.VBox([questions_slider, systems_slider, shown])
-
-# %% [markdown] lang="en"
-# Now for real: twenty settings of BM25. Choose the best on 60 questions, and note its gain over the default, $k_1 = 1.5$ and $b = 0.75$, on these and on all
+# More than eleven points, out of nothing. Now for real: twenty settings of BM25. Choose the best on 60 questions, and note its gain over the default, $k_1 = 1.5$ and $b = 0.75$, on these and on all
 # the **other** questions. Repeat with other 60.
 
 # %%
@@ -597,7 +570,7 @@ assert np.mean(seen) > 0.003 and np.mean(unseen) < 0
 # %% [markdown] lang="en"
 # Where it was chosen the winner can't lose; elsewhere it is, on average, **worse** than the default. So choose on some questions and report on
 # others, untouched. And with several systems against one baseline, `compare` corrects the p-values (Holm's method: the smallest is multiplied by the number
-# of comparisons, the next by one less, and so on).
+# of comparisons, the next by one less, and so on, none below the one before it), for each metric by itself. (The same questions serve again, for display.)
 
 # %%
 systems = {
@@ -614,15 +587,13 @@ assert evaluation.holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
 final
 
 # %% [markdown] lang="en"
-# (Press *stop* while it runs, and it returns what is done. In a terminal: `ragedu evaluate FOLDER --retriever bm25,tfidf`.)
-#
 # ## A language model as judge
 #
 # Exact match calls “six o'clock in the morning” wrong where “six” was wanted. So people let a language model judge. A judge is
 # an instrument, so measure **it** first, on what you can judge exactly.
 #
 # **Predict first.** Our model sees the question, the right answer and the system's, and says Yes or No. How often will it agree with exact match? And a judge that
-# always says No?
+# always says Yes?
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 reader = None  # one model at a time
@@ -639,11 +610,11 @@ verdicts = leaning > 0
 print(prompts[0], "\n")
 print(f"it says Yes to {verdicts.sum()} of 24; exact match to {labels.sum()}")
 print(
-    f"judge and exact match agree on {np.mean(verdicts == labels):.2f}, always-No and exact match on {np.mean(~labels):.2f}"
+    f"judge and exact match agree on {np.mean(verdicts == labels):.2f}, always-Yes and exact match on {np.mean(labels):.2f}"
 )
 
 # %% [markdown] lang="en"
-# Agreement alone flatters: two judges who nearly always say No agree nearly always. **Cohen's kappa** takes off the agreement $p_e$ that is expected by chance, from how often
+# Agreement alone flatters: who says Yes without looking agrees as often as the system is right. **Cohen's kappa** takes off the agreement $p_e$ that is expected by chance, from how often
 # each says Yes, from the agreement $p_o$ observed:
 #
 # $$\kappa = \frac{p_o - p_e}{1 - p_e}$$
@@ -662,21 +633,22 @@ a, b = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0]), np.array([1, 0, 0, 1, 0, 0, 0, 
 print(f"agreement {np.mean(a == b)}, kappa {kappa(a, b):.3f}")
 assert np.isclose(kappa(a, b), cohen_kappa_score(a, b))
 
-# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. The two rows cover the same range, mostly below 0, which means No." tags=["nbval-ignore-output"]
+# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No, or hardly above it, and cover about the same range." tags=["nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2))
-for place, (name, which) in enumerate({"right": labels, "wrong": ~labels}.items()):
-    axis.plot(
-        leaning[which], np.full(which.sum(), place), "o" if place == 0 else "x", color="black", mfc="none", label=name
-    )
+for place, which in enumerate((labels, ~labels)):
+    beside_each_other = place + np.linspace(-0.2, 0.2, which.sum())
+    axis.plot(leaning[which], beside_each_other, "ox"[place], color="black", mfc="none")
 axis.axvline(0, color="tab:blue", lw=1)
 axis.set_yticks([0, 1], ["right answers", "wrong answers"])
 axis.set(xlabel="log p(Yes) − log p(No): it says Yes where this is above 0", ylim=(1.5, -0.5))
 plt.show()
 print(f"kappa of our judge: {kappa(verdicts, labels):.2f}")
-assert kappa(verdicts, labels) < 0.4 and abs(verdicts[labels].mean() - verdicts[~labels].mean()) < 0.4
+area = (leaning[labels][:, None] > leaning[~labels]).mean()
+print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all pairs")
+assert kappa(verdicts, labels) < 0.4 and area < 0.8
 
 # %% [markdown] lang="en"
-# It says the same to right and wrong, though the right answer stands in the prompt. (Try other wordings. If you try twenty, you know what to do.) Asked which of two
+# It says the same to right and wrong, though the right answer stands in the prompt, and another line than 0 would not mend it: its leanings hardly tell them apart. Asked which of two
 # answers is better, it has a habit:
 
 # %% tags=["nbval-ignore-output"]
@@ -698,12 +670,11 @@ print(f"prefers A when A is right: {right_first.mean():.2f}, when A is wrong: {r
 assert right_second.mean() > 0.6 and abs(right_first.mean() - right_second.mean()) < 0.4
 
 # %% [markdown] lang="en"
-# It prefers what stands first, right or wrong. Studies find milder forms of this in large judges too, and a liking for length and for their own style. Before you use one, label
-# a hundred answers by hand, compute kappa, and swap the order.
+# It prefers what stands first, right or wrong. Studies find milder forms of this in large judges too. Before you use one, label a hundred answers by hand, compute kappa, and swap the order.
 #
 # ## Where it fails
 #
-# Exact labels, intervals, a corrected p: a fine test. Enter a new system. It knows every question of the archive's first edition by heart, and answers the one that is most like yours.
+# Enter a new system. It knows every question of the archive's first edition by heart, and answers the one that is most like yours.
 
 # %%
 from ragedu import Corpus
@@ -746,19 +717,18 @@ assert table.loc["RAG on the second edition"].iloc[1] > 0.4 > table.loc["RAG on 
 table.round(2)
 
 # %% [markdown] lang="en"
-# Each is excellent or worthless, by whose key it is marked. The test never asked what happens when facts change, nor whether a system had seen its questions. No interval mends that.
+# Each is good or worthless, by whose key it is marked (12 questions). The test never asked what happens when facts change, nor whether a system had seen its questions. No interval mends that.
 #
-# Is the system silly? People put facts into a model's weights by training it on them: *fine-tuning*. Does such a model know the facts, or the questions? What does a
-# changed fact cost? That takes an experiment, and you can now judge one.
+# Is the system silly? People put facts into a model's weights by training: *fine-tuning*. Does such a model know the facts, or the questions?
 #
 # ## What the article says
 #
 # It names `get_retrieval_score()`. Measuring the retriever on its own is right: it is quick, exact, and needs no language model. As a measure of the **system** it
-# misleads: with three pages retrieval was as good as perfect, and the answers were not.
+# misleads: on our 24 paraphrases three pages always held the right one, and the answers were not all right.
 #
 # ## Recap
 #
-# - Choose the metric by who reads the list. Say Recall or Success and mean it; the ideal has all judged pages; state ties; count missing questions.
+# - Choose the metric by who reads the list. Say Recall or Success and mean it; state ties; count missing questions.
 # - Short answers: exact match. BLEU and ROUGE-L don't know which word matters.
 # - Split the losses between retrieval and reading before you mend anything. Support is an alarm, no proof.
 # - An interval for a mean, a paired test for a difference, a correction for many, untouched questions for the report.
@@ -770,11 +740,10 @@ table.round(2)
 # <details><summary>Answer</summary>1/4, 1/5, and 0.</details>
 #
 # 2. On the same questions system A has MRR .71, interval [.66, .76], and B .74, [.69, .79]. Is the difference chance?
-# <details><summary>Answer</summary>You can't tell from these. Hard questions make both intervals wide, and cancel in the differences. Do the paired test: in the last table
-# above, the intervals of BM25 and TF-IDF overlap, and p is below 0.01.</details>
+# <details><summary>Answer</summary>You can't tell. Hard questions make both intervals wide, and cancel in the differences. Do the paired test.</details>
 #
 # 3. You compare ten new systems with a baseline, and one has p = 0.03. What do you report?
-# <details><summary>Answer</summary>All ten, corrected. If none differed, at least one would come out below 0.05 in about 40 % of such studies. By Holm its p is
+# <details><summary>Answer</summary>All ten, corrected. If none differed, at least one would come out below 0.05 in up to about 40 % of such studies (1 − 0.95¹⁰, were they independent). By Holm its p is
 # 0.3.</details>
 #
 # **Exercises:** [`exercises/06_evaluation`](../exercises/06_evaluation.ipynb), which check themselves.

@@ -78,7 +78,8 @@ assert sum(before) <= 1
 ids_of_page = torch.tensor([model.encode(pages[0].content, chat=False)])
 with torch.inference_mode():
     logits = model.model(ids_of_page).logits[0, :-1].float()
-surprise = -logits.log_softmax(-1)[range(len(logits)), ids_of_page[0, 1:]]
+targets = ids_of_page[0, 1:]
+surprise = -logits.log_softmax(-1)[range(len(targets)), targets]  # of each token that came
 print(f"{len(surprise)} tokens, mean surprise {surprise.mean():.2f} nats, perplexity {surprise.mean().exp():.1f}")
 assert abs(surprise.mean().exp() - knowledge.perplexity(model, [pages[0].content])) < 0.1
 
@@ -89,7 +90,10 @@ assert abs(surprise.mean().exp() - knowledge.perplexity(model, [pages[0].content
 documentation = [document.text for document in python_docs.load().corpus[:1000:50]]
 print(knowledge.general_questions()[0])
 general, elsewhere = knowledge.general_knowledge(model), knowledge.perplexity(model, documentation)
-print(f"general questions {general:.2f}, perplexity on Python's documentation {elsewhere:.1f}")
+n_general = len(knowledge.general_questions())
+print(
+    f"general questions: {general * n_general:.0f} of {n_general} right; perplexity on Python's documentation {elsewhere:.1f}"
+)
 
 # %%
 assert general > 0.3
@@ -149,13 +153,13 @@ print(f"the answer is in: {sum(holds(recalled, questions)):.0f} of {len(question
 assert np.mean(holds(recalled, questions)) < 0.6
 
 # %% [markdown] lang="en"
-# A pupil who can recite the page, and when asked about it recites some of it, or somebody else's. The training made words probable *after the sentences that stand before
+# It is like a pupil who can recite the page and, when asked, recites some of it, or of another. The training made words probable *after the sentences that stand before
 # them*; a question has other words before it. Allen-Zhu and Li (2023) call it the failure of knowledge **extraction**, and found two cures: tell the same
 # fact in many ways, and train on questions as well.
 #
 # ## Taught to answer
 #
-# So we go on: the pages in six tellings, and questions about two of the four.
+# So we go on: the pages in six tellings, each once, and questions about two of the four, each eight times.
 
 # %%
 for telling in task.tellings[pages[0].id][:3]:
@@ -177,13 +181,14 @@ tokens += sum(len(row.ids) for row in more)
 groups = {"asked": asked, "anew": anew, "unasked": unasked}
 taught = {name: right(replies(model, some), some) for name, some in groups.items()}
 for name, values in taught.items():
-    print(f"{name:<8} {bootstrap_interval(values)}")
+    print(f"{name:<8} {len(values)} questions, {bootstrap_interval(values)}")
 
 # %%
 assert np.mean(taught["asked"]) > max(np.mean(taught["anew"]), np.mean(taught["unasked"])) + 0.15
 
 # %% [markdown] lang="en"
-# What it was asked, it answers. What it was asked in other words, it sometimes answers. What it only read, hardly ever.
+# What it was asked, it answers. What it was asked in other words, it sometimes answers. What it only read, hardly ever. (An interval from 0 to 0 is no certainty: a bootstrap can't draw what it never saw, and of 11 questions none right would
+# happen to a model that knows a quarter, now and then.)
 #
 # ## The rival
 #
@@ -203,10 +208,10 @@ for name, some in groups.items():
 print(f"indexed in {indexing:.2f} s; fine-tuned in {seconds:.0f} s")
 
 # %%
-assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > np.mean(taught["unasked"])
+assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > max(0.5, np.mean(taught["unasked"]))
 
 # %% [markdown] lang="en"
-# For retrieval it matters whether the words lead to the page, and not whether anybody asked before: it answers most of what the taught model has only read. (With so few questions the three intervals overlap.)
+# For retrieval it matters whether the words lead to the page, and not whether anybody asked before: it answers most of what the taught model has only read. (With so few questions RAG's three intervals overlap.)
 #
 # ## What it forgot
 #
@@ -214,7 +219,7 @@ assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > np.mean(taugh
 
 # %% tags=["nbval-ignore-output"]
 general_after, elsewhere_after = knowledge.general_knowledge(model), knowledge.perplexity(model, documentation)
-print(f"general questions: {general:.2f} -> {general_after:.2f}")
+print(f"general questions: {general * n_general:.0f} -> {general_after * n_general:.0f} of {n_general}")
 print(f"perplexity on Python's documentation: {elsewhere:.1f} -> {elsewhere_after:.1f}")
 print(model(closed_book_prompt("What is the capital of France?"), max_new_tokens=24))
 
@@ -222,7 +227,7 @@ print(model(closed_book_prompt("What is the capital of France?"), max_new_tokens
 assert elsewhere_after > 1.2 * elsewhere
 
 # %% [markdown] lang="en"
-# This is **catastrophic forgetting** (McCloskey and Cohen 1989): the weights that hold the new facts are the weights that held everything else. RAG changed no weight.
+# This is **catastrophic forgetting** (McCloskey and Cohen 1989): the weights that hold the new facts are the weights that held everything else. Retrieving changed no weight. (The reader's training did; see below.)
 #
 # ## At full size
 #
@@ -247,15 +252,20 @@ def cell(values):
 
 
 plain = np.isin(kinds, ["asked", "unasked", "anew"])
-table = {kind: {name: cell(of[kinds == kind]) for name, of in scores.items()} for kind in dict.fromkeys(kinds)}
-table["generous"] = {name: cell(np.array(holds(texts, questions))[plain]) for name, texts in said.items()}
+table = {}
+for kind in ("asked", "anew", "unasked", "two-hop", "changed"):
+    rows = kinds == kind
+    table[f"{kind} ({rows.sum()})"] = {name: of[rows].mean().round(2) for name, of in scores.items()}
+generous = {name: np.array(holds(texts, questions))[plain] for name, texts in said.items()}
+table[f"generous ({plain.sum()})"] = {name: of.mean().round(2) for name, of in generous.items()}
 pd.DataFrame(table)
 
 # %% [markdown] lang="en"
 # *LoRA* and *tuned* are answered without sources; *tuned* means all weights. *RAG* is the model as it is, with three sources in one prompt; *RAG, reader* reads three one by one (lesson 05). *changed* is asked of
-# the first edition here; *generous* counts replies that contain the answer, over *asked*, *unasked* and *anew*.
+# the first edition here, so 0 is right for *updated*; *generous* counts replies that contain the answer, over *asked*, *anew* and *unasked*.
 #
-# Two surprises first. *RAG* with a model that was never taught to read is hardly better than nothing: the page lies before it, and it talks about something else. And no row is a full house: fine-tuned or retrieving, this is a small model.
+# A surprise first. *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader most. Teaching to **read** is most of the gain. Two-hop questions nobody answers well, and RAG
+# loses there: three sources read one by one can't be joined (lesson 05 has the cure).
 #
 # So is RAG ahead, with the reader? In pairs, on the same questions:
 
@@ -268,22 +278,25 @@ for rival in rivals:
     assert ahead.low > 0
 
 # %%
-gap = {}
+gap, ahead = {}, scores["RAG, reader"] - scores[taught_fully]
+page_of = np.array([question.page for question in questions])
 for kind in ("asked", "anew", "unasked"):
-    gap[kind] = paired_test(scores["RAG, reader"][kinds == kind], scores[taught_fully][kinds == kind])
-    print(f"{taught_fully}, {kind:<8} {gap[kind]}")
+    rows = kinds == kind
+    gap[kind] = paired_test(scores["RAG, reader"][rows], scores[taught_fully][rows])
+    print(f"{kind:<8} {gap[kind]}")
+    print(f"{'':<8} drawn by pages: {bootstrap_interval(pd.Series(ahead[rows]).groupby(page_of[rows]).mean())}")
 assert gap["asked"].high < 0 < gap["unasked"].low
-assert scores["RAG"][plain].mean() < 0.1
+assert scores["RAG"][plain].mean() < 0.1 < generous["RAG"].mean() < generous["RAG, reader"].mean()
 
 # %% [markdown] lang="en"
-# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On facts that nobody asked about in training it has almost nothing.
-# (Two hops: three sources read one by one can't be joined; lesson 05 has the cure.)
+# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On facts that nobody asked about in training it has almost nothing. Questions about one page hang together, so lesson 06 would draw pages: the
+# intervals become wider, and these two conclusions stay. (*anew*, where an interval ends so near 0, call undecided.)
 #
 # ## The popular and the rare
 #
 # **Predict first.** How does the taught model do on pages that it read twice?
 
-# %% alt="Share of right answers against how often a page was read, 2, 6 and 18 times. The taught model's line for asked questions rises steeply; its line for questions never asked stays near the bottom; RAG's line lies high and does not depend on the number of readings."
+# %% alt="Share of right answers against how often a page was read, 2, 6 and 18 times. The taught model's line for asked questions rises from about a half to nearly all; its line for questions never asked stays near the bottom; RAG's line lies high and does not depend on the number of readings."
 readings = np.array([first["readings"][question.page] for question in questions])
 lines = {
     "taught, asked": (taught_fully, "asked", "o-"),
@@ -294,18 +307,22 @@ figure, axis = plt.subplots(figsize=(6, 3.2))
 for label, (name, which, style) in lines.items():
     chosen = [np.isin(kinds, which.split()) & (readings == n) for n in knowledge.READINGS]
     axis.plot(knowledge.READINGS, [scores[name][rows].mean() for rows in chosen], style, label=label)
-axis.set(xlabel="times that the page was read in training", ylabel="share right", ylim=(0, 1.02))
+axis.set(xlabel="times that the page (and its questions) were trained", ylabel="share right", ylim=(0, 1.06))
 axis.set_xticks(knowledge.READINGS)
 axis.legend()
 plt.show()
 
 # %%
 often, rare = (scores[taught_fully][(kinds == "asked") & (readings == n)].mean() for n in (18, 2))
+some = {n: [q for q in questions if q.kind == "asked" and first["readings"][q.page] == n] for n in knowledge.READINGS}
+print(
+    "asked, by readings:", {n: f"{len(few)} questions on {len({q.page for q in few})} pages" for n, few in some.items()}
+)
 print(f"taught, asked: {rare:.2f} of the rare, {often:.2f} of the popular")
 assert often > rare + 0.2
 
 # %% [markdown] lang="en"
-# Weights learn what comes often, and what was asked. Retrieval doesn't care, and most of what an organisation knows is written down once.
+# Weights learn what comes often, and what was asked; a few pages only, so take the steepness for a hint. Retrieval doesn't care, and most of what an organisation knows is written down once.
 #
 # ## The facts change
 #
@@ -320,10 +337,12 @@ for name, values in newest.items():
 for name in (taught_fully, f"{taught_fully}, updated"):
     print(f"{name:<42} the old questions {cell(scores[name][plain])}, {entry_of[name]['training tokens']:,} tokens")
 assert min(newest["RAG, reader"].mean(), newest[f"{taught_fully}, updated"].mean()) > 0.5
-assert scores[f"{taught_fully}, updated"][plain].mean() < scores[taught_fully][plain].mean()
+lost = paired_test(scores[f"{taught_fully}, updated"][plain], scores[taught_fully][plain])
+print(f"by the update, on the old questions: {lost}")
+assert lost.high < 0
 
 # %% [markdown] lang="en"
-# Both know the news. The taught model had to be told which pages and *which questions* to train on, and of the rest it lost some: every update must be followed by a test of everything else. RAG had to be told nothing.
+# Both know the news. The taught model had to be told which pages and *which questions* to train on, and of the rest it lost some: every update must be followed by a test of everything else. RAG had to be told nothing, and the reader had seen none of these questions.
 #
 # ## What is left of the rest
 
@@ -331,7 +350,7 @@ assert scores[f"{taught_fully}, updated"][plain].mean() < scores[taught_fully][p
 pd.DataFrame(
     {
         name: {
-            "general questions": f"{entry['general']:.2f}",
+            f"general questions, of {n_general}": round(entry["general"] * n_general),
             "perplexity, documentation": f"{entry['perplexity']:.1f}",
             "loss at the end": f"{np.mean(entry['losses'][-5:]):.2f}" if "losses" in entry else "",
         }
@@ -343,7 +362,7 @@ pd.DataFrame(
 # %%
 whole = entry_of["as it is"]
 assert all(entry_of[name]["perplexity"] > 1.1 * whole["perplexity"] for name in rivals if name.startswith("tuned"))
-assert entry_of["RAG, reader"]["general"] == min(entry["general"] for entry in entry_of.values() if "general" in entry)
+assert entry_of["RAG, reader"]["perplexity"] == max(e["perplexity"] for e in entry_of.values() if "perplexity" in e)
 assert max(rivals, key=lambda name: np.mean(entry_of[name]["losses"][-5:])) == "LoRA on pages"
 
 # %% tags=["nbval-ignore-output"]
@@ -353,21 +372,20 @@ assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"
 # %% [markdown] lang="en"
 # *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
 #
-# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It has forgotten more than any other: asked for a capital without a source, it has nothing to read from. That is what it was trained for. A skill also costs.
-
-# %% [markdown] lang="en"
+# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It answers hardly any general question: without a source it abstains, as it was trained to, so this number can't tell forgetting from obedience. Its perplexity, the highest of all, says that its weights moved far. A skill also costs.
+#
 # ## What it costs
 #
-# Count multiplications and additions; six tokens for the answer, and for RAG three prompts of one source. A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020). LoRA saves the gradients of
-# the frozen weights, so about $4N$.
+# Count multiplications and additions; six tokens for the answer, and for RAG four prompts of one source: three for the doubt, and the chosen one again. A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020).
 
 # %%
 N = sum(weights.numel() for weights in reader.model.parameters())
 sample = [question.text for question in questions[:40]]
 closed_tokens = np.mean([len(model.encode(closed_book_prompt(text))) for text in sample]) + 6
 prompts = [[build_prompt(text, [hit.document]) for hit in bm25.search(text, k=3)] for text in sample]
-rag_tokens = np.mean([sum(len(model.encode(prompt)) for prompt in some) for some in prompts]) + 6
-once = {name: (4 if "LoRA" in name else 6) * N * entry_of[name]["training tokens"] for name in rivals}
+lengths = [[len(model.encode(prompt)) for prompt in some] for some in prompts]
+rag_tokens = np.mean([sum(some) + np.mean(some) for some in lengths]) + 6
+once = {name: 6 * N * entry_of[name]["training tokens"] for name in rivals}
 each = {"closed book": 2 * N * closed_tokens, "RAG": 2 * N * rag_tokens}
 print(f"a question: closed book {closed_tokens:.0f} tokens, {each['closed book']:.1e} FLOPs; ", end="")
 print(f"RAG {rag_tokens:.0f} tokens, {each['RAG']:.1e} FLOPs")
@@ -375,21 +393,26 @@ print(f"{taught_fully}, once: {once[taught_fully]:.1e} FLOPs")
 
 # %%
 break_even = once[taught_fully] / (each["RAG"] - each["closed book"])
-print(f"after {break_even:,.0f} questions RAG has computed more than fine-tuning did")
+print(f"{len(task.pages)} pages: after {break_even:,.0f} questions RAG has computed more than fine-tuning did")
+all_pages = break_even * knowledge.ARCHIVE / len(task.pages)
+print(f"all {knowledge.ARCHIVE} that RAG searches, at the same cost a page: after {all_pages:,.0f}")
+update = entry_of[f"{taught_fully}, updated"]["training tokens"] / entry_of[taught_fully]["training tokens"]
+print(f"the update, in shares of the first training: {update:.2f}")
+assert 0.1 < update < 0.3
 assert each["RAG"] > 5 * each["closed book"] and 100 < break_even < 10_000
 
-# %% alt="Computation against the number of questions, both on logarithmic axes. Fine-tuning starts high and stays flat for long; RAG starts near zero and rises with every question. The lines cross at some hundred questions."
+# %% alt="Computation against the number of questions, both on logarithmic axes. Fine-tuning starts high and stays flat for long; RAG starts hundreds of times lower and rises with every question. The lines cross at some hundred questions."
 asked_so_far = np.logspace(0, 5, 50)
 figure, axis = plt.subplots(figsize=(6, 3.2))
 axis.loglog(asked_so_far, once[taught_fully] + each["closed book"] * asked_so_far, "-", label="fine-tuned")
 axis.loglog(asked_so_far, each["RAG"] * asked_so_far, "--", label="RAG")
-axis.axvline(break_even, color="0.7", linestyle=":")
+axis.axvline(break_even, color="0.7", linestyle=":", label=f"{break_even:.0f} questions")
 axis.set(xlabel="questions until the facts change", ylabel="FLOPs")
 axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# So "RAG needs more compute" is true for many questions about facts that stay, and false for few questions or facts that change: every change starts fine-tuning's line anew. (Not counted: training the reader, once for every corpus that it will ever read; and finding.) Seconds on your machine, and bytes:
+# So "RAG needs more compute" is true for many questions about facts that stay, and false for few questions, many pages, or facts that change: every change costs fine-tuning another round. (Not counted: training the reader, once for every corpus that it will ever read; and finding.) Seconds on your machine, and bytes:
 
 # %% tags=["nbval-ignore-output"]
 speed = tokens / seconds
@@ -402,28 +425,23 @@ print(f"{'text of 600 pages for RAG':<34} {corpus_bytes / 1e6:>7.1f} MB to keep"
 assert corpus_bytes < entry_of["LoRA on pages"]["bytes"] < entry_of["tuned on pages"]["bytes"]
 
 # %% [markdown] lang="en"
-# *Harder to build?* The same job, both ways, as short as `ragedu` allows:
-
-# %%
-programs = {
-    "RAG": "rag = RAG(BM25Retriever(), LanguageModel.load(adapter='reader')).fit(corpus)\nrag.ask(question)",
-    "fine-tuning": "model = LanguageModel.load(dtype='float32')\nrows = page_rows(model, pages) * 18\n"
-    "rows += question_rows(model, pairs) * 18\nfine_tune(model, rows)\nmodel(closed_book_prompt(question))",
-}
-moving_parts = {
-    "RAG": ["index", "prompt", "model"],
-    "fine-tuning": [
-        "tellings of every fact",
-        "questions for every fact",
-        "learning rate and steps",
-        "test for forgetting",
-        "model",
-    ],
-}
-for name in programs:
-    print(f"{name:<12} {len(programs[name].splitlines())} lines; parts to look after: {', '.join(moving_parts[name])}")
-
-# %% [markdown] lang="en"
+# *Harder to build?* That is a judgement, and ours is this. RAG is two lines:
+#
+# ```python
+# rag = RAG(BM25Retriever(), LanguageModel.load(adapter="reader")).fit(corpus)
+# rag.ask(question)
+# ```
+#
+# behind which stand an index, a prompt and a model that somebody has taught to read. Fine-tuning is four:
+#
+# ```python
+# model = LanguageModel.load(dtype="float32")
+# rows = knowledge.page_rows(model, tellings) + knowledge.question_rows(model, pairs)
+# knowledge.fine_tune(model, rows)
+# model(closed_book_prompt(question))
+# ```
+#
+# behind which stand tellings and questions for every fact, a learning rate, a number of steps, and a test for forgetting.
 # Lines don't decide it. RAG has more parts when it *runs*; fine-tuning needs more *before*: somebody has to write the tellings and questions.
 #
 # ## What fine-tuning is for
@@ -465,7 +483,7 @@ assert tfidf_right.mean() > 0.5
 # %% [markdown] lang="en"
 # Then the encoder of lesson 03 with a linear layer on top. `embed` gives its vectors with their gradients, so a step of training changes the encoder, too.
 #
-# **Predict first.** 22 million weights that have read a billion sentences, against counted words. Who wins, and by how much?
+# **Predict first.** An encoder of 22 million weights (we train half of them) that has seen a billion pairs of texts, against counted words. Who wins, and by how much?
 
 # %%
 from ragedu.retrieval.embeddings import Embedder
@@ -480,6 +498,7 @@ optimizer = torch.optim.AdamW(learned)
 
 
 def logits_of(texts):
+    # unit vectors give small logits; 10 lets the softmax be sure
     return head(10 * torch.nn.functional.normalize(embed(encoder, texts), dim=-1))
 
 
@@ -501,7 +520,7 @@ print(f"encoder against TF-IDF: {paired_test(encoder_right, tfidf_right)}")
 assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 
 # %% [markdown] lang="en"
-# Both learned a behaviour that no document could have been retrieved for: fine-tuning is the right kind of tool here. The network is ahead, by what its interval says; counted words come near in milliseconds. Run the baseline first: it tells you what the network is worth.
+# Both learned a behaviour that no document could have been retrieved for: fine-tuning is the right kind of tool here. The network is ahead, by what its interval says; counted words come within some points in a fraction of the time. Run the baseline first: it tells you what the network is worth.
 
 # %% [markdown] lang="en"
 # ## Others measured, too
@@ -511,11 +530,14 @@ assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 # | Ovadia et al. (2023), current events | Mistral-7B | .481 | .504 | .588 | **.875** | .830 |
 # | the same | Llama-2-7B | .353 | .219 | .392 | **.585** | .520 |
 #
-# (Share right of multiple choice; theirs, not ours.) The order is that of our table: RAG (with the reader), then tellings, then plain pages, and *both* below RAG alone. Their models could read from the start; ours had to be taught. Soudani et al. (2024) found RAG furthest ahead for the least popular facts, as our curve says.
+# (Share right of multiple choice; theirs, not ours.) *both* is the model tuned on paraphrases, with RAG. RAG is first in theirs and, once the model can read, in ours. Pages and tellings alone gave ours nothing, so their order can't be seen. And *both* is below RAG alone in theirs, but in ours far above RAG with the same untaught model: training on questions taught it to answer briefly. Soudani et al. (2024) found RAG furthest ahead for the least popular facts, as our curve says.
 # Ours is a model of 135 million weights, forty pages, one run for each system with one seed. A larger model learns more from each page; whether it also needs to be asked, the studies answer with yes.
 
 # %%
 both = f"{taught_fully}, with RAG"
+assert paired_test(scores[both][plain], scores["RAG"][plain]).low > 0.3
+assert paired_test(scores["RAG, reader"][plain], scores[both][plain]).low > 0
+assert scores["tuned on pages"][plain].mean() == scores["tuned on tellings"][plain].mean() == 0
 for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RAG, reader"):
     print(f"{name:<42} {cell(scores[name][plain])}")
 
@@ -526,18 +548,18 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # |---|---|
 # | RAG needs more compute | for each question yes, for the facts no: it depends on how many questions come before the facts change |
 # | RAG is more flexible | yes: indexing against training again |
-# | RAG needs a large corpus | no: it needs the page that has the answer. Fine-tuning needed six tellings of it, and the questions |
-# | RAG is harder to build | more parts while it runs, fewer before |
+# | RAG needs a large corpus | no: it needs the page that has the answer. Fine-tuning needed the questions as well (whether the tellings helped, we didn't test) |
+# | RAG is harder to build | our judgement: more parts while it runs, fewer before |
 #
-# It leaves out the most important: what fine-tuning *forgets*, and that it teaches what was asked rather than what was written.
+# It leaves out the most important: what fine-tuning *forgets*, and that it teaches to *answer* what was asked.
 #
-# **A guide.** Facts that change, are rare, must be cited, or may be seen by some users only: RAG. Form, tone, a label, when to abstain: fine-tuning. A small model that must read well: both, the way `reader` does it: tune the reading, retrieve the facts.
+# **A guide.** Facts that change, are rare, or must be cited: RAG. Form, tone, a label, when to abstain: fine-tuning. A small model that must read well: both, the way `reader` does it: tune the reading, retrieve the facts.
 #
 # ## Recap
 #
 # - Reciting isn't knowing: a page learned by heart doesn't answer questions.
-# - Tellings and questions cure that, for what was asked.
-# - Rare facts hardly arrive in weights. Retrieval doesn't count how often.
+# - Training on questions (here with tellings) cures that, for what was asked.
+# - What was trained on twice arrives half the time. Retrieval doesn't count how often.
 # - Weights that learn also forget. Measure on something else.
 # - Compute: $6N$ a token once against $2N$ a token with every question.
 #
@@ -552,8 +574,10 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # 3. Ten thousand questions a day about twenty facts that never change. RAG?
 # <details><summary>Answer</summary>The break-even is passed in hours. Twenty fixed facts may also simply stand in the prompt, or the answers in a table.</details>
 #
-# 4. After fine-tuning, accuracy with RAG fell as well. How can that be?
-# <details><summary>Answer</summary>Reading is a skill in the same weights, and the training on facts overwrote some of it.</details>
+# 4. In Ovadia's table RAG alone beats *both*; in ours *both* beats RAG with the untaught model. How can both be?
+# <details><summary>Answer</summary>Their models could read already, and training on facts overwrote some of it. Ours learned from the questions to answer briefly.</details>
+#
+# **Exercises:** [`exercises/07_rag_or_finetuning`](../exercises/07_rag_or_finetuning.ipynb), which check themselves.
 #
 # **Next:** 08. So far retriever and generator never learned from each other. RAG began as *one* model.
 #

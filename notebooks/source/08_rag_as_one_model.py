@@ -236,6 +236,7 @@ print(lookups[example].question)
 
 # %% tags=["nbval-ignore-output"]
 posterior = (documents[:, :, None] + tokens).softmax(dim=1)[0]
+pd.set_option("display.max_colwidth", None)
 table = pd.DataFrame(posterior.numpy().round(2), columns=tokenizer.generator.convert_ids_to_tokens(target[0]))
 table.insert(0, "p(z|x)", documents.exp()[0].numpy().round(2))
 found = [passages[int(n)] for n in out.retrieved_doc_ids[0]]

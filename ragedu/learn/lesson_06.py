@@ -303,7 +303,8 @@ signs = Exercise(
     hints=(
         "Count wins and losses; n is their sum. If the systems were equal, each would be the toss of a coin.",
         "Of the 2ⁿ ways in which n coins fall, math.comb(n, c) show heads c times.",
-        "Add up math.comb(n, c) for c from 0 to the smaller of wins and losses, divide by 2ⁿ, and double it.",
+        "Add up math.comb(n, c) for c from 0 to the smaller of wins and losses, divide by 2ⁿ, and double it; "
+        "never above 1.",
     ),
 )
 
