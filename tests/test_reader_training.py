@@ -46,7 +46,7 @@ def test_every_answer_stands_word_for_word_in_a_passage(encyclopaedia):
 def test_no_placeholder_is_left_and_questions_are_questions(encyclopaedia):
     for collection in all_collections(encyclopaedia):
         for text in [d.content for d in collection.corpus] + [q.text for q in collection.questions]:
-            assert not re.search(r"[{}<>|]|\ba (?!one|ewe)[aeio]", text), text
+            assert not re.search(r"[{}<>|]|\ba (?!one|eu|ewe)[aeio][a-z]", text), text
         assert not [q.text for q in collection.questions if not (q.text.endswith("?") or q.text.startswith("Name "))]
 
 

@@ -15,7 +15,7 @@ from collections import Counter
 from ragedu.learn import check, hint, when_solved
 
 # %% [markdown] lang="en"
-# ## 1. One scale for every retriever (3 minutes)
+# ## 1. One scale for every retriever (4 minutes)
 #
 # The lesson brought scores to one scale, lowest 0 and highest 1, before adding them. A retriever may also find a single page, several of
 # equal score, or nothing, and one of these breaks the lesson's function. Write it from the formula, without looking, so that it survives all three. What was found, and is no

@@ -52,7 +52,7 @@ def _scores(dice):
 scaling = Exercise(
     name="05.rescale",
     title="One scale for every retriever",
-    minutes=3,
+    minutes=4,
     reference=rescale,
     cases=[
         ({"mill": 12.0, "quay": 11.0, "wall": 4.0},),
