@@ -33,6 +33,12 @@ def started(folder):
         pytest.skip(f"noida-db does not start on this machine: {error}")
 
 
+def test_a_server_that_can_not_start_says_so(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(RuntimeError, match="did not start: run .*noida-db"):
+        SmallServer(tmp_path / "file").start()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     server = started(tmp_path_factory.mktemp("server"))

@@ -41,15 +41,15 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def new_page(width: int = 1280, height: int = 1120) -> Iterator:
-    """A page of a headless Chromium."""
+def new_page(width: int = 1280, height: int = 1120, scale: float = 1) -> Iterator:
+    """A page of a headless Chromium; `scale` pixels of a picture for each of its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         # In a container one is root, for whom Chromium's sandbox does not start; the pages are our own.
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         try:
-            yield browser.new_page(viewport={"width": width, "height": height})
+            yield browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
         finally:
             browser.close()
 

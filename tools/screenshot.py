@@ -92,9 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for part in ("notebooks", "exercises"):
             shutil.copytree(ROOT / part, Path(folder, part))
-        with jupyter_lab(Path(folder), DARK if options.dark else {}) as address, new_page() as blank:
-            # Wide enough for the longest lines of code; with more pixels than the README shows, so that text is crisp.
-            page = blank.context.browser.new_page(viewport={"width": 1100, "height": 1400}, device_scale_factor=1.5)
+        # Wide enough for the longest lines of code; with more pixels than the README shows, so that text is crisp.
+        with jupyter_lab(Path(folder), DARK if options.dark else {}) as address, new_page(1100, 1400, 1.5) as page:
             for name in [options.only] if options.only else PICTURES:
                 first, last = PICTURES[name](page, address)
                 take(page, first, last, options.to / f"{name}.png")

@@ -437,7 +437,7 @@ assert sum(admitted["each"]) >= sum(admitted["together"]) + 2
 
 # %% [markdown] lang="en"
 # Nothing was trained between the two rows, nothing found anew: the same pages, one prompt or five. The model admits more of what it doesn't find. Two things help it: a page alone can't be mixed up with another,
-# and most of the shipped reader's training was on pages alone (`ragedu.training.reading_examples.mixture`). Lewis et al. (2020) read each document alone too, and add up
+# and most of the shipped reader's last training was on pages alone. Lewis et al. (2020) read each document alone too, and add up
 # the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
 #
 # ## Is the answer supported?
@@ -534,7 +534,7 @@ for name, retriever in {"one search": bm25, "two searches": hops}.items():
 assert sum(hop_right["two searches"]) >= sum(hop_right["one search"])
 
 # %% [markdown] lang="en"
-# Both pages are found more than eight times as often; one question in four still has its second page missing, since the first page speaks of several people. Putting together what two pages say is still hard for so small a model; and reading one by one can't do it at all. Finding was the first
+# Both pages are found more than eight times as often; about one question in four still misses one of them. Putting together what two pages say is still hard for so small a model; and reading one by one can't do it at all. Finding was the first
 # link to break, and mended, it shows the next.
 #
 # ## Link 7: a document that gives orders, and one that lies

@@ -264,7 +264,7 @@ pd.DataFrame(table)
 # *LoRA* and *tuned* are answered without sources; *tuned* means all weights. *RAG* is the model as it is, with three sources in one prompt; *RAG, reader* reads three one by one (lesson 05). *changed* is asked of
 # the first edition here, so 0 is right for *updated*; *generous* counts replies that contain the answer, over *asked*, *anew* and *unasked*.
 #
-# A surprise first. *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader most. Teaching to **read** is most of the gain. Two-hop questions nobody answers well, and RAG
+# A surprise first. *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader far more: most of the gain is being taught to **read**. Two-hop questions nobody answers well, and RAG
 # loses there: three sources read one by one can't be joined (lesson 05 has the cure).
 #
 # So is RAG ahead, with the reader? In pairs, on the same questions:

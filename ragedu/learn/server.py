@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 from time import sleep
 
+SECONDS = 60  # until it must listen
+
 
 class SmallServer:
     """noida-db as a process of its own, on a free port of this machine, with its data in a folder.
@@ -20,7 +22,7 @@ class SmallServer:
     server.kill()  # as a power cut would; stop() lets it write what it has
 
     Once ended it can be started again, on the same port and folder. It ends with Python at the latest.
-    Raises ImportError where noida-db is not installed, and RuntimeError when it ends by itself instead of listening.
+    Raises ImportError where noida-db is not installed, and RuntimeError when it does not listen within a minute.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -36,18 +38,22 @@ class SmallServer:
 
     def start(self) -> SmallServer:
         """Returns when it listens."""
-        self.program.chmod(0o755)  # an installer may have forgotten that it is a program
+        if not os.access(self.program, os.X_OK):  # an installer may have forgotten that it is a program
+            self.program.chmod(0o755)
         command = [self.program, "start", "--only", "elasticsearch", "--data-dir", self.folder]
         command += ["--elasticsearch-port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.process.kill)
-        while self.process.poll() is None:
+        for _ in range(SECONDS * 20):
+            if self.process.poll() is not None:
+                break
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return self
             except OSError:
                 sleep(0.05)
-        raise RuntimeError(f"noida-db ended at once: run {self.program} in a terminal and read what it says")
+        self.kill()
+        raise RuntimeError(f"noida-db did not start: run {self.program} in a terminal and read what it says")
 
     def kill(self) -> None:
         self.process.kill()
