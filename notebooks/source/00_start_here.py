@@ -54,7 +54,7 @@ for invention in inventions:
 
 # %%
 assert len(set(inventions)) == len(inventions)
-assert not any("beehive" in invention.lower() or "know" in invention.lower() for invention in inventions)
+assert not any(words in invention for invention in inventions for words in ("beehive", "not know", "n't know"))
 
 # %% [markdown] lang="en"
 # Fluent, sure of themselves, different every time, and made up. Not once did it say that it didn't know. (Each text breaks off after 25 tokens.) People call this **hallucination**. A language model
