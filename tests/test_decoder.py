@@ -1,5 +1,7 @@
 """The forward pass written out, beside transformers' own."""
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given
@@ -166,14 +168,14 @@ def test_weights_that_are_on_no_grid_stay_as_they_are():
 
 @installed
 @kernel
-def test_the_bundled_models_matrices_are_on_their_grids_and_the_adapter_takes_some_off(lm):
+def test_the_bundled_models_matrices_are_on_their_grids_and_the_adapter_takes_them_off(lm):
     find = lambda model: [
         part.in_4_bits is not None
         for layer in Llama(model.model, model._copies).layers
         for part in (layer.qkv, layer.out, layer.gate_up, layer.down)
     ]
     assert all(find(lm))
-    assert find(LanguageModel.load(adapter="reader")) == [False, False, True, True] * 30
+    assert not any(find(LanguageModel.load(adapter="reader")))
 
 
 @installed
@@ -194,7 +196,7 @@ def test_4_bits_are_as_near_to_float32_as_bfloat16_is(lm, exact):
 
 
 @kernel
-@pytest.mark.parametrize("way", ["in place", "through .data", "another tensor"])
+@pytest.mark.parametrize("way", ["in place", "through .data", "another tensor", "rows reversed", "columns reversed"])
 def test_changed_weights_are_never_answered_from_an_old_copy(way):
     model = small_llama(hidden_size=64, intermediate_size=128, head_dim=32).to(torch.bfloat16)
     projection = model.model.layers[1].mlp.down_proj
@@ -209,13 +211,16 @@ def test_changed_weights_are_never_answered_from_an_old_copy(way):
             projection.weight.copy_(other)
     elif way == "through .data":
         projection.weight.data.copy_(other)
-    else:
+    elif way == "another tensor":
         projection.weight.data = other
+    else:
+        projection.weight.data = projection.weight.flip(0 if way == "rows reversed" else 1)
     again = Reading(Llama(model, copies), PROMPTS, room=0).read_prompts()
     torch.testing.assert_close(again, Reading(Llama(model, {}), PROMPTS, room=0).read_prompts())
     assert (again - first).abs().max() > 0.1
-    projection.weight.data = torch.randn(64, 128).bfloat16()
-    assert Llama(model, copies).layers[1].down.in_4_bits is None
+    for weight in (torch.randn(64, 128).bfloat16(), torch.randn(128, 64).bfloat16().T):
+        projection.weight.data = weight
+        assert Llama(model, copies).layers[1].down.in_4_bits is None
 
 
 # What is not written out.
@@ -300,3 +305,34 @@ def test_torchs_settings_are_left_as_they_were():
         assert (torch.get_num_threads(), torch.backends.mkldnn.enabled) == (2, before[1])
     finally:
         torch.set_num_threads(before[0])
+
+
+def test_threads_that_write_leave_torchs_settings_as_they_were():
+    before = torch.get_num_threads(), torch.backends.mkldnn.enabled
+    torch.set_num_threads(2)
+
+    # The first leaves while the second is in, if they can be in together; then the second restores what it found.
+    first_in, second_in = threading.Event(), threading.Event()
+
+    def first():
+        with decoder.one_thread(), decoder.torch_matrix_vector():
+            first_in.set(), second_in.wait(0.5)
+
+    def second():
+        first_in.wait()
+        with decoder.one_thread(), decoder.torch_matrix_vector():
+            second_in.set(), threads[0].join()
+
+    def look():
+        found.extend([torch.get_num_threads(), torch.backends.mkldnn.enabled])
+
+    found = []
+    try:
+        threads = [threading.Thread(target=work) for work in (first, second)]
+        [thread.start() for thread in threads], [thread.join() for thread in threads]
+        new = threading.Thread(target=look)
+        new.start(), new.join()
+        assert found == [2, before[1]]
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.mkldnn.enabled = before[1]

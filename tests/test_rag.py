@@ -146,6 +146,41 @@ def test_bad_k_and_no_corpus(retriever):
     with pytest.raises(RuntimeError, match="has no corpus yet"):
         RAG(BM25Retriever(), Recorder()).ask("lighthouse")
 
+    reranked = lambda **options: RAG(retriever, Recorder(), reranker=lambda question, hits: hits, **options)
+    for bad in (0, -1, 2.5, True):
+        with pytest.raises(ValueError, match="k must be a whole number of documents, at least 1"):
+            reranked(k=bad).ask("lighthouse")
+        with pytest.raises(ValueError, match="candidates must be a whole number of documents, at least 1"):
+            reranked(candidates=bad).ask("lighthouse")
+    assert len(reranked(k=np.int64(1)).ask("harbour wall").sources) == 1
+
+
+@pytest.mark.parametrize("returned", [None, "", " \n", ["harbour"]])
+def test_a_prompt_function_that_returns_no_text(retriever, returned):
+    """An empty prompt would pass for "nothing was found"."""
+    reader = Doubtful("harbour")
+    reader.encode = str.split
+    for options in ({}, {"budget": 100}, {"reading": "each"}):
+        rag = RAG(retriever, reader, prompt=lambda question, documents: returned, **options)
+        with pytest.raises(TypeError, match="the prompt function returned .*, not a text: does it lack a return"):
+            rag.ask("lighthouse")
+    with pytest.raises(TypeError, match="prompt must be a function .*, not a str"):
+        RAG(retriever, Recorder(), prompt="Answer {question} from {documents}")
+
+
+@pytest.mark.parametrize("returned", ["Paris", ["Paris"], ["Paris"] * 3, None])
+def test_a_generator_whose_methods_return_too_little_or_too_much(retriever, returned):
+    def refused(method):
+        return pytest.raises(TypeError, match=f"{method} takes a list of prompts and must return .* for 2, ")
+
+    generator = Doubtful("harbour")
+    generator.generate = lambda prompts: returned
+    with refused("generate"):
+        RAG(retriever, generator).ask_many(["lighthouse", "harbour wall"])
+    generator.log_likelihood = lambda prompts, continuations: returned
+    with refused("log_likelihood"):
+        RAG(retriever, generator, reading="each", k=1).ask_many(["lighthouse", "harbour wall"])
+
 
 # How an answer looks.
 
@@ -166,6 +201,12 @@ def test_html_is_escaped():
     corpus = Corpus([Document(script, script, script)])
     html = RAG(BM25Retriever().fit(corpus), Recorder(script)).ask(f"{script} ferry")._repr_html_()
     assert "<script>" not in html and html.count("&lt;script&gt;") == 5
+
+
+def test_dollars_begin_no_formula():
+    corpus = Corpus([Document("$a$", "It costs $5 or $6 & more.", "From $1 to $2")])
+    html = RAG(BM25Retriever().fit(corpus), Recorder("$5 or $6")).ask("What costs $5 or $6?")._repr_html_()
+    assert html.count("<span>$</span>") == 10 and "$" not in html.replace("<span>$</span>", "")
 
 
 # The real thing.
@@ -221,13 +262,14 @@ def test_a_reranker_sees_the_candidates_and_the_best_k_are_kept(retriever):
 
     def backwards(question, hits):
         seen.append((question, hits))
-        return Hits(hit._replace(rank=rank) for rank, hit in enumerate(reversed(hits), start=1))
+        return [*reversed(hits)]
 
     question = "the harbour wall on the east quay"
     answer = RAG(retriever, Recorder(), k=2, reranker=backwards, candidates=4).ask(question)
     found = retriever.search(question, 4)
     assert seen == [(question, found)] and len(found) == 4
     assert [hit.document for hit in answer.sources] == [found[3].document, found[2].document]
+    assert [hit.rank for hit in answer.sources] == [1, 2] and type(answer.sources) is Hits  # as in the prompt
     assert [step.name for step in answer.trace] == ["retrieve", "rerank", "prompt", "generate"]
 
 
@@ -271,6 +313,8 @@ def test_many_questions_give_the_answers_of_each_in_one_call(retriever):
     assert RAG(retriever, together).ask_many([]) == []
     with pytest.raises(TypeError, match="not one string: use ask"):
         alone.ask_many("Who?")
+    with pytest.raises(TypeError, match=r"not a dictionary: use list\(queries.values\(\)\)"):
+        alone.ask_many({"q1": "Who?"})
 
 
 def test_a_stream_grows_into_the_answer(retriever):
@@ -281,6 +325,10 @@ def test_a_stream_grows_into_the_answer(retriever):
     assert growing[-1].text == whole.text and growing[0].sources == whole.sources
     assert [step.name for step in growing[-1].trace] == [step.name for step in whole.trace]
     assert [answer.text for answer in rag.stream("zeppelin?")] == [ABSTAIN]
+    with pytest.raises(ValueError, match="blank"):  # at the call
+        rag.stream(" ")
+    with pytest.raises(TypeError, match="needs a method stream"):
+        RAG(retriever, Recorder()).stream("Who keeps the lighthouse?")
 
 
 def test_the_trace_has_every_step_with_its_time(retriever):
@@ -307,7 +355,7 @@ def test_the_language_model_reranks_by_the_likelihood_of_the_question(language_m
 class Doubtful:
     """A generator that reads: it doubts whatever does not hold its word, and answers with the prompt's second line."""
 
-    def __init__(self, word, doubts=(0.01, 0.9)):
+    def __init__(self, word, doubts=(0.001, 0.9)):
         self.word, self.doubts = word, doubts
 
     def log_likelihood(self, prompts, continuations):

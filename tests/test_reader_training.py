@@ -349,6 +349,7 @@ def test_the_page_of_an_adapter_tells_all_of_its_stages_and_figures():
         {"model": "untrained", "evaluation": {"archive": {"questions": 7, "f1": 0.1}}},
         {"step": 1, "loss": 0.5},
         {"model": "reader", "evaluation": {"archive": {"questions": 7, "f1": 0.7}}},
+        {"changed": "it was made smaller"},
         stage(40, "x86_64"),
         {"model": "untrained", "evaluation": {}},  # not evaluated anew
         {"step": 40, "loss": 0.4},
@@ -357,6 +358,7 @@ def test_the_page_of_an_adapter_tells_all_of_its_stages_and_figures():
     ]
     page = reader.report(log)
     assert "--steps 900   # card, torch 9.9, stopped after step 1\n" in page
+    assert "stopped after step 1\n    # then it was made smaller\n    python" in page
     assert "--steps 40   # x86_64, torch 9.9\n" in page
     assert "| archive | f1 | 0.1 (7) | 0.8 (7) | 0.9 (5) |" in page
 

@@ -10,7 +10,8 @@ and nothing is to be learned from it by heart.
     model.generate(prompt)
     save_adapter(model, "my-reader")                    # LanguageModel.load(adapter="my-reader")
 
-The adapter that comes with ragedu, `LanguageModel.load(adapter="reader")`, is the same recipe run for longer:
+The adapter that comes with ragedu, `LanguageModel.load(adapter="reader")`, is the same recipe run for longer, and in
+its last stages beside the matrices of the MLPs as well:
 
     python -m ragedu.training.reader
 """
@@ -35,7 +36,7 @@ from transformers import AttentionInterface
 
 from ragedu.corpus import Document
 from ragedu.evaluation.answers import abstention_scores, answer_scores
-from ragedu.generation.language_model import ADAPTERS, LanguageModel, find_adapter
+from ragedu.generation.language_model import LanguageModel, find_adapter
 from ragedu.generation.prompts import ABSTAIN
 from ragedu.rag import RAG
 from ragedu.readers import read_squad
@@ -407,7 +408,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--test-questions", type=int, default=100, help="of each test set; 0 for no evaluation")
     parser.add_argument("--squad", type=Path, nargs="*", default=[], help="SQuAD files to evaluate on as well")
     parser.add_argument("--save-every", type=int, default=50, help="steps")
-    parser.add_argument("--out", type=Path, default=ADAPTERS / "reader", help="the folder to write")
+    parser.add_argument("--out", type=Path, default=Path("reader"), help="the folder to write (./reader)")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
 
@@ -455,7 +456,7 @@ def report(log: Sequence[dict]) -> str:
     """What was done and what came of it, for the people who get the adapter: a page made from the lines of its log."""
     stages = []
     for entry in log:
-        if "settings" in entry:
+        if "settings" in entry or "changed" in entry:
             stages.append(dict(entry, done=0))
         elif "step" in entry:
             stages[-1]["done"] = entry["step"]
@@ -466,6 +467,9 @@ def report(log: Sequence[dict]) -> str:
         f'"{ABSTAIN}". Losses of all steps and the times are in log.jsonl. Made by:\n',
     ]
     for stage in stages:
+        if "changed" in stage:
+            lines.append(f"    # then {stage['changed']}")
+            continue
         options = {key: value for key, value in stage["settings"].items() if value is not None}
         options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
         stopped = f", stopped after step {stage['done']}" if stage["done"] < stage["settings"]["steps"] else ""

@@ -5,7 +5,7 @@ Four kinds of text, so that the model learns to read and not to know one town:
     archive()        Port Ellery's training split, told in three times as many words: close to what the lessons ask
     encyclopaedia()  invented articles on scientists, rivers, battles, films …, with long sentences full of names, years
                      and numbers that could each be the answer to some other question
-    stories()        some four hundred paragraphs written one by one, with their questions (the folder stories)
+    stories()        some eleven hundred paragraphs written one by one, with their questions (the folder stories)
     documentation()  real prose, the docstrings on this machine, with questions made from it by rules
 
 Each gives Questions: the text of the question, its answer word for word as the passage has it (None when no passage
@@ -428,14 +428,16 @@ def mixture(number: int, seed: int = 0) -> list[Example]:
     source stands alone, as `RAG(reading="each")` shows it, and about half of those are unanswerable; in the others
     there are up to eight."""
     town = archive(1800, 3000, seed=1000 + seed)  # lessons and tests use towns below 1000: nothing is known by heart
+    two_hop = town._replace(questions=[question for question in town.questions if len(question.passages) > 1])
     articles, written = encyclopaedia(max(200, number // 20), seed), stories()
     parts = [  # collection, share, most sources, share without an answer, how many on the same sources
-        (town, 0.34, 1, 0.5, 10),
-        (town, 0.10, 8, 0.3, 10),
-        (written, 0.24, 1, 0.4, 12),
-        (written, 0.12, 5, 0.3, 12),
-        (articles, 0.12, 1, 0.5, 8),
-        (articles, 0.05, 8, 0.3, 6),
+        (town, 0.29, 1, 0.5, 10),
+        (town, 0.08, 8, 0.3, 10),
+        (two_hop, 0.04, 3, 0.2, 3),
+        (written, 0.30, 1, 0.4, 12),
+        (written, 0.16, 5, 0.3, 12),
+        (articles, 0.06, 1, 0.5, 8),
+        (articles, 0.04, 8, 0.3, 6),
         (documentation(), 0.03, 4, 0.3, 2),
     ]
     made = []
