@@ -1,9 +1,11 @@
 """Measure ragedu beside its peers in one run and write the tables to benchmarks/RESULTS.md.
 
-python -m benchmarks                      # everything: about half an hour on two cores
-python -m benchmarks --sizes 5000         # a quick look
-python -m benchmarks --beir FOLDER        # effectiveness on a BEIR folder of yours
-python -m benchmarks --only serving       # one part alone (see --help); the other tables stay
+python -m benchmarks                            # everything: about half an hour on two cores
+python -m benchmarks --only bm25 --sizes 5000   # a quick look
+python -m benchmarks --beir FOLDER              # effectiveness on a BEIR folder of yours
+python -m benchmarks --only serving             # one part alone (see --help)
+
+Every table is written when it is measured; what isn't measured stays as it was.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import answers, bm25_speed, effectiveness, encoding_speed, generation_speed, scale, serving
-from benchmarks.report import machine, table
+from benchmarks.report import keep_section, measured, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 SCIFACT = Path(__file__).parents[2] / "shared" / "data" / "scifact"
@@ -39,64 +41,55 @@ def main() -> None:
         "scale": to_a_million,
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="5000,70000,500000", help="documents of Port Ellery, separated by commas")
+    parser.add_argument("--sizes", default="5000,70000,500000", help="of bm25: documents, separated by commas")
     parser.add_argument("--beir", type=Path, default=SCIFACT, help="a BEIR folder (default: SciFact, where present)")
     parser.add_argument("--only", choices=parts, help="measure this alone")
     options = parser.parse_args()
 
-    sections = earlier_sections() if options.only else {}
-    sections.setdefault("# Results", "Written by `python -m benchmarks`. " + machine())
     for part in [options.only] if options.only else parts:
         for heading, text in parts[part](options):
-            sections[heading] = text
+            keep_section(RESULTS, heading, text)
             print(f"{heading}\n\n{text}\n", flush=True)
-    RESULTS.write_text("\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n", "utf-8")
 
 
 def bm25(options) -> Iterator[tuple[str, str]]:
-    measured = [bm25_speed.measure(size) for size in map(int, options.sizes.split(","))]
-    yield "## BM25: speed", with_tables(bm25_speed, measured)
+    tables = [bm25_speed.measure(size) for size in map(int, options.sizes.split(","))]
+    yield "## BM25: speed", measured(with_tables(bm25_speed, tables))
 
 
 def effectiveness_on_beir(options) -> Iterator[tuple[str, str]]:
     if options.beir.is_dir():
         title, rows = effectiveness.measure(options.beir)
-        yield f"## Effectiveness on {title}", f"{effectiveness.__doc__.strip()}\n\n{table(rows)}"
+        yield f"## Effectiveness on {title}", measured(f"{effectiveness.__doc__.strip()}\n\n{table(rows)}")
     else:
         print(f"no effectiveness: there is no folder {options.beir.name}", file=sys.stderr)
 
 
 def encoding(options) -> Iterator[tuple[str, str]]:
-    yield "## Encoding: speed", with_tables(encoding_speed, [encoding_speed.measure()])
+    yield "## Encoding: speed", measured(with_tables(encoding_speed, [encoding_speed.measure()]))
 
 
 def generation(options) -> Iterator[tuple[str, str]]:
     text = with_tables(generation_speed, generation_speed.measure())
-    yield "## Generation: speed", f"{generation_speed.versions()}\n\n{text}"
+    yield "## Generation: speed", measured(f"{generation_speed.versions()}\n\n{text}", all_cores=True)
 
 
 def whole_systems(options) -> Iterator[tuple[str, str]]:
-    yield "## Answers: the whole system", with_tables(answers, [answers.measure()])
+    yield "## Answers: the whole system", measured(with_tables(answers, [answers.measure()]), all_cores=True)
 
 
 def to_a_million(options) -> Iterator[tuple[str, str]]:
-    yield "## Scale: 1,000 to 1,000,000 documents", with_tables(scale, scale.measure())
+    text = with_tables(scale, scale.measure())
+    yield "## Scale: 1,000 to 1,000,000 documents", f"Measured on {scale.machines()}.\n\n{text}"
 
 
 def serving_clients(options) -> Iterator[tuple[str, str]]:
-    yield "## Serving: one client and fifty", with_tables(serving, [serving.measure()])
+    yield "## Serving: one client and fifty", measured(with_tables(serving, [serving.measure()]), all_cores=True)
 
 
-def with_tables(module, measured: list[tuple[str, list[dict[str, str]]]]) -> str:
-    tables = [f"### {title}\n\n{table(rows)}" for title, rows in measured]
-    return "\n\n".join([module.__doc__.strip(), *tables])
+def with_tables(module, tables: list[tuple[str, list[dict[str, str]]]]) -> str:
+    return "\n\n".join([module.__doc__.strip(), *(f"### {title}\n\n{table(rows)}" for title, rows in tables)])
 
 
-def earlier_sections() -> dict[str, str]:
-    """The results file as {heading: text}, to be replaced section by section."""
-    text = RESULTS.read_text("utf-8") if RESULTS.is_file() else ""
-    parts = [part.partition("\n\n") for part in text.replace("\n## ", "\0## ").split("\0") if part.strip()]
-    return {heading.strip(): text.strip() for heading, _, text in parts}
-
-
-main()
+if __name__ == "__main__":
+    main()

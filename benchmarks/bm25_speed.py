@@ -45,7 +45,6 @@ class Bm25sNumpy:
     def __init__(self, tokens: Tokens) -> None:
         self.library = bm25s.BM25(backend=self.backend)
         self.library.index(tokens, show_progress=False)
-        self.search([tokens[0]])
 
     def search(self, queries: Tokens) -> object:
         known = [[term for term in query if term in self.library.vocab_dict] for query in queries]
@@ -97,6 +96,7 @@ def measure(n_documents: int) -> tuple[str, list[dict[str, str]]]:
     for system in SYSTEMS:
         _say(f"  indexing: {system.name}")
         systems[system.name], index_seconds[system.name] = _timed(system, tokens)
+        systems[system.name].search(queries[:1])  # what is done once, at the first search, counts for neither
     texts = [document.content for document in dataset.corpus]
     for name, index in from_text.items():
         text_seconds[name] = min(_timed(index, texts)[1] for _ in range(2))

@@ -1,4 +1,4 @@
-"""Tables and the description of the machine."""
+"""Tables, the description of the machine, and the results file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 PACKAGES = ("numpy", "scipy", "bm25s", "numba", "rank-bm25", "scikit-learn", "sentence-transformers", "faiss-cpu")
 
 
-def machine() -> str:
+def machine(all_cores: bool = False) -> str:
+    used = "which are all used" if all_cores else "of which one is used"
+    return f"{_processor()}, {os.cpu_count()} cores {used}, {_memory()}"
+
+
+def measured(text: str, all_cores: bool = False) -> str:
+    """A section's text, after a line that says with what it was measured."""
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    return (
-        f"Machine: {_processor()}, {os.cpu_count()} cores of which one is used, {_memory()}; "
-        f"{platform.system()}, Python {platform.python_version()}, {packages}."
-    )
+    software = f"{platform.system()}, Python {platform.python_version()}, {packages}"
+    return f"Measured on {machine(all_cores)}; {software}.\n\n{text}"
 
 
 def table(rows: list[dict[str, str]]) -> str:
@@ -23,6 +27,23 @@ def table(rows: list[dict[str, str]]) -> str:
     header = list(rows[0])
     lines = [header, ["---"] * len(header), *([row[name] for name in header] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def read_sections(file: Path) -> dict[str, str]:
+    """The results file as {heading: text}."""
+    text = file.read_text("utf-8") if file.is_file() else ""
+    parts = [part.partition("\n\n") for part in text.replace("\n## ", "\0## ").split("\0") if part.strip()]
+    return {heading.strip(): text.strip() for heading, _, text in parts}
+
+
+def keep_section(file: Path, heading: str, text: str) -> None:
+    """Put one section into the results file, in the place of an earlier one; all others stay as they are."""
+    first = {"# Results": "Written by `python -m benchmarks`, section by section."}
+    sections = first | read_sections(file) | {heading: text.strip()}
+    whole = "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
+    unfinished = file.with_suffix(".tmp")
+    unfinished.write_text(whole, "utf-8")
+    os.replace(unfinished, file)
 
 
 def _processor() -> str:

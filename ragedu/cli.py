@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -73,18 +73,21 @@ def ask(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Score retrievers on a dataset with relevance judgments, and compare them with the first."""
-    from ragedu.evaluation import Comparison, compare, evaluate_run, read_run, write_run
+    from ragedu.evaluation import Comparison, compare, evaluate_run, read_run
 
     names = list(dict.fromkeys(name for given in options.retriever or [["bm25"]] for name in given))
     files = _run_files(options.run, names)
+    given = _named(options.with_run, names)
     dataset = _dataset(options.dataset, options.split)
     metrics = [name.strip().lower() for name in options.metrics.split(",") if name.strip()]
-    others = {file.name: evaluate_run(read_run(file), dataset.qrels, metrics) for file in options.with_run}
+    others = {name: evaluate_run(read_run(file), dataset.qrels, metrics) for name, file in given.items()}
     systems = {name: _retriever(name) for name in names}
-    comparison = compare(systems, dataset, metrics, progress=sys.stderr.isatty())
-    for name, file in files.items():
-        if name in comparison:
-            write_run(comparison[name].run, file, tag=f"ragedu-{name}")
+    try:
+        comparison = compare(systems, dataset, metrics, progress=sys.stderr.isatty())
+    except Exception as error:
+        _write_runs(getattr(error, "comparison", {}), files)  # of the systems before the one that failed
+        raise
+    _write_runs(comparison, files)
     if others and not comparison.interrupted:
         comparison = Comparison({**comparison, **others})
     if options.json and not comparison.interrupted:
@@ -113,6 +116,28 @@ def _run_files(run: Path | None, names: Sequence[str]) -> dict[str, Path]:
             f"{run} is no folder: the runs of several retrievers go into one, as {names[0]}.run …; make it first"
         )
     return {name: run / f"{name}.run" for name in names}
+
+
+def _write_runs(comparison: Mapping, files: Mapping[str, Path]) -> None:
+    from ragedu.evaluation import write_run
+
+    for name, file in files.items():
+        if name in comparison:
+            if comparison[name].unfinished:  # a part never takes the place of a whole run
+                file = file.with_name(f"{file.name}.unfinished")
+                print(f"ragedu: {name} has not finished; what it found is in {file}", file=sys.stderr)
+            write_run(comparison[name].run, file, tag=f"ragedu-{name}")
+
+
+def _named(files: Sequence[Path], retrievers: Sequence[str]) -> dict[str, Path]:
+    """The runs of other systems by their files' names; by their paths where names are the same, as in a/run, b/run."""
+    named: dict[str, Path] = {}
+    for file in files:
+        name = file.name if [other.name for other in files].count(file.name) == 1 else str(file)
+        if name in named or name in retrievers:
+            raise ValueError(f"two systems are called {name!r}: rename that run file, or give it once")
+        named[name] = file
+    return named
 
 
 def _as_json(comparison, dataset: str) -> dict:
@@ -176,7 +201,8 @@ def doctor(options: argparse.Namespace) -> int:
             print(f"ok       {name}: {check()}", flush=True)
         except Exception as error:  # whatever is wrong, the other checks still tell something
             healthy = False
-            print(f"PROBLEM  {name}: {' '.join(str(error).split())}", flush=True)
+            kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "  # ours say it in words
+            print(f"PROBLEM  {name}: {kind}{' '.join(str(error).split())}", flush=True)
     return 0 if healthy else 1
 
 
@@ -190,10 +216,14 @@ def _dataset(name: str, split: str = "test") -> Dataset:
     if name == "port-ellery":
         from ragedu.datasets import port_ellery
 
-        return port_ellery.load()
+        if split not in ("train", "test"):
+            raise ValueError(f"port-ellery has no split {split!r}: there are train and test")
+        return port_ellery.load().select(split=split)
     if name == "python-docs":
         from ragedu.datasets import python_docs
 
+        if split != "test":
+            raise ValueError(f"python-docs has no split {split!r}: all its queries are for testing, leave out --split")
         return python_docs.load()
     return ragedu.read_beir(name, split)
 
@@ -245,7 +275,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how to search: {', '.join(RETRIEVERS)} (default: bm25); give several, by commas or by repeating the "
         "option, and each is compared with the first",
     )
-    command.add_argument("--split", default="test", help="which judgments: qrels/SPLIT.tsv (default: %(default)s)")
+    command.add_argument(
+        "--split",
+        default="test",
+        help="which judgments: qrels/SPLIT.tsv, or train or test of port-ellery (default: %(default)s)",
+    )
     command.add_argument("--metrics", default=METRICS, help="names separated by commas (default: %(default)s)")
     command.add_argument(
         "--run",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from numbers import Real
 from typing import Any
 
 
@@ -50,6 +51,9 @@ class Document:
             raise ValueError(f"a document needs an id that is not blank (its text: {self.text!r:.60})")
         check_text(self.text, f"the text of document {self.id!r}")
         check_text(self.title, f"the title of document {self.id!r}")
+        if not isinstance(self.metadata, Mapping):
+            kind = type(self.metadata).__name__
+            raise TypeError(f"the metadata of document {self.id!r} must be a dictionary, not {kind}")
 
     @property
     def content(self) -> str:
@@ -149,12 +153,16 @@ class Dataset:
         for name in ("qrels", "answers", "metadata"):
             unknown = getattr(self, name).keys() - self.queries.keys()
             if unknown:
-                raise ValueError(f"{name} of unknown queries: {sorted(unknown)[:3]}; queries has no such ids")
+                raise ValueError(f"{name} of unknown queries: {sorted(unknown, key=str)[:3]}; queries has no such ids")
         for query_id, judgments in self.qrels.items():
-            for document_id in judgments:
+            for document_id, grade in judgments.items():
                 if document_id not in self.corpus:
                     raise ValueError(
                         f"query {query_id!r} is judged against {document_id!r}, which is not in the corpus"
+                    )
+                if not isinstance(grade, Real):
+                    raise TypeError(
+                        f"the grade of document {document_id!r} for query {query_id!r} must be a number, not {grade!r}"
                     )
         for query_id, answers in self.answers.items():
             if isinstance(answers, str):
@@ -163,10 +171,15 @@ class Dataset:
     def select(self, query_ids: Iterable[str] | None = None, **conditions: Any) -> Dataset:
         """The same corpus with fewer queries: those named, or those whose metadata match, as in
         `dataset.select(kind=["lookup", "paraphrase"], split="test")`, where a list stands for any of its values."""
+        if isinstance(query_ids, str):
+            raise TypeError(f"select takes a list of query ids, not one string: put {query_ids!r} in [ ]")
         chosen = set(self.queries if query_ids is None else query_ids)
         unknown = chosen - self.queries.keys()
         if unknown:
-            raise KeyError(f"no such queries: {sorted(unknown)[:3]}")
+            raise KeyError(f"no such queries: {sorted(unknown, key=str)[:3]}")
+        known = {name for values in self.metadata.values() for name in values}
+        if self.queries and (missing := conditions.keys() - known):
+            raise KeyError(f"no query has the metadata {sorted(missing)}; there are: {sorted(known, key=str)}")
         wanted = {
             name: value if isinstance(value, list | tuple | set) else [value] for name, value in conditions.items()
         }

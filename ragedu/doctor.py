@@ -6,21 +6,10 @@ Each check returns a line to show, or raises an error whose message says what is
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
+from tempfile import TemporaryFile
 
 from ragedu.models import ModelUnavailable, cache_folder, status
-
-PACKAGES = (
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "PyStemmer",
-    "faiss-cpu",
-    "torch",
-    "transformers",
-    "sentence-transformers",
-)
-LESSON_PACKAGES = ("jupyterlab", "ipywidgets", "matplotlib", "pandas", "rank-bm25", "bm25s")
 
 
 def check_python() -> str:
@@ -28,15 +17,20 @@ def check_python() -> str:
 
 
 def check_packages() -> str:
-    return _versions(PACKAGES, "pip install ragedu")
+    return _versions("", "pip install -e .")
 
 
 def check_lesson_packages() -> str:
-    return _versions(LESSON_PACKAGES, 'pip install "ragedu[lab]"')
+    return _versions("lab", 'pip install -e ".[lab]"')
 
 
 def check_cache() -> str:
-    return str(cache_folder())
+    folder = cache_folder()
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ModelUnavailable(f"nothing can be written to {folder} ({error}): set RAGEDU_CACHE to another") from None
+    return str(folder)
 
 
 def check_models() -> str:
@@ -58,23 +52,37 @@ def check_retrieval() -> str:
 
 
 def check_generation() -> str:
-    from ragedu import LanguageModel
+    from ragedu import Document, LanguageModel
+    from ragedu.generation.prompts import build_prompt
 
-    text = LanguageModel.load().generate("What is the capital of France?", max_new_tokens=12)
+    # With its adapter and a source, as `ragedu ask` does.
+    prompt = build_prompt("What is the capital of France?", [Document("0", "The capital of France is Paris.")])
+    text = LanguageModel.load(adapter="reader").generate(prompt, max_new_tokens=12)
     if "Paris" not in text:
-        raise RuntimeError(f"the language model does not know the capital of France ({text!r}): run  ragedu models")
+        raise RuntimeError(f"the language model cannot read that Paris is a capital ({text!r}): run  ragedu models")
     return f"the language model says {text.strip()!r}"
 
 
-def _versions(packages: tuple[str, ...], remedy: str) -> str:
-    found, missing = [], []
-    for package in packages:
+def _versions(extra: str, remedy: str) -> str:
+    """The versions of what ragedu itself needs (extra ""), or of what an extra adds, which must be in their ranges."""
+    from packaging.requirements import Requirement
+
+    found, problems = [], []
+    for needed in map(Requirement, requires("ragedu") or []):
+        of_itself = needed.marker is None or needed.marker.evaluate({"extra": ""})
+        of_extra = needed.marker is None or needed.marker.evaluate({"extra": extra})
+        if not of_extra or (extra and of_itself):
+            continue
         try:
-            found.append(f"{package} {version(package)}")
+            installed = version(needed.name)
         except PackageNotFoundError:
-            missing.append(package)
-    if missing:
-        raise RuntimeError(f"not installed: {', '.join(missing)}; run  {remedy}")
+            problems.append(f"{needed.name} is not installed")
+            continue
+        found.append(f"{needed.name} {installed}")
+        if not needed.specifier.contains(installed, prereleases=True):
+            problems.append(f"{needed.name} is {installed}, not {needed.specifier}")
+    if problems:
+        raise RuntimeError(f"{', '.join(problems)}; in the folder of ragedu's README run  {remedy}")
     return ", ".join(found)
 
 

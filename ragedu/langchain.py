@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 try:
@@ -28,7 +29,6 @@ try:
         BaseMessage,
         HumanMessage,
         SystemMessage,
-        merge_message_runs,
     )
     from langchain_core.output_parsers import StrOutputParser
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -54,9 +54,6 @@ langsmith.configure(enabled=False)
 
 ROLES = {SystemMessage: "system", HumanMessage: "user", AIMessage: "assistant"}
 FOR_HOSTED_MODELS = {"timeout", "max_retries", "api_key", "base_url", "streaming"}  # accepted; nothing here needs them
-# Which kernel multiplies, and with how many threads, torch decides for the whole process, and generating changes that
-# for the time of a token. LangChain calls from several threads, so they take turns, token by token.
-ONE_TOKEN_AT_A_TIME = threading.Lock()
 
 
 # Documents.
@@ -65,12 +62,12 @@ ONE_TOKEN_AT_A_TIME = threading.Lock()
 def to_langchain(document: Document, score: float | None = None) -> LangChainDocument:
     """The document as LangChain has it: text, id and metadata, with the title and the score among the metadata.
 
-    Raises ValueError where the metadata have a title or a score already, of which one would be lost.
+    Raises ValueError where the metadata have a title or a score of their own, which would be lost on the way back.
     """
     ours = {"title": document.title} if document.title else {}
     if score is not None:
         ours["score"] = float(score)
-    taken = sorted(ours.keys() & document.metadata.keys())
+    taken = sorted({"title", "score"} & document.metadata.keys())
     if taken:
         raise ValueError(
             f"the metadata of document {document.id!r} have a {taken[0]!r} of their own, and LangChain's document has "
@@ -237,22 +234,12 @@ class ChatRagedu(BaseChatModel):
             stop=chosen["stop"] if stop is None else stop,
             **as_prompt(messages, self.language_model),
         )
-        return text, taking_turns(self.language_model._decode([text], temperature, top_k, top_p))
+        return text, self.language_model._decode([text], temperature, top_k, top_p)
 
     def _told(self, text) -> dict[str, Any]:
         cut = len(text.tokens) == text.max_new_tokens and text.tokens[-1] not in self.language_model.end_tokens
         cut = cut and text.text == self.language_model._decode_text(text.tokens)  # and not by a stop string
         return {"model_name": self.model_name, "finish_reason": "length" if cut else "stop"}
-
-
-def taking_turns(steps: Iterator[None]) -> Iterator[None]:
-    while True:
-        with ONE_TOKEN_AT_A_TIME:
-            try:
-                next(steps)
-            except StopIteration:
-                return
-        yield
 
 
 def usage(text) -> dict[str, int]:
@@ -265,7 +252,10 @@ def as_prompt(messages: Sequence[BaseMessage], model) -> dict[str, Any]:
 
     Neighbours of the same role become one message, since many templates insist that roles alternate.
     """
-    conversation = [as_turn(message) for message in merge_message_runs(messages, chunk_separator="\n\n")]
+    conversation = [
+        {"role": role, "content": "\n\n".join(turn["content"] for turn in turns if turn["content"])}
+        for role, turns in groupby(map(as_turn, messages), itemgetter("role"))
+    ]
     roles = [turn["role"] for turn in conversation]
     if not roles or roles[-1] != "user":
         raise ValueError("a conversation must end with a HumanMessage, which the model then answers")
@@ -331,6 +321,8 @@ class LangChainRetriever:
         """The first k documents for each query; none for a blank one. LangChain asks for several at the same time."""
         if isinstance(queries, str):
             raise TypeError("search_many takes a list of queries, not one string: use search, or put it in [ ]")
+        if isinstance(queries, Mapping):
+            raise TypeError("search_many takes a list of queries, not a dictionary: use list(queries.values())")
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
         asked = [query for query in queries if check_text(query, "a query").strip()]

@@ -194,10 +194,11 @@ def cache_folder() -> Path:
     return folder
 
 
-def _unwritable(folder: Path, error: OSError) -> ModelUnavailable:
+def _unwritable(folder: Path, error: Exception) -> ModelUnavailable:
+    reason = getattr(error, "strerror", None) or error
     return ModelUnavailable(
-        f"the cache folder {folder} cannot be written ({error.strerror or error}): set RAGEDU_CACHE to a folder "
-        "of yours with 300 MB to spare"
+        f"the cache folder {folder} cannot be written ({reason}): set RAGEDU_CACHE to a folder of yours with 300 MB "
+        "to spare"
     )
 
 
@@ -211,7 +212,10 @@ def _converted(model: BundledModel, thorough: bool = False) -> Path:
     if not _conversion_is_whole(folder, thorough):
         try:
             _convert(source / gguf_name, folder, {"from": gguf_sha256, "by": f"ragedu {__version__}"})
-        except OSError as error:
+        except Exception as error:
+            # A full disk is no OSError to safetensors and tokenizers; their message ends in "(os error 28)".
+            if not isinstance(error, OSError) and "(os error" not in str(error):
+                raise
             raise _unwritable(folder.parent, error) from None
     return folder
 
@@ -222,8 +226,8 @@ CONVERSION = "v1"  # raise this when convert.py writes something else, so that o
 def _conversion_is_whole(folder: Path, thorough: bool) -> bool:
     try:
         sha256 = json.loads((folder / "conversion.json").read_text("utf-8"))["sha256"]
-        return all(is_unaltered(folder / name, digest, thorough) for name, digest in sha256.items())
-    except (OSError, ValueError, KeyError):
+        return bool(sha256) and all(is_unaltered(folder / name, digest, thorough) for name, digest in sha256.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

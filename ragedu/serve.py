@@ -33,11 +33,12 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import copy
 from html import escape
 from math import ceil
+from queue import SimpleQueue
 
 import ragedu
 from ragedu.rag import RAG, Answer
@@ -88,21 +89,26 @@ def create_app(
     most questions answered together. waiting: the most that wait; the next gets 503 with Retry-After. seconds: since a
     question's arrival, after which its client gets 504. largest: bytes of a request, above which it gets 413.
 
-    A question that the RAG refuses with a ValueError gets 422 and that sentence. Any other failure gets 500; what it
-    was is told to the log alone.
+    A question that ragedu refuses with a ValueError gets 422 and that sentence. Any other failure gets 500; what it was
+    is told to the log alone.
 
-    Raises ValueError for a key that is short or that no header can carry.
+    Raises ValueError for a key that is short or that no header can carry, and for limits that let nobody ask.
     """
+    if at_once < 1 or waiting < 1 or seconds <= 0:
+        raise ValueError(
+            f"at_once={at_once!r}, waiting={waiting!r} and seconds={seconds!r} leave no question room: "
+            "the first two must be at least 1, and seconds above 0"
+        )
     if key is not None:
         check_key(key)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher = app.state.batcher = Batcher(rag, at_once, waiting, seconds)
-        work = asyncio.create_task(batcher.work())
+        work = app.state.work = asyncio.create_task(batcher.work())
         yield
         work.cancel()
-        batcher.thread.shutdown(wait=False)
+        batcher.batches.put(None)
 
     def authorise(sent: HTTPAuthorizationCredentials | None = Depends(HTTPBearer(auto_error=False))) -> None:  # noqa: B008
         # == stops at the first character that differs, and by the time that it takes a key could be guessed in pieces.
@@ -150,6 +156,8 @@ def create_app(
     @app.get("/health")
     async def health() -> dict[str, str | int]:
         """Whether the service is there, and how many questions wait. Needs no key."""
+        if app.state.work.done():
+            raise HTTPException(503, "nothing is answered any more: start the service again")
         return {"status": "ok", "waiting": len(app.state.batcher.waiting)}
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
@@ -205,10 +213,10 @@ class Question:
         self.batcher, self.text, self.k, self.streamed = batcher, asked.question, asked.k, streamed
         self.loop = asyncio.get_running_loop()
         self.arrived = self.loop.time()
-        self.results: asyncio.Queue[Answer | Exception | None] = asyncio.Queue()
+        self.results: asyncio.Queue[Answer | BaseException | None] = asyncio.Queue()
         self.left = False
 
-    def put(self, result: Answer | Exception | None) -> None:
+    def put(self, result: Answer | BaseException | None) -> None:
         self.loop.call_soon_threadsafe(self.results.put_nowait, result)
 
     async def result(self) -> Answer | None:
@@ -220,9 +228,10 @@ class Question:
             raise HTTPException(504, f"no answer within {self.batcher.seconds:g} seconds") from None
         if isinstance(result, HTTPException):
             raise result
-        if type(result) is ValueError:  # not its subclasses: those of decoding would tell what was being decoded
+        # Not its subclasses: those of decoding would tell what was being decoded.
+        if type(result) is ValueError and is_ours(result):
             raise HTTPException(422, str(result))
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             log.error("a question failed", exc_info=result)
             raise HTTPException(500, "the answer failed; the log of the service says why")
         return result
@@ -261,8 +270,10 @@ class Batcher:
         self.rag, self.at_once, self.places, self.seconds = rag, at_once, places, seconds
         self.waiting: list[Question] = []
         self.new = asyncio.Event()
-        self.thread = ThreadPoolExecutor(1, "ragedu")
         self.pace = 1.0  # seconds that the last batch took
+        self.batches: SimpleQueue[tuple[list[Question], Future] | None] = SimpleQueue()
+        # A daemon: for any other thread, of a pool too, Python waits at its end, however long the generator hangs.
+        threading.Thread(target=self._use_the_rag, name="ragedu", daemon=True).start()
 
     def add(self, asked: Query, streamed: bool = False) -> Question:
         if len(self.waiting) >= self.places:
@@ -283,9 +294,19 @@ class Batcher:
             alike = [other for other in self.waiting if other.k == first.k and not other.streamed]
             batch = [first] if first.streamed else alike[: self.at_once]
             self.waiting = [question for question in self.waiting if question not in batch]
-            started = loop.time()
-            await loop.run_in_executor(self.thread, self._stream if first.streamed else self._answer, batch)
+            started, answered = loop.time(), Future()
+            self.batches.put((batch, answered))
+            await asyncio.wrap_future(answered)
             self.pace = loop.time() - started
+
+    def _use_the_rag(self) -> None:
+        while (job := self.batches.get()) is not None:
+            batch, answered = job
+            if answered.set_running_or_notify_cancel():
+                try:
+                    answered.set_result(self._stream(batch) if batch[0].streamed else self._answer(batch))
+                except BaseException as error:
+                    answered.set_exception(error)
 
     def _answer(self, batch: list[Question]) -> None:
         results = answer_all(self._rag(batch[0].k), [question.text for question in batch])
@@ -301,7 +322,7 @@ class Batcher:
                     return
                 question.put(answer)
             question.put(None)
-        except Exception as error:
+        except BaseException as error:  # a panic in a library of Rust is no Exception
             question.put(error)
 
     def _rag(self, k: int | None) -> RAG:
@@ -310,15 +331,23 @@ class Batcher:
         return rag
 
 
-def answer_all(rag: RAG, questions: Sequence[str]) -> list[Answer | Exception]:
+def answer_all(rag: RAG, questions: Sequence[str]) -> list[Answer | BaseException]:
     """The answer to each question, or its error: a batch that fails is halved until whatever fails is alone."""
     try:
         return rag.ask_many(questions)
-    except Exception as error:
+    except BaseException as error:
         if len(questions) == 1:
             return [error]
     middle = len(questions) // 2
     return answer_all(rag, questions[:middle]) + answer_all(rag, questions[middle:])
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether ragedu itself raised it. What others say may hold what no client should read: an address, a key."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals.get("__name__", "").startswith("ragedu.")
 
 
 # Running it.

@@ -20,6 +20,18 @@ from ragedu.corpus import Corpus, Document
 # the underscore too: "train_test_split" is three words.
 WORD = re.compile(r"[가-힣]+|[^\W_가-힣]+")
 
+# Signs that belong to the letter before them: the vowels of Hindi and Thai, the points of Arabic, accents for which
+# no composed letter exists. (Not U+FE00 to FE0F, which only choose a glyph; nor rare scripts beyond U+FFFF, which
+# would make the search for marks slow.)
+MARKS = "".join(
+    character
+    for character in map(chr, (*range(0x300, 0xFE00), *range(0xFE10, 0x10000)))
+    if unicodedata.category(character) in ("Mn", "Mc")
+)
+MARK = re.compile(f"[{MARKS}]")
+# Slower than WORD, and the same for words without marks. A joiner (U+200C, U+200D) may follow a mark.
+MARKED_WORD = re.compile(rf"[가-힣]+|[^\W_가-힣]+(?:[{MARKS}][{MARKS}\u200c\u200d]*[^\W_가-힣]*)*")
+
 # Function words of English, after the stop list of the Snowball project, with what contractions leave behind
 # ("don't" -> "don", "t"). Question words are among them: "when" in a question says nothing about its topic.
 ENGLISH_STOP_WORDS = frozenset(
@@ -40,8 +52,8 @@ class Analyzer:
 
     A Korean noun of one syllable is hidden by its particle: "책을" is one pair, and not found by "책".
 
-    stop_words: words to leave out (an empty collection keeps all); stemmer: a language of the Snowball project
-    such as "english", or None to keep words as they are.
+    stop_words: words to leave out (an empty collection keeps all), lower-cased and split as texts are; stemmer: a
+    language of the Snowball project such as "english", or None to keep words as they are.
 
     >>> Analyzer()("The harbours of Port Ellery, 1887")
     ['harbour', 'port', 'elleri', '1887']
@@ -52,14 +64,21 @@ class Analyzer:
             raise TypeError("stop_words is a collection of words, not one string: use stop_words=[...]")
         if stemmer is not None and stemmer not in Stemmer.algorithms():
             raise ValueError(f"no stemmer for {stemmer!r}; there are: {', '.join(Stemmer.algorithms())}")
-        self.stop_words = frozenset(stop_words)
+        self.stop_words = frozenset(part for word in stop_words for part in self.words(word))
         self.stemmer = stemmer
         self._stem = Stemmer.Stemmer(stemmer).stemWord if stemmer else lambda word: word
+
+    def __reduce__(self):
+        """A copy makes a stemmer of its own: stemmers can be neither copied nor pickled."""
+        return type(self), (self.stop_words, self.stemmer)
 
     def words(self, text: str) -> list[str]:
         """The lower-cased words of a text, in order, stop words included."""
         # Composed form (NFC), because the same letter can be written as one character or as two.
-        return WORD.findall(unicodedata.normalize("NFC", text).lower())
+        text = unicodedata.normalize("NFC", text).lower()
+        if text.isascii() or not MARK.search(text):
+            return WORD.findall(text)
+        return MARKED_WORD.findall(text.replace("i\u0307", "i"))  # "İ".lower() is an i and a second dot
 
     def terms_of_word(self, word: str) -> list[str]:
         """The terms that one word stands for: none (a stop word), one, or several (Hangul)."""
@@ -78,8 +97,13 @@ class Analyzer:
 
 
 # A sentence ends at . ! ? or …, or at one of these with a closing quote or bracket, before white space; a blank
-# line ends one too.
-SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’)\]])\s+|\n\s*\n")
+# line ends one too. After 。！？, as in Chinese and Japanese, there need be no white space.
+WIDE_END = r"(?<=[。！？])(?![。！？」』”’）])|(?<=[。！？][」』”’）])"
+SENTENCE_END = re.compile(rf"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’)\]])\s+|\n\s*\n|(?:{WIDE_END})\s*")
+# What counts as a word of a passage: what stands between white space, but each character of a script that has none
+# between words (Thai, Japanese, Chinese).
+UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+COUNTED = re.compile(rf"[{UNSPACED}][{MARKS}]*|[^\s{UNSPACED}]+")
 
 
 def sentences(text: str) -> list[str]:
@@ -92,46 +116,66 @@ def passages(text: str, words: int = 150, overlap: int | None = None) -> Iterato
 
     Neighbouring passages share whole sentences of at most `overlap` words together, so that a fact told across
     a cut is whole in one of them; a fifth of `words` unless told. A single sentence longer than `words` is cut between
-    words.
+    words. In Chinese, Japanese and Thai each character counts as a word. Line ends become blanks.
     """
-    overlap = words // 5 if overlap is None else overlap
-    if words < 1 or not 0 <= overlap < words:
-        raise ValueError(f"words must be at least 1 and overlap smaller than words, not {words} and {overlap}")
+    overlap = _overlap(words, overlap)
     passage: list[str] = []
     length = 0
     for sentence in _pieces(text, words):
-        size = len(sentence.split())
+        size = _length(sentence)
         if length + size > words:
-            yield " ".join(passage)
+            yield _joined(passage)
             while passage and (length > overlap or length + size > words):
-                length -= len(passage.pop(0).split())
+                length -= _length(passage.pop(0))
         passage.append(sentence)
         length += size
     if passage:
-        yield " ".join(passage)
+        yield _joined(passage)
+
+
+def _overlap(words: int, overlap: int | None) -> int:
+    overlap = words // 5 if overlap is None else overlap
+    if words < 1 or not 0 <= overlap < words:
+        raise ValueError(f"words must be at least 1 and overlap smaller than words, not {words} and {overlap}")
+    return overlap
+
+
+def _length(text: str) -> int:
+    return len(COUNTED.findall(text))
 
 
 def _pieces(text: str, words: int) -> Iterator[str]:
-    """Sentences, those of more than `words` words cut into several."""
+    """Sentences, each on one line, those of more than `words` words cut into several."""
     for sentence in sentences(text):
-        parts = sentence.split()
-        for start in range(0, len(parts), words):
-            yield " ".join(parts[start : start + words])
+        line = " ".join(sentence.split())
+        found = list(COUNTED.finditer(line))
+        for start in range(0, len(found), words):
+            part = found[start : start + words]
+            yield line[part[0].start() : part[-1].end()]
+
+
+def _joined(passage: list[str]) -> str:
+    return re.sub(f"(?:{WIDE_END}) ", "", " ".join(passage))
 
 
 def chunk(corpus: Corpus, words: int = 150, overlap: int | None = None) -> Corpus:
     """The same corpus in passages of at most `words` words; see `passages`.
 
-    A document that is short enough stays as it is. The passages of a longer one get its title and metadata, and
-    the ids "its-id/1", "its-id/2", …
+    A document that is short enough stays as it is. The passages of a longer one get its title and metadata, with its
+    id as "document", and the ids "its-id/1", "its-id/2", …, with ' after those that a document of yours has already.
     """
+    overlap = _overlap(words, overlap)
 
     def split() -> Iterator[Document]:
         for document in corpus:
-            if len(document.text.split()) <= words:
+            if _length(document.text) <= words:
                 yield document
                 continue
+            metadata = {**document.metadata, "document": document.id}
             for number, text in enumerate(passages(document.text, words, overlap), start=1):
-                yield Document(f"{document.id}/{number}", text, document.title, document.metadata)
+                name = f"{document.id}/{number}"
+                while name in corpus:
+                    name += "'"
+                yield Document(name, text, document.title, metadata)
 
     return Corpus(split())

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
-from jupyter_lab import errors, jupyter_lab, new_page, open_notebook, run_all, why_no_browser  # noqa: E402
+from jupyter_lab import clear, errors, jupyter_lab, new_page, open_notebook, run_all, why_no_browser  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=why_no_browser() or "-")
 
@@ -58,6 +58,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jupyter")
     for name in LESSONS:
         shutil.copy(ROOT / "notebooks" / name, folder / name)
+        clear(folder / name)
     results = folder.parent / "benchmarks"  # kept results that lessons 05 and 09 show
     results.mkdir(exist_ok=True)
     for name in ("RESULTS.md", "scale.csv"):

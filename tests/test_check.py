@@ -16,7 +16,7 @@ from ragedu.learn.card import Card
 from ragedu.learn.check import hints_given
 from ragedu.learn.comparing import difference, reason, show
 from ragedu.learn.exercise import Exercise
-from ragedu.learn.running import TimeIsUp, call
+from ragedu.learn.running import TimeIsUp, call, quiet
 
 
 def total(values, factor):
@@ -83,6 +83,18 @@ def test_an_unwritten_function_is_no_failure():
     assert not card.findings
 
 
+def test_not_written_is_said_of_nothing_that_is_written():
+    def calls(message):
+        def other(values):
+            raise NotImplementedError(message)
+
+        return lambda values, factor: other(values)
+
+    assert text_of(calls("Exercise 02.idf")) == "… 99.total: it calls exercise 02.idf, which is not yet written"
+    text = text_of(calls("an abstract method"))
+    assert "NotImplementedError: an abstract method" in text and "raise NotImplementedError(message)" in text
+
+
 def test_an_error_is_shown_at_the_learners_own_line():
     def broken(values, factor):
         doubled = np.asarray(values) * 2
@@ -116,12 +128,28 @@ def recurse(values, factor):
     return recurse(values, factor)
 
 
+def speechless(values, factor):
+    class Speechless(Exception):
+        def __str__(self):
+            raise RuntimeError("no")
+
+    raise Speechless
+
+
+def garrulous(values, factor):
+    raise ValueError("x" * 1_000_000)
+
+
 @pytest.mark.parametrize(
     "function, said",
     [
         (leave, "SystemExit: bye"),
         (divide, "ZeroDivisionError: division by zero"),
         (recurse, "The function calls itself without end"),
+        (speechless, "Speechless: (its message cannot be shown)"),
+        (garrulous, f"ValueError: {'x' * 300} …\n"),
+        (lambda values, factor: np.array("x"), "The number differs."),
+        (lambda values, factor: 10**400, "The number differs."),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -155,7 +183,7 @@ def generate_forever(values, factor):
 def test_a_loop_that_never_ends_is_ended(function):
     before = threading.active_count()
     text = text_of(function)
-    assert "stopped after 0.5 seconds" in text and "A loop that never ends" in text
+    assert "stopped after 0.5 seconds" in text and "does a loop never end" in text and "again and again" in text
     assert "your line" in text and "of test_check.py" in text
     assert threading.active_count() == before
 
@@ -165,7 +193,7 @@ def test_a_loop_is_ended_outside_the_main_thread_too():
     thread = threading.Thread(target=lambda: cards.append(check("99.total", forever)))
     thread.start()
     thread.join(20)
-    assert "A loop that never ends" in repr(cards[0])
+    assert "does a loop never end" in repr(cards[0])
 
 
 def test_a_call_that_cannot_be_ended_is_left_behind():
@@ -201,6 +229,29 @@ def test_arguments_must_not_be_changed():
     assert "it changed" in text and "values, which belongs to whoever called" in text and "work on a copy" in text
 
 
+def test_a_call_that_was_ended_does_not_count_as_running_while_its_arguments_are_compared():
+    outcome = call(lambda values: forever(values, 1), ([0.5] * 20_000,), 0.1)
+    assert isinstance(outcome.error, TimeIsUp) and not outcome.still_running and not outcome.changed
+
+
+def test_comparing_the_arguments_is_no_part_of_the_time():
+    assert call(len, ([0.5] * 20_000,), 0.1).value == 20_000
+
+
+def test_two_checks_at_once_leave_printing_as_it_was():
+    def waits(seconds):
+        with quiet():
+            time.sleep(seconds)
+
+    standard_output = sys.stdout
+    threads = [threading.Thread(target=waits, args=[seconds]) for seconds in (0.1, 0.2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is standard_output
+
+
 def test_a_change_does_not_reach_the_next_case():
     cases = [case[0].copy() for case in SUM.cases]
 
@@ -222,11 +273,17 @@ def test_a_change_does_not_reach_the_next_case():
         (float("nan"), "nan or inf"),
         (-6.0, "The sign is the wrong way round."),
         (True, "There is True or False, and it should be a number."),
+        (np.complex128(6 + 1j), "The number is complex."),
         (print, "There is a function"),
     ],
 )
 def test_wrong_types_and_values_are_named(returned, said):
     assert said in text_of(lambda values, factor: returned)
+
+
+def test_none_in_some_cases_is_another_mistake_than_no_return():
+    text = text_of(lambda values, factor: total(values, factor) if factor > 2 else None)
+    assert "printing is not returning" not in text and "does every branch" in text
 
 
 def test_a_difference_too_small_to_see_is_shown_with_its_digits():
@@ -302,6 +359,18 @@ def test_a_call_reports_the_time_limit_and_leaves_printing_as_it_was():
     assert sys.stdout is standard_output
 
 
+def test_a_mistake_is_tried_out_so_that_stop_gets_out(monkeypatch):
+    def pressed(values, factor):
+        raise KeyboardInterrupt
+
+    impatient = replace(SUM, mistakes={"A mistake.": pressed})
+    monkeypatch.setattr(definitions, "exercises_of", lambda lesson: {SUM.name: impatient})
+    standard_output = sys.stdout
+    with pytest.raises(KeyboardInterrupt):
+        check("99.total", lambda values, factor: 0.0)
+    assert sys.stdout is standard_output
+
+
 def test_an_interruption_ends_the_call_and_gets_out(monkeypatch):
     monkeypatch.setattr(threading.Thread, "join", interrupted_once(threading.Thread.join))
     before = threading.active_count()
@@ -337,7 +406,11 @@ def interrupted_once(join):
         (np.array([1.0, 5.0]), np.array([1.0, 2.0]), "1 of the 2 numbers differs, the first at 1."),
         (np.zeros(3), np.ones(3), "All 3 numbers differ."),
         (Fraction(1, 2), 0.5, ""),
-        (1j, 0.5, "The number differs."),
+        (1j, 0.5, "The number is complex."),
+        (np.complex128(0.5 + 3j), 0.5, "The number is complex."),
+        ([np.array(0.5 + 3j)], [0.5], "The number at position 0 is complex."),
+        (np.ma.masked_invalid([1.0, np.nan]), np.ones(2), "There is a masked array, and it should be a numpy array."),
+        (np.array("x"), 0.5, "The number differs."),
         (10**400, 0.5, "The number differs."),
         (np.ones((2, 2)), np.eye(2), "2 of the 4 numbers differ, the first at (0, 1)."),
         (np.ones(2, dtype=float), np.ones(2, dtype=np.int8), "The numbers are of type float64, and should be int8."),
@@ -368,6 +441,18 @@ def test_differences_in_words(got, expected, said):
         (np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), "the shape is another"),
         ([1.0, 5.0, 2.0], [1.0, 2.0, 3.0], ""),
         ("text", 3.0, ""),
+        # The numbers are right, which no sentence about numbers may hide.
+        ([1.0, 2.0], np.array([1.0, 2.0]), ""),
+        ([0.0, 0.0], np.zeros(2), ""),
+        ({"a": 1, "b": 2}, {"a": 1, "c": 2}, ""),
+        ([2.0, 1.0], {"a": 1, "b": 2}, ""),
+        # No numbers.
+        ("-3", 3.0, ""),
+        ([None, 1.0], [2.0, 1.0], ""),
+        (np.array([-1 + 1j]), np.array([1.0]), ""),
+        (10**400, 0.5, ""),
+        ({"a": 2, "b": 1}, {"a": 1, "b": 2}, "their order is not"),
+        (Fraction(-1, 2), 0.5, "The sign"),
     ],
 )
 def test_the_relation_of_numbers_gives_an_error_away(got, expected, said):

@@ -7,13 +7,16 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import ir_measures
 import pytest
+from packaging.requirements import Requirement
 
 import ragedu
-from ragedu import BM25Retriever, evaluate, read_beir
+from ragedu import BM25Retriever, doctor, evaluate, read_beir
 from ragedu.cli import main
 from ragedu.evaluation import evaluate_run, read_run, write_run
 
@@ -222,6 +225,80 @@ def test_the_run_of_another_system_takes_part(beir, capsys, tmp_path):
     assert "elastic.run  0.8333" in capsys.readouterr().out
 
 
+def test_runs_of_the_same_name_are_two_systems(beir, capsys, tmp_path):
+    found = {"a": {"q1": {"d4": 1.0}, "q2": {"d1": 1.0}, "q3": {"d3": 1.0}}, "b": {"q1": {"d1": 1.0}}}
+    for folder, run in found.items():
+        (tmp_path / folder).mkdir()
+        write_run(run, tmp_path / folder / "x.run")
+    command = ["evaluate", str(beir), "--metrics", "mrr@10", "--json"]
+    files = [str(tmp_path / folder / "x.run") for folder in found]
+    assert main([*command, "--with-run", files[0], "--with-run", files[1]]) == 0
+    systems = json.loads(capsys.readouterr().out)["systems"]
+    assert [system["retriever"] for system in systems] == ["bm25", *files]
+    assert [system["metrics"]["mrr@10"] for system in systems[1:]] == [1, 0]
+    assert "two systems are called" in mistake(capsys, *command, "--with-run", files[0], "--with-run", files[0])
+    write_run(found["b"], tmp_path / "bm25")
+    said = mistake(capsys, *command, "--with-run", tmp_path / "bm25")
+    assert "two systems are called 'bm25': rename that run file" in said
+
+
+def test_a_retriever_equals_its_own_run(tmp_path, capsys):
+    """Also where the queries are documents, each of which finds itself."""
+    folder = tmp_path / "twins"
+    (folder / "qrels").mkdir(parents=True)
+    texts = {"x": "red boat sails", "y": "red boat", "z": "boat"}
+    for name in ("corpus", "queries"):
+        rows = [{"_id": id, "text": text} for id, text in texts.items()]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nx\ty\t1\ny\tx\t1")
+    retriever = BM25Retriever().fit(read_beir(folder).corpus)
+    run = {id: {hit.document.id: hit.score for hit in retriever.search(texts[id])} for id in texts}
+    assert "x" in run["x"]
+    write_run(run, tmp_path / "other.run")
+    command = ["evaluate", str(folder), "--with-run", str(tmp_path / "other.run"), "--metrics", "mrr@10", "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["systems"][1]["differences"]["mrr@10"]["difference"] == 0
+
+
+def test_port_ellery_has_splits_and_python_docs_has_none(capsys):
+    queries = {}
+    for split in ("train", "test"):
+        assert main(["evaluate", "port-ellery", "--split", split, "--metrics", "mrr@10", "--json"]) == 0
+        queries[split] = json.loads(capsys.readouterr().out)["queries"]
+    assert queries == {"train": 320, "test": 180}  # those that can be answered have judgments
+    assert "no split 'dev': there are train and test" in mistake(capsys, "evaluate", "port-ellery", "--split", "dev")
+    assert "no split 'train'" in mistake(capsys, "evaluate", "python-docs", "--split", "train")
+
+
+def test_a_part_of_a_run_never_takes_the_place_of_a_whole_one(beir, capsys, tmp_path, monkeypatch):
+    command = ["evaluate", str(beir), "--run", str(tmp_path / "my.run"), "--metrics", "mrr@10"]
+    assert main(command) == 0
+    whole, search, calls = (tmp_path / "my.run").read_bytes(), BM25Retriever.search_many, []
+
+    def stop_at_the_second(self, queries, k=10):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(queries)
+        return search(self, queries, k)
+
+    monkeypatch.setattr("ragedu.evaluation.experiment.BATCH", 2)
+    monkeypatch.setattr(BM25Retriever, "search_many", stop_at_the_second)
+    assert main(command) == 130
+    assert "bm25 has not finished; what it found is in" in capsys.readouterr().err
+    assert (tmp_path / "my.run").read_bytes() == whole
+    assert len(read_run(tmp_path / "my.run.unfinished")) == 2
+
+
+def test_the_runs_before_a_system_that_fails_are_written(beir, capsys, tmp_path, monkeypatch):
+    def down(self, queries, k=10):
+        raise ConnectionError("the server is down")
+
+    monkeypatch.setattr(ragedu.TfidfRetriever, "search_many", down)
+    command = ["evaluate", beir, "--retriever", "bm25,tfidf", "--run", tmp_path, "--metrics", "mrr@10"]
+    assert "the server is down" in mistake(capsys, *command)
+    assert len(read_run(tmp_path / "bm25.run")) == 3 and not (tmp_path / "tfidf.run").exists()
+
+
 def test_an_interrupted_evaluation_keeps_its_runs(beir, capsys, tmp_path, monkeypatch):
     def stop(self, queries, k=10):
         raise KeyboardInterrupt
@@ -262,6 +339,7 @@ def test_mistakes_of_the_line(capsys, beir, notes):
     assert "invalid choice: 'elastic'" in said and "bm25" in said and "hybrid" in said
     for k in ("0", "-1", "2.5", "three", ""):
         assert "-k: must be a whole number, at least 1, not" in mistake(capsys, *ask, "-k", k)
+    assert "a retriever gives none: name a metric of rankings" in mistake(capsys, *evaluate, "--metrics", "F1")
     assert "name at least one metric" in mistake(capsys, *evaluate, "--metrics", " , ")
     for names in ("bm25,elastic", "elastic", "bm25,", ""):
         said = mistake(capsys, *evaluate, "--retriever", names)
@@ -374,9 +452,42 @@ def test_doctor_says_what_is_wrong_and_goes_on(capsys, monkeypatch, tmp_path):
     assert main(["doctor"]) == 1
     lines = {line.split(": ")[0]: line for line in capsys.readouterr().out.splitlines()}
     assert len(lines) == 7 and lines["ok       Python"]
-    assert 'pandas; run pip install "ragedu[lab]"' in lines["PROBLEM  packages for the lessons"]
+    said = lines["PROBLEM  packages for the lessons"]
+    assert "pandas is not installed" in said and 'README run pip install -e ".[lab]"' in said
     for name in ("models", "retrieval", "generation"):
         assert "is not installed: run ragedu models" in lines[f"PROBLEM  {name}"]
+
+
+def test_doctor_looks_at_every_package_and_its_version(monkeypatch):
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    lines = [f'{line}; extra == "{extra}"' for extra, of_extra in extras.items() for line in of_extra]
+    monkeypatch.setattr(doctor, "requires", lambda name: [*project["dependencies"], *lines])
+    for check, wanted in (
+        (doctor.check_packages, project["dependencies"]),
+        (doctor.check_lesson_packages, extras["lab"]),
+    ):
+        asked = []
+        monkeypatch.setattr(doctor, "version", lambda name, asked=asked: asked.append(name) or "0.0.1")
+        with pytest.raises(RuntimeError, match=r"(\S+ is 0\.0\.1, not \S+, )+\S+ is 0\.0\.1, not \S+; in the folder"):
+            check()
+        assert asked == [Requirement(line).name for line in wanted]
+
+
+def test_doctor_names_bare_errors(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "CHECKS", {"letters": lambda: {}["x"]})
+    assert main(["doctor"]) == 1 and capsys.readouterr().out == "PROBLEM  letters: KeyError: 'x'\n"
+
+
+def test_doctor_writes_to_the_cache(monkeypatch, tmp_path):
+    def read_only(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path))
+    assert doctor.check_cache() == str(tmp_path) and not list(tmp_path.iterdir())
+    monkeypatch.setattr(doctor, "TemporaryFile", read_only)
+    with pytest.raises(ragedu.models.ModelUnavailable, match="nothing can be written to .*set RAGEDU_CACHE"):
+        doctor.check_cache()
 
 
 @pytest.mark.parametrize(

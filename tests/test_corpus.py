@@ -20,6 +20,12 @@ from ragedu.corpus import check_text, shorten
         (lambda: Document("a", "text", 5), TypeError, "the title of document 'a' must be a string, not int"),
         (lambda: Document("a", "ab\0c"), ValueError, "the text of document 'a' has a NUL character at position 2"),
         (lambda: Document("a", "x\udc80"), ValueError, "lone surrogate at position 1: .* read it again as UTF-8"),
+        (
+            lambda: Document("a", "x", metadata=None),
+            TypeError,
+            "metadata of document 'a' must be a dictionary, not None",
+        ),
+        (lambda: Document("a", "x", metadata=["y"]), TypeError, "must be a dictionary, not list"),
         (lambda: Document("\ud800", "x"), ValueError, "a document's id has a lone surrogate at position 0"),
         (lambda: Document("a", "x", "\0"), ValueError, "the title of document 'a' has a NUL"),
         (lambda: Corpus(["plain"]), TypeError, r"element 0 is a str, not a Document: use Corpus.from_texts"),
@@ -80,6 +86,8 @@ DOCUMENTS = Corpus([Document("a", "x"), Document("b", "y")])
         ({"queries": {"1": 5}}, TypeError, "query '1' must be a string, not int"),
         ({"queries": {"1": "a\0"}}, ValueError, "query '1' has a NUL"),
         ({"queries": {"1": "x"}, "qrels": {"2": {"a": 1}}}, ValueError, r"qrels of unknown queries: \['2'\]"),
+        ({"queries": {"1": "x"}, "qrels": {"2": {}, 3: {}}}, ValueError, r"qrels of unknown queries: \['2', 3\]"),
+        ({"queries": {"1": "x"}, "qrels": {"1": {"a": "1"}}}, TypeError, "'a' for query '1' must be a number, not '1'"),
         ({"queries": {"1": "x"}, "answers": {"2": ["y"]}}, ValueError, r"answers of unknown queries: \['2'\]"),
         ({"queries": {"1": "x"}, "metadata": {"2": {}}}, ValueError, r"metadata of unknown queries: \['2'\]"),
         (
@@ -113,6 +121,13 @@ def test_select_keeps_what_belongs_to_the_chosen_queries():
     assert repr(dataset) == "Dataset(town: 2 documents, 3 queries)"
     with pytest.raises(KeyError, match=r"no such queries: \['9'\]"):
         dataset.select(["1", "9"])
+    with pytest.raises(KeyError, match=r"no such queries: \['9', None\]"):
+        dataset.select(["9", None])
+    with pytest.raises(TypeError, match=r"a list of query ids, not one string: put '12' in \[ \]"):
+        dataset.select("12")  # not "1" and "2"
+    with pytest.raises(KeyError, match=r"no query has the metadata \['knd'\]; there are: \['kind', 'split'\]"):
+        dataset.select(knd="lookup")
+    assert dataset.select([]).select(split="test").queries == {}  # nothing was misspelt
 
 
 @given(st.text(st.characters(exclude_categories=[]), max_size=30))

@@ -1,11 +1,17 @@
 """Dense retrieval: sentence-transformers' vectors, FAISS's ranking, and a cache that remembers."""
 
+import shutil
+import sqlite3
+
 import faiss
 import numpy as np
 import pytest
+import torch
+from tokenizers import normalizers
 
 from ragedu import Corpus, DenseRetriever, Document
 from ragedu.models import ModelUnavailable
+from ragedu.retrieval import embeddings
 from ragedu.retrieval.embeddings import Embedder, VectorCache
 from ragedu.retrieval.storage import save_index
 
@@ -22,6 +28,26 @@ def dense(harbour, embedder):
     retriever = DenseRetriever(cache=False)
     retriever.embedder = embedder
     return retriever.fit(harbour)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folders of two models of one layer that differ in nothing but the pooling."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] ferry harbour bread lamp wall storm search".split()
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    torch.manual_seed(0)
+    size = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+    BertModel(BertConfig(vocab_size=len(words), initializer_range=1.0, **size)).save_pretrained(folder / "bert")
+    for mode in ("mean", "cls"):
+        modules = [Transformer(str(folder / "bert")), Pooling(16, mode), Normalize()]
+        SentenceTransformer(modules=modules, device="cpu").save(str(folder / mode), create_model_card=False)
+    return folder
 
 
 @pytest.fixture
@@ -83,6 +109,18 @@ def test_shares_of_word_pieces_add_up_to_the_cosine(dense, query):
         assert sum(explanation.contributions.values()) == pytest.approx(hit.score, abs=1e-5)
         assert explanation.score == pytest.approx(hit.score, abs=1e-6)
     assert {"[CLS]", "[SEP]"} < set(explanation.contributions)
+
+
+@pytest.mark.parametrize("pooling, prompt", [("mean", ""), ("mean", "search "), ("cls", "")])
+def test_an_explanation_adds_up_whatever_the_pooling_and_the_prompt(tiny, pooling, prompt):
+    retriever = DenseRetriever(str(tiny / pooling), cache=False)
+    retriever.embedder.model.prompts["ours"] = prompt
+    retriever.embedder.model.default_prompt_name = "ours"
+    retriever.fit(Corpus.from_texts(["ferry harbour", "bread lamp", "storm wall"]))
+    explanation = retriever.explain("ferry bread storm", "0")
+    assert sum(explanation.contributions.values()) == pytest.approx(explanation.score, abs=1e-5)
+    assert ("cosine" in explanation.contributions) == (pooling == "cls")
+    assert ("search" in explanation.contributions) == bool(prompt)
 
 
 def test_a_query_longer_than_the_model_reads_is_explained_by_what_it_reads(dense):
@@ -168,6 +206,28 @@ def test_a_corrupted_cache_is_one_clear_sentence(clean_cache, harbour):
     assert DenseRetriever().fit(harbour).search(QUERIES[0], 1)[0].document.id == "ferry"
 
 
+@pytest.mark.parametrize(
+    "begin, remedy",
+    [
+        ("BEGIN EXCLUSIVE", "another program is writing to it; try again"),
+        ("ALTER TABLE vectors RENAME TO mine", "delete that file"),
+    ],
+)
+def test_a_cache_that_cannot_be_used_says_what_to_do(begin, remedy, tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "WAIT", 0.05)
+    cache = VectorCache(tmp_path / "cache.sqlite")
+    other = sqlite3.connect(tmp_path / "cache.sqlite", isolation_level=None)
+    other.execute(begin)
+    with pytest.raises(OSError, match=f"the cache of embeddings, .*cache.sqlite, cannot be used .*: {remedy}"):
+        cache.get([b"x"])
+    other.close()
+
+
+def test_a_cache_without_a_folder_is_not_to_be_deleted(tmp_path):
+    with pytest.raises(OSError, match="unable to open .*: check its permissions and the space on the disk, or set RAG"):
+        VectorCache(tmp_path / "no such folder" / "cache.sqlite")
+
+
 def test_vectors_come_back_from_the_cache_as_they_went_in(tmp_path):
     vectors = {bytes([a, b]): np.random.default_rng(a).random(5, np.float32) for a in range(40) for b in range(40)}
     VectorCache(tmp_path / "cache.sqlite").put(vectors)
@@ -203,6 +263,65 @@ def test_an_index_of_another_model_is_refused(clean_cache, harbour, embedder, tm
     save_as_dense(tmp_path / "index", harbour, 100, embedder.fingerprint)
     with pytest.raises(ValueError, match="has vectors of 100 dimensions, but all-MiniLM-L6-v2 makes 384: load it with"):
         DenseRetriever.load(tmp_path / "index")
+
+
+def test_models_that_differ_in_their_pooling_are_two(clean_cache, tiny, tmp_path):
+    corpus = Corpus.from_texts(["ferry harbour", "bread lamp", "storm wall"])
+    mean, cls = (DenseRetriever(str(tiny / pooling)).fit(corpus) for pooling in ("mean", "cls"))
+    fresh = DenseRetriever(str(tiny / "cls"), cache=False).fit(corpus)
+    np.testing.assert_allclose(cls.embeddings, fresh.embeddings, atol=1e-6)
+    mean.save(tmp_path / "index")
+    with pytest.raises(ValueError, match="was made by another model"):
+        DenseRetriever.load(tmp_path / "index", model=str(tiny / "cls"))
+
+
+def test_the_fingerprint_is_that_of_everything_that_makes_vectors(tiny, tmp_path):
+    def remove_a_rule(model):
+        model.tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+
+    def learn_words(model):
+        with torch.no_grad():
+            model[0].auto_model.embeddings.word_embeddings.weight[5:] += 1
+
+    changes = [
+        lambda model: setattr(model, "max_seq_length", 5),
+        lambda model: setattr(model[1], "pooling_mode", "max"),
+        lambda model: setattr(model, "default_prompt_name", "ours"),
+        learn_words,
+    ]
+    embedder = Embedder(str(tiny / "mean"), cache=False)
+    embedder.model.prompts["ours"] = "search "
+    seen = [embedder.fingerprint]
+    embedder.encode(["ferry harbour", "storm"])
+    assert embedder.fingerprint == seen[0] == embedder._digest()
+    for change in changes:
+        change(embedder.model)
+        assert embedder.fingerprint not in seen
+        seen.append(embedder.fingerprint)
+    embedder.save(tmp_path / "saved")
+    assert Embedder(str(tmp_path / "saved"), cache=False).fingerprint == embedder.fingerprint
+    remove_a_rule(embedder.model)
+    assert embedder._digest() not in seen
+
+
+@pytest.mark.parametrize("name", ["trained-model-v1", "trained-model-"])
+def test_a_model_of_ones_own_beside_the_index_stays(name, tiny, harbour, tmp_path):
+    shutil.copytree(tiny / "mean", tmp_path / name)
+    for _ in range(2):
+        DenseRetriever(str(tmp_path / name), cache=False).fit(harbour).save(tmp_path)
+    assert DenseRetriever.load(tmp_path, cache=False).search("ferry", 1)
+
+
+def test_a_kept_model_is_where_its_index_was_saved_last(tiny, harbour, tmp_path):
+    retriever = DenseRetriever(str(tiny / "mean"), cache=False)
+    with torch.no_grad():
+        retriever.embedder.model[0].auto_model.embeddings.word_embeddings.weight[5:] += 1
+    retriever.fit(harbour).save(tmp_path)
+    loaded = DenseRetriever.load(tmp_path, cache=False)
+    loaded.save(tmp_path)
+    again = DenseRetriever(loaded.embedder.name, cache=False)
+    assert again.embedder.fingerprint == retriever.embedder.fingerprint
+    assert len(list(tmp_path.glob("trained-model-*"))) == 1
 
 
 @pytest.mark.parametrize("name", ["no-such/model", "no-such-model"])

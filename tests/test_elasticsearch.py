@@ -18,7 +18,7 @@ from ragedu import RAG, BM25Retriever, Corpus, Document, ElasticsearchRetriever,
 from ragedu.datasets import port_ellery
 from ragedu.learn.server import SmallServer
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
-from ragedu.retrieval.elasticsearch import BulkError
+from ragedu.retrieval.elasticsearch import BulkError, _is_here
 from ragedu.text import Analyzer
 
 pytest.importorskip("elasticsearch", reason="the client is not installed: pip install 'ragedu[elasticsearch]'")
@@ -37,6 +37,27 @@ def test_a_server_that_can_not_start_says_so(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(RuntimeError, match="did not start: run .*noida-db"):
         SmallServer(tmp_path / "file").start()
+
+
+def test_a_server_is_started_once_and_ended_whole(tmp_path):
+    server = SmallServer(tmp_path)
+    server.kill()  # nothing to end, and no error
+    server.stop()
+    first = started_again = None
+    try:
+        first = server.start().process
+        started_again = server.start().process
+    finally:
+        server.stop()
+    assert first is started_again and not server.listens()
+
+
+def test_another_program_on_the_port_is_not_taken_for_the_server(tmp_path):
+    server = SmallServer(tmp_path)
+    said = f"another program listens on port {server.port}: make a new"
+    with socket.create_server(("127.0.0.1", server.port)), pytest.raises(RuntimeError, match=said):
+        server.start()
+    assert server.process is None
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +286,27 @@ def test_vectors_and_fusion_as_with_our_own(make, harbour, embedder, make_dense)
         make().fit(harbour)
 
 
+class Lengths:
+    """Two numbers a text, in place of a model."""
+
+    name = fingerprint = "lengths"
+    dimension = 2
+
+    def encode(self, texts):
+        vectors = np.array([[len(text), 50.0] for text in texts])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_explain_a_document_that_is_gone_from_the_server(make, harbour):
+    retriever = make(embedder=Lengths(), mode="knn").fit(harbour)
+    assert -1 <= retriever.explain("ferry", "keeper").score <= 1
+    retriever.client.delete(index=retriever.index, id="keeper", refresh=True)
+    with pytest.raises(
+        RuntimeError, match=r"changed by another program \('keeper' is gone\): open it again, or call fit"
+    ):
+        retriever.explain("ferry", "keeper")
+
+
 # The index.
 
 
@@ -415,6 +457,20 @@ def test_credentials_come_from_the_environment_and_go_nowhere_else(
         said += [path.read_text("utf-8") for path in tmp_path.iterdir()]
         for secret in [*names.values(), header]:
             assert not any(secret in text for text in said if secret != "ada")
+
+
+def test_an_index_from_a_stranger_gets_no_credentials(make, tmp_path, harbour, no_credentials):
+    retriever = make().fit(harbour)
+    here, retriever.url = retriever.url, "https://127.0.0.1.stranger.example:9200"
+    retriever.save(tmp_path)
+    no_credentials.setenv("ELASTICSEARCH_API_KEY", "c2VjcmV0")
+    with pytest.raises(
+        ValueError, match=r"names the server https://127.*stranger.example:9200, .* with load\(folder, url="
+    ):
+        ElasticsearchRetriever.load(tmp_path)
+    assert ids(ElasticsearchRetriever.load(tmp_path, here).search("lighthouse")) == ["keeper"]
+    assert _is_here("http://localhost:9200") and _is_here("http://[::1]:9200") and _is_here("http://127.0.0.1:9200")
+    assert not any(map(_is_here, ("http://10.0.0.1:9200", "http://127.0.0.1@stranger.example:9200", "stranger")))
 
 
 def test_credentials_that_are_no_good(no_credentials):

@@ -165,7 +165,7 @@ def test_the_question_encoder_learns_from_answers_alone(harbour, marginal):
 
     dense = DenseRetriever(cache=False).fit(harbour)
     questions = ["zyx", "wvu", "tsr", "qpo"]  # words without meaning, so that all is to be learned
-    candidates = np.stack([dense.embeddings[:4]] * 4)
+    candidates = np.stack([dense.embeddings[:4]] * 4).astype(np.float64)  # as numpy makes them
     tokens = torch.full((4, 4, 3), -4.0)
     tokens[range(4), range(4)] = -0.1  # question i is answered by document i
     encoder = Embedder(cache=False)
@@ -189,3 +189,32 @@ def test_questions_without_equally_many_candidates_are_refused():
     one, two = [Document("a", "one")], [Document("a", "one"), Document("b", "two")]
     with pytest.raises(ValueError, match="the same number of candidates"):
         end_to_end.answer_log_probabilities(None, ["q", "r"], ["x", "y"], [one, two])
+    for nothing in ([], [[], []]):
+        with pytest.raises(ValueError, match="there is nothing to read: give at least one question with"):
+            end_to_end.answer_log_probabilities(None, ["q", "r"][: len(nothing)], ["x", "y"], nothing)
+
+
+def test_a_control_token_in_an_answer_is_so_many_characters(make_small, harbour):
+    from ragedu.training import end_to_end
+
+    found = end_to_end.answer_log_probabilities(make_small(), ["Who?"], ["<|im_end|>"], [[harbour[0]]])
+    assert found.shape[2] > 2 and (found < 0).all()
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(questions=[]), "there are no questions to learn from"),
+        (dict(steps=0), "steps must be a whole number, at least 1, not 0"),
+        (dict(batch_size=0), "batch_size must be a whole number, at least 1, not 0"),
+        (dict(temperature=0), "temperature must be a number above 0, not 0"),
+        (dict(learning_rate=-1.0), "learning_rate must be a number above 0"),
+    ],
+)
+def test_bad_settings(settings, message):
+    from ragedu.training import end_to_end
+
+    questions = settings.pop("questions", ["q"])
+    n = len(questions)
+    with pytest.raises(ValueError, match=message):
+        end_to_end.train(None, questions, np.zeros((n, 3, 2), np.float32), torch.zeros(n, 3, 4), **settings)

@@ -6,13 +6,14 @@ import ir_measures
 import numpy as np
 import pytest
 
-from ragedu import RAG, Corpus, Dataset, Document, evaluate, read_beir
+from ragedu import RAG, BM25Retriever, Corpus, Dataset, Document, SqliteRetriever, evaluate, read_beir
 from ragedu.evaluation import (
     Comparison,
     Interrupted,
     answer_scores,
     bootstrap_interval,
     compare,
+    diagnose,
     evaluate_answers,
     evaluate_run,
     holm,
@@ -21,7 +22,9 @@ from ragedu.evaluation import (
     reciprocal_rank,
     write_run,
 )
+from ragedu.generation.prompts import ABSTAIN
 from ragedu.retrieval.base import Hit, Hits
+from ragedu.text import chunk
 
 SCIFACT = Path(__file__).parents[2] / "shared/data/scifact"
 
@@ -118,12 +121,36 @@ def test_fits_only_when_it_must(dataset):
     assert retriever.fitted == 3 and retriever.corpus is dataset.corpus
 
 
+def test_a_database_file_is_never_fitted_to_other_documents(dataset, tmp_path):
+    mine = Corpus([Document("red", "red boat", metadata={"tags": ("a", "b")}), Document("blue", "blue boat")])
+    SqliteRetriever(tmp_path / "my.db").fit(mine).close()
+    retriever = SqliteRetriever(tmp_path / "my.db")
+    with pytest.raises(
+        ValueError, match=r"holds another corpus, of 2 documents, .* would delete.*fit\(dataset.corpus\)"
+    ):
+        evaluate(retriever, dataset, "mrr@10", progress=False)
+    assert retriever.corpus.ids == SqliteRetriever(tmp_path / "my.db").corpus.ids == ["red", "blue"]
+    # The same documents: nothing is fitted, though a tuple has come back as a list.
+    same = Dataset(mine, {"q": "red boat"}, {"q": {"red": 1}})
+    stamp = retriever._stamp
+    assert evaluate(retriever, same, "mrr@10", progress=False)["mrr@10"] == 1 and retriever._stamp == stamp
+    # One in memory is fitted anew, as every retriever is whose index lives here only.
+    assert evaluate(SqliteRetriever().fit(mine), dataset, "mrr@10", progress=False)["mrr@10"] > 0
+
+
 def test_a_query_that_is_a_document_does_not_find_itself():
     corpus = Corpus([Document("x", "red red boat"), Document("y", "red boat sails"), Document("z", "boat")])
     dataset = Dataset(corpus, {"x": "red boat sails", "q": "red boat"}, {"x": {"z": 1}, "q": {"x": 1}})
     result = evaluate(SharedWords(), dataset, ["mrr@2", "recall@2"], progress=False)
     assert list(result.run["x"]) == ["y", "z"]  # x is dropped, and two documents are left nevertheless
     assert list(result.run["q"]) == ["x", "y"]
+    # A run of another system is scored alike.
+    retriever = SharedWords().fit(corpus)
+    ranked = {query_id: retriever.search(query) for query_id, query in dataset.queries.items()}
+    unfiltered = {query_id: {hit.document.id: 1 / hit.rank for hit in hits} for query_id, hits in ranked.items()}
+    assert "x" in unfiltered["x"]
+    result = evaluate(SharedWords(), dataset, ["mrr@3", "recall@2"], progress=False)
+    assert evaluate_run(unfiltered, dataset.qrels, ["mrr@3", "recall@2"]).per_query == result.per_query
     # Ids that coincide by chance: a judged document is one that the query was meant to find.
     numbered = Dataset(Corpus.from_texts(["red boat", "blue"]), {"0": "red boat"}, {"0": {"0": 1}})
     assert evaluate(SharedWords(), numbered, "mrr@10", progress=False)["mrr@10"] == 1.0
@@ -231,6 +258,31 @@ def test_an_interruption_keeps_what_is_done_and_can_be_resumed(many):
     assert len(whole.run) == 150 and len(part.run) == 128 and whole.unfinished == 0
 
 
+def test_an_error_keeps_what_is_done(many):
+    class Down(Stopped):
+        def search_many(self, queries, k=10):
+            try:
+                return super().search_many(queries, k)
+            except KeyboardInterrupt:
+                raise ConnectionError("the server is down") from None
+
+    with pytest.raises(ConnectionError, match="the server is down") as failed:
+        evaluate(Down(batch=3), many, "mrr@10", progress=False)
+    assert failed.value.result.n_queries == 128 and "run=result.run" in failed.value.__notes__[0]
+    with pytest.raises(ConnectionError) as failed:
+        evaluate(Down(batch=1), many, "mrr@10", progress=False)
+    assert not hasattr(failed.value, "result")
+
+    systems = {"words": SharedWords(), "down": Down(batch=2), "never": SharedWords()}
+    with pytest.raises(ConnectionError) as failed:
+        compare(systems, many, "mrr@10", against="never", progress=False)
+    comparison = failed.value.comparison
+    assert [row.n_queries for row in comparison.rows] == [150, 64] and comparison.missing == ["never"]
+    # The baseline that was chosen is not there, and no other takes its place.
+    assert comparison.against == "never" and all(row.test is None for row in comparison.rows)
+    assert "difference" not in repr(comparison) and " p " not in repr(comparison)
+
+
 def test_an_interruption_before_anything_is_done_is_one(many):
     with pytest.raises(KeyboardInterrupt) as stopped:
         evaluate(Stopped(batch=1), many, "mrr@10", progress=False)
@@ -289,6 +341,78 @@ def test_answering_is_interrupted_and_asked_in_batches(answered):
     with pytest.raises(Interrupted, match="2 of 3 queries are done") as stopped:
         evaluate_answers(stops, answered, progress=False)
     assert stopped.value.result["exact_match"] == 0.5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError])
+def test_answering_goes_on_where_it_was(answered, error):
+    asked = []
+
+    def breaks(question):
+        asked.append(question)
+        if len(asked) == 3:
+            raise error
+        return rag.ask(question)
+
+    rag = RAG(SharedWords().fit(answered.corpus), lambda prompt: "light", k=2)
+    metrics = ["success@1", "exact_match"]
+    whole = evaluate_answers(rag, answered, metrics, progress=False)
+    with pytest.raises(error) as stopped:
+        evaluate_answers(breaks, answered, metrics, progress=False)
+    part = stopped.value.result
+    said = " ".join([str(stopped.value), *getattr(stopped.value, "__notes__", [])])
+    assert "2 of 3 queries are done" in said and "answers=result.answers, run=result.run goes on from there" in said
+    resumed = evaluate_answers(breaks, answered, metrics, progress=False, answers=part.answers, run=part.run)
+    assert asked == ["harbour light", "the harbour", "not judged", "not judged"]  # none that was answered, twice
+    assert resumed == whole and resumed.per_query == whole.per_query
+    assert resumed.answers == whole.answers and resumed.run == whole.run and resumed.unfinished == 0
+
+
+def test_a_question_without_words_is_an_abstention():
+    corpus = Corpus.from_texts(["red boat", "blue bird"])
+    queries = {"q": "boat?", "r": "who are they?", "s": "bird?"}
+    dataset = Dataset(corpus, queries, {"q": {"0": 1}, "r": {"1": 1}}, {"q": ["red"], "r": ["two"], "s": []})
+    rag = RAG(BM25Retriever().fit(corpus), lambda prompt: "red", k=1)
+    result = evaluate_answers(rag, dataset, ["success@1", "exact_match"], progress=False)
+    assert result.answers == {"q": "red", "r": ABSTAIN, "s": "red"}
+    assert result.per_query == {"success@1": {"q": 1, "r": 0}, "exact_match": {"q": 1, "r": 0, "s": 0}}
+    # Any other ValueError is a mistake, and ends it.
+    broken = RAG(BM25Retriever().fit(corpus), lambda prompt: [].index(prompt), k=1)
+    with pytest.raises(ValueError, match="not in list"):
+        evaluate_answers(broken, dataset, progress=False)
+
+
+def test_passages_count_as_their_document():
+    corpus = Corpus(
+        [
+            Document("keeper", "The lamp is lit. " * 30 + "Tomas Brandt keeps the lighthouse."),
+            *(Document(f"d{n}", "something else altogether") for n in range(3)),
+        ]
+    )
+    dataset = Dataset(corpus, {"q": "Who keeps the lighthouse?"}, {"q": {"keeper": 1}}, {"q": ["Tomas Brandt"]})
+    rag = RAG(BM25Retriever(), lambda prompt: "Ada", k=2, chunker=lambda corpus: chunk(corpus, 40)).fit(corpus)
+    result = evaluate_answers(rag, dataset, ["success@1", "exact_match"], progress=False)
+    assert rag.retriever.search("lighthouse", 1)[0].document.id != "keeper"
+    assert result["success@1"] == 1 and result.run["q"]["keeper"] == 1
+    assert diagnose(result.answers, dataset.answers, result.run, dataset.qrels) == {"q": "lost by reading"}
+    # Unless the passages are themselves what was judged.
+    passages = chunk(corpus, 40)
+    last = max(id for id in passages.ids if id.startswith("keeper/"))
+    cut = Dataset(passages, dataset.queries, {"q": {last: 1}}, dataset.answers)
+    assert evaluate_answers(rag, cut, ["success@2"], progress=False)["success@2"] == 1
+
+
+def test_metrics_of_answers_in_any_case(answered):
+    assert evaluate_answers({"1": "light"}, answered, ["F1"])["f1"] == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="there are ndcg.*for answers there are exact_match, f1, rouge_l"):
+        evaluate_answers({"1": "light"}, answered, ["f2"])
+
+
+def test_where_nothing_is_measured(answered):
+    for system in (str, {"1": "light"}):
+        with pytest.raises(ValueError, match="nothing was measured: success@1 needs sources"):
+            evaluate_answers(system, answered, ["success@1"], progress=False)
+    with pytest.raises(TypeError, match="query '1': the system gave no text, but a NoneType"):
+        evaluate_answers(lambda question: None, answered, progress=False)
 
 
 # Several systems.

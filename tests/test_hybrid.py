@@ -1,6 +1,7 @@
 """Fusion by document: worked by hand, and on retrievers that disagree about which documents there are to rank."""
 
 import os
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -103,6 +104,13 @@ def test_rank_fusion_does_not_know_the_order_of_the_corpus(rankings, k):
         )
 
 
+@pytest.mark.parametrize("rankings", permutations(["abc", "bca", "cab"]))
+def test_the_same_ranks_in_another_order_are_a_tie(rankings):
+    parts = [Fixed(**{id: -rank for rank, id in enumerate(ranking)}) for ranking in rankings]
+    hits = HybridRetriever(parts).fit(CORPUS).search("anything")
+    assert [hit.document.id for hit in hits] == ["a", "b", "c"] and len({hit.score for hit in hits}) == 1
+
+
 @given(st.dictionaries(st.sampled_from("abcdef"), st.floats(-5, 50), min_size=2))
 def test_scaled_scores_lie_in_0_to_1_and_keep_the_order(scores):
     (scaled,) = score_fusion([scores], [1])
@@ -155,6 +163,39 @@ def test_two_parts_of_one_class_are_both_explained(harbour):
     assert hybrid.explain("lighthouse", hit.document.id).score == pytest.approx(hit.score)
 
 
+def test_an_interrupted_fit_leaves_no_index(monkeypatch):
+    bm25, other = BM25Retriever(), TfidfRetriever()
+    hybrid = HybridRetriever([bm25, other]).fit(Corpus.from_texts(["old ferry", "old bread"]))
+    new = Corpus.from_texts(["new lamp", "new wall", "new ferry"])
+
+    def interrupted(corpus):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(other, "fit", interrupted)
+        hybrid.fit(new)
+    for ask in (hybrid.search, hybrid.scores, lambda query: hybrid.explain(query, "0")):
+        with pytest.raises(RuntimeError, match=r"call fit\(corpus\)"):
+            ask("lamp")
+    assert hybrid.fit(new).search("lamp", 1)[0].document.text == "new lamp"
+
+
+def test_a_part_that_was_fitted_to_something_else_is_noticed(tmp_path):
+    bm25 = BM25Retriever()
+    hybrid = HybridRetriever([bm25, TfidfRetriever()]).fit(CORPUS)
+    bm25.fit(Corpus.from_texts(["new lamp"]))
+    for ask in (hybrid.search, hybrid.scores, lambda _: hybrid.save(tmp_path)):
+        with pytest.raises(RuntimeError, match="a part of this hybrid has been fitted to another corpus since: call"):
+            ask("lamp")
+    assert hybrid.fit(CORPUS).search("text", 1)[0].document.id == "a"
+
+
+def test_the_parts_of_a_loaded_hybrid_share_its_corpus(tmp_path):
+    HybridRetriever([BM25Retriever(), TfidfRetriever()]).fit(CORPUS).save(tmp_path)
+    hybrid = HybridRetriever.load(tmp_path)
+    assert all(part.corpus is hybrid.corpus for part in hybrid.retrievers)
+
+
 def test_bm25_and_dense_help_each_other(harbour, make_dense):
     bm25, dense = BM25Retriever(), make_dense()
     hybrid = HybridRetriever([bm25, dense]).fit(harbour)
@@ -174,6 +215,14 @@ def test_bm25_and_dense_help_each_other(harbour, make_dense):
             ValueError,
             'no fusion method .borda.; there are "rrf" and "weigh',
         ),
+        (lambda: HybridRetriever([Fixed()], weights=[float("nan")]), ValueError, r"weights must be .* not \[nan\]"),
+        (lambda: HybridRetriever([Fixed()], weights=["a"]), ValueError, "weights must be finite numbers, at least 0"),
+        (lambda: HybridRetriever([Fixed()], weights=[-1]), ValueError, "weights must be finite numbers, at least 0"),
+        (lambda: HybridRetriever([Fixed()], rrf_k=float("nan")), ValueError, "rrf_k must be a finite number, .* nan"),
+        (lambda: HybridRetriever([Fixed()], rrf_k=-1), ValueError, "rrf_k must be a finite number, at least 0, not -1"),
+        (lambda: HybridRetriever([Fixed()], depth=2.5), ValueError, "depth must be a whole number of .* not 2.5"),
+        (lambda: HybridRetriever([Fixed()], depth=0), ValueError, "depth must be a whole number of .* not 0"),
+        (lambda: HybridRetriever([Fixed()]).fit(CORPUS).explain(" ", "a"), ValueError, "the query ' ' is blank"),
         (lambda: HybridRetriever([Fixed()]).fit(Corpus([])), ValueError, "the corpus is empty"),
         (lambda: HybridRetriever([Fixed()]).fit(["a"]), TypeError, "fit takes a Corpus, not list"),
         (lambda: HybridRetriever([Fixed()]).search("x"), RuntimeError, "HybridRetriever has no corpus yet: call fit"),

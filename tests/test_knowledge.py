@@ -137,12 +137,53 @@ def test_the_kept_results_belong_to_the_task(task):
     assert all(len(entry["said"]) == len(task.questions) for entry in systems)
 
 
-def test_an_interrupted_experiment_leaves_out_what_is_done(task, monkeypatch):
-    begun = []
-    for way in ("untouched", "retrieving", "tuned"):
-        monkeypatch.setattr(knowledge, way, lambda task, name, *_, **__: iter([{"system": begun.append(name) or name}]))
+@pytest.fixture
+def no_training(monkeypatch):
+    """Systems that say nothing, as many of each way as the real one has."""
+
+    def way(task, name, *_, **what):
+        for more in ("", ", with RAG", ", updated") if what.get("asked") else ("",):
+            yield {"system": f"{name}{more}"}
+
+    for real in ("untouched", "retrieving", "tuned"):
+        monkeypatch.setattr(knowledge, real, way)
+
+
+def test_an_interrupted_experiment_leaves_out_what_is_done(task, no_training):
     entries = list(knowledge.experiment(task))
-    assert "task" in entries[0] and len(entries) == 8
-    done = {entry.get("system") for entry in entries[:4]}
-    rest = list(knowledge.experiment(task, done=done))
-    assert [entry["system"] for entry in rest] == [entry["system"] for entry in entries[4:]]
+    assert "task" in entries[0]
+    kept = [entry["system"] for entry in knowledge.read_results()[1:]]
+    assert sorted(entry["system"] for entry in entries[1:]) == sorted(kept)
+    for cut in range(1, len(entries) + 1):
+        rest = list(knowledge.experiment(task, done={entry.get("system") for entry in entries[:cut]}))
+        assert entries[:cut] + rest == entries
+
+
+def test_the_command_goes_on_where_it_was(no_training, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # and not to the results that come with ragedu
+    knowledge.main(["--pages", "2", "--changing", "1", "--only", "as it is"])
+    file = tmp_path / "knowledge.jsonl"
+    assert [entry.get("system") for entry in knowledge.read_results(file)] == [None, "as it is"]
+    again = ["--pages", "2", "--changing", "1"]
+    for wrong, message in [([], "another task"), ([*again, "--learning-rate", "1e-3"], "the learning rate 0.0001")]:
+        with pytest.raises(SystemExit):
+            knowledge.main(wrong)
+        assert message in capsys.readouterr().err
+    knowledge.main(again)
+    assert len(knowledge.read_results(file)) == 10 and not capsys.readouterr().out
+    knowledge.main(again)
+    assert "nothing was left to do: knowledge.jsonl has it all" in capsys.readouterr().out
+    with file.open("a", encoding="utf-8") as out:
+        out.write('{"system": "RA')
+    with pytest.raises(SystemExit):
+        knowledge.main(again)
+    assert "knowledge.jsonl has a line that is not whole" in capsys.readouterr().err
+
+
+def test_what_was_said_to_the_general_questions_is_kept(monkeypatch):
+    said = [answers[0] if n % 3 else "" for n, (_, answers) in enumerate(knowledge.general_questions())]
+    monkeypatch.setattr(knowledge, "general_answers", lambda model: said)
+    monkeypatch.setattr(knowledge, "perplexity", lambda model, texts: 20.0)
+    entry = knowledge.keeps(None)
+    assert entry["general said"] == said
+    assert entry["general"] == round(knowledge.general_right(said), 3) == pytest.approx(2 / 3, abs=1e-3)

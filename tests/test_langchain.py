@@ -110,8 +110,10 @@ def test_a_document_comes_back_as_it_was(id, text, title, metadata):
 
 @pytest.mark.parametrize("name", ["title", "score"])
 def test_metadata_that_would_be_overwritten_are_an_error(name):
-    with pytest.raises(ValueError, match=f"document 'wall' have a '{name}' of their own.*rename it"):
-        to_langchain(Document("wall", "Granite.", "Walls", {name: 7}), 1.5)
+    document = Document("wall", "Granite.", metadata={name: 7})
+    for score in (None, 1.5):
+        with pytest.raises(ValueError, match=f"document 'wall' have a '{name}' of their own.*rename it"):
+            to_langchain(document, score)
 
 
 def test_documents_without_ids_get_ids_that_depend_on_their_text_alone():
@@ -224,6 +226,9 @@ def test_a_conversation_is_read_as_the_models_template_writes_it(small):
 def test_neighbours_of_one_role_are_one_message(small):
     twice = as_prompt([SystemMessage("a"), SystemMessage("b"), HumanMessage("c"), HumanMessage("d")], small)
     assert twice == {"prompt": "c\n\nd", "chat": None, "system": "a\n\nb"}
+    block = lambda text: [{"type": "text", "text": text}]
+    for first, second in [("a", block("b")), (block("a"), "b"), (block("a"), block("b"))]:
+        assert as_prompt([HumanMessage(first), HumanMessage(second)], small)["prompt"] == "a\n\nb"
 
 
 @needs_model
@@ -352,6 +357,8 @@ def test_what_is_no_part_of_langchains_is_refused(harbour):
         theirs.search(" ")
     with pytest.raises(ValueError, match="k must be a whole number"):
         theirs.search("ferry", 0)
+    with pytest.raises(TypeError, match="not a dictionary"):
+        theirs.search_many({"q1": "ferry"})
     with pytest.raises(TypeError, match="leave out fit"):
         RAG(theirs, str.upper).fit(harbour)
     with pytest.raises(KeyError, match="no document has the id"):

@@ -1,5 +1,8 @@
 """TF-IDF and BM25: equal to scikit-learn, bm25s and rank_bm25, and to what one computes by hand."""
 
+import copy
+import pickle
+
 import bm25s
 import numpy as np
 import pytest
@@ -211,6 +214,8 @@ def test_k1_of_0_is_a_number_like_any_other(variant, delta):
         ({"b": 1.01}, "b within 0..1, .* b=1.01"),
         ({"b": -1}, "b=-1"),
         ({"delta": -1}, "delta=-1"),
+        ({"k1": float("inf")}, "not k1=inf"),
+        ({"delta": float("inf"), "variant": "bm25+"}, "delta=inf"),
         ({"variant": "okapi"}, r"no BM25 variant 'okapi'; there are: lucene, robertson, atire, bm25l, bm25\+"),
     ],
 )
@@ -248,6 +253,16 @@ def test_search_is_sorting_the_scores(make, texts, queries, k):
             explanation = retriever.explain(query, hit.document.id)
             assert explanation.score == pytest.approx(hit.score, rel=1e-6)
             assert sum(explanation.contributions.values()) == pytest.approx(explanation.score, rel=1e-9)
+
+
+@every_retriever
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["copy", "pickle"])
+def test_a_copy_finds_the_same(make, copied, harbour):
+    retriever = make().fit(harbour)
+    found = retriever.search("the harbour wall on the east quay")
+    again = copied(retriever)
+    retriever.index.weights[:] = 0  # a copy shares nothing with it
+    assert found and again.search("the harbour wall on the east quay") == found
 
 
 def test_equal_documents_stay_in_the_order_of_the_corpus():

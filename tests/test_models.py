@@ -246,6 +246,15 @@ def test_a_conversion_is_made_once_and_again_when_it_is_damaged(tiny, cache):
     assert [path for path in cache.iterdir() if path.name.startswith("converting-")] == []
 
 
+@pytest.mark.parametrize("text", ["[]", "null", '{"sha256": null}', '{"sha256": {}}', '{"sha256": {"config.json": 3}}'])
+def test_a_conversion_whose_list_of_files_is_damaged_is_made_again(tiny, text):
+    folder = models._converted(tiny)
+    whole = json.loads((folder / "conversion.json").read_text())
+    (folder / "conversion.json").write_text(text)
+    assert models._converted(tiny) == folder
+    assert json.loads((folder / "conversion.json").read_text()) == whole
+
+
 def test_conversions_at_the_same_time_leave_one_whole_folder(tiny, cache):
     results, errors = [], []
 
@@ -280,6 +289,25 @@ def test_an_unwritable_cache_names_ragedu_cache(tiny, cache):
     with pytest.raises(ModelUnavailable, match="set RAGEDU_CACHE"):
         models._converted(tiny)
     cache.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "writer", ["safetensors.torch.save_file", "transformers.PreTrainedTokenizerFast.save_pretrained"]
+)
+def test_a_full_disk_names_ragedu_cache(tiny, monkeypatch, writer):
+    """What Rust writes raises no OSError."""
+    from safetensors import SafetensorError
+
+    def full(*_, **__):
+        error = SafetensorError if "safetensors" in writer else Exception
+        raise error("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(writer, full)
+    with pytest.raises(ModelUnavailable, match=r"cannot be written \(.*No space left.*: set RAGEDU_CACHE"):
+        models._converted(tiny)
+    monkeypatch.setattr(writer, lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # a mistake of ours is none of the disk's
+        models._converted(tiny)
 
 
 def test_only_the_known_kind_of_gguf_is_converted(tmp_path):

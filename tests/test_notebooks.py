@@ -84,6 +84,11 @@ def test_what_nbval_does_not_compare_is_asserted_soon_after(path):
             )
 
 
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
+def test_a_lesson_leads_to_its_exercises(path):
+    assert f"(../exercises/{path.stem}.ipynb)" in (ROOT / "notebooks" / f"{path.stem}.ipynb").read_text("utf-8")
+
+
 @each_notebook
 def test_links_lead_somewhere_and_pictures_have_alt_text(path):
     cells = nbformat.read(path, as_version=4).cells

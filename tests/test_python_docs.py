@@ -256,3 +256,4 @@ def test_what_this_machine_lacks_is_left_out(monkeypatch):
     dataset = python_docs.load()
     assert dict(dataset.queries) == {"kept": "q"}
     assert dataset.qrels == {"kept": {"numpy.dot": 2}}
+    assert dataset.answers == {}  # not [], which would mean that to abstain is right

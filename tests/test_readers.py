@@ -126,6 +126,26 @@ def test_what_must_not_be_read_is_an_error_and_not_skipped(tmp_path, write, what
     assert done.stdout.startswith("refused:") and f"{locked} cannot be read" in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("path", [["a.txt", "b.txt"], None, b"/tmp", 7])
+def test_what_is_no_path(path):
+    with pytest.raises(
+        TypeError, match="read_corpus takes one path or the URL of a database, not (list|None|bytes|int)"
+    ):
+        read_corpus(path)
+
+
+def test_a_name_that_is_not_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        (tmp_path / f"{name}.csv").write_text("id,text\n1,x\n", encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    assert read_corpus(tmp_path).ids == ["1"]  # its name is needed for nothing
+    (tmp_path / f"{name}.txt").write_text("text", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"the name of the file .*udce9.txt' is not UTF-8, .*: rename it"):
+        read_corpus(tmp_path)
+
+
 # Text
 
 
@@ -229,6 +249,26 @@ def test_front_matter_is_metadata(tmp_path, write):
         read_corpus(tmp_path)
 
 
+RULES = [
+    "---\nThe ferry leaves at nine.\n\n---\nThe bakery opens at six.\n",
+    "---\n# Harbour\n\nText.\n\n---\n",
+    "---\n\n```python\nferry: int = 1\n```\n\n---\nEnd.\n",
+]
+
+
+@pytest.mark.parametrize("text", RULES)
+def test_what_stands_between_two_rules_is_no_front_matter(write, text):
+    (document,) = read_corpus(write("a.md", text))
+    assert "front_matter" not in document.metadata
+    assert all(word in document.content for word in text.replace("---", "").replace("# ", "").split())
+
+
+@pytest.mark.parametrize("inner", ["", "\n# a comment\n\nmy-key: 1\n", '"title" : x\n', "tags:\n- a\n"])
+def test_front_matter_begins_with_a_key(write, inner):
+    (document,) = read_corpus(write("a.md", f"---\n{inner}---\nText.\n"))
+    assert document.text.strip() == "Text." and document.metadata["front_matter"] == inner.strip()
+
+
 def cell(kind, source):
     return {"cell_type": kind, "source": source, "outputs": [{"text": "an output"}]}
 
@@ -247,6 +287,8 @@ def test_notebooks(write):
         ("l.ipynb#lesson", "Lesson", "Read this.\n\n```python\n# not a heading\nprint(1)\n```"),
         ("l.ipynb#next", "Lesson › Next", '````python\ntext = """\n```\n"""\n````'),
     ]
+    nan = '{"cells": [{"cell_type": "code", "source": "x", "outputs": [{"data": NaN}]}]}'
+    assert read_corpus(write("nan.ipynb", nan))[0].text == "```python\nx\n```"
     with pytest.raises(ValueError, match="no notebook of format 4.*nbconvert"):
         read_corpus(write("old.ipynb", {"worksheets": []}))
     with pytest.raises(ValueError, match="bad.ipynb, cell 1: the source must be a string"):
@@ -263,6 +305,8 @@ def test_other_names_for_the_keys(write):
     document = read_corpus(path, text="body", title="headline", id="key")[0]
     assert (document.id, document.text, document.title, document.metadata) == ("k1", "B", "H", {"text": "T"})
     assert read_corpus(path)[0].text == "T" and read_corpus(path).ids == ["a.csv#1"]
+    with pytest.raises(ValueError, match="b.csv, line 3: the record has no id: give it an 'key'"):
+        read_corpus(write("b.csv", "key,text\nk1,x\n,y\n"), id="key")
     for option in ("text", "title", "id"):
         with pytest.raises(ValueError, match=rf"a.csv, line 2: no 'bdy' among the keys .*'headline'.*with {option}=…"):
             read_corpus(path, **{option: "bdy"})
@@ -313,7 +357,9 @@ def test_a_field_longer_than_the_csv_module_expects(write):
         ("a.csv", "id;text\n1;x\n", "a.csv, line 2: no 'text' among the keys .'id;text'"),
         ("a.csv", "id,text\n1,x,y\n", r"a.csv, line 2: 3 fields where the header has 2 \(id, text\)"),
         ("a.csv", "id,text\n1,x\n2\n", "a.csv, line 3: 1 fields where"),
-        ("a.csv", 'id,text\n1,"never closed\n2,x\n', "a.csv, line 3: malformed .*double those inside"),
+        ("a.csv", 'id,text\n1,"never closed\n2,x\n', "a.csv, line 2: malformed .*double those inside"),
+        ("a.csv", 'id,text\n1,"two\nlines"\n\n2,"three\nlong\nlines",z\n', "a.csv, line 5: 3 fields where"),
+        ("a.jsonl", '{"text": "x", "year": NaN}\n', r"a.jsonl, line 1: not valid JSON \(NaN is no number of JSON\)"),
         ("a.csv", "id,text,text\n1,x,y\n", "line 1: two columns have the same name"),
         ("a.csv", "id,text\n1,x\n1,y\n", r"id '1' \(.*line 2; .*line 3\)"),
     ],
@@ -348,6 +394,14 @@ def test_a_beir_folder(beir):
     assert dataset.qrels == {"q2": {"d1": 2, "d2": 0}} and dataset.name == "tiny"
     # Without a header, the first line is a judgment like any other.
     assert read_beir(beir, split="dev").qrels == {"q1": {"d1": 1}, "q2": {"d2": -1}}
+
+
+def test_a_beir_folder_goes_by_its_own_ids(beir, write):
+    write("tiny/corpus.jsonl", '{"_id": "d1", "id": 0, "text": "x"}\n{"_id": "d2", "id": 1, "text": "y"}\n')
+    write("tiny/queries.jsonl", '{"_id": "q2", "id": 0, "text": "second"}\n')
+    dataset = read_beir(beir)
+    assert dataset.corpus.ids == ["d1", "d2"] and dataset.qrels == {"q2": {"d1": 2, "d2": 0}}
+    assert dataset.corpus["d2"].metadata == {"id": 1} and dataset.metadata == {"q2": {"id": 0}}
 
 
 def test_judgments_of_what_is_not_there(beir, write):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tempfile
 from random import Random
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
@@ -21,18 +23,21 @@ PAIRS = [(f"Where is ship number {n}?", f"Ship number {n} lies at quay {n * 7 % 
 TRIPLES = [(question, passage, f"The tide table of day {n}.") for n, (question, passage) in enumerate(PAIRS)]
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def make_tiny(folder, seed):
     """The folder of a model of two small layers with random weights, which trains in no time."""
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("tiny")
     tokenizer = AutoTokenizer.from_pretrained(embedding_model_folder())
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     size = dict(hidden_size=24, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2)
     BertModel(BertConfig(vocab_size=len(tokenizer), **size)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return make_tiny(tmp_path_factory.mktemp("tiny"), seed=0)
 
 
 @pytest.fixture
@@ -131,6 +136,15 @@ def test_one_pass_is_the_default(model):
     assert len(train(model, iter(PAIRS), batch_size=5)) == 3
 
 
+def test_one_pass_sees_every_pair_though_many_share_a_passage(model, monkeypatch):
+    pairs = [(f"Question {n}?", f"Passage {n % 2}.") for n in range(24)]
+    seen = []
+    loss = lambda embedder, batch, _: seen.extend(batch) or embed(embedder, [batch[0][0]]).sum()
+    monkeypatch.setattr("ragedu.training.retriever.batch_loss", loss)
+    assert len(train(model, pairs)) == 12
+    assert sorted(seen) == sorted(pairs)
+
+
 def test_documents_are_read_with_their_titles(tiny):
     first, second = (Embedder(tiny, cache=False) for _ in range(2))
     documents = [(q, Document("d", p, "Title"), Document("e", n, "")) for q, p, n in TRIPLES]
@@ -167,6 +181,37 @@ def test_an_interrupted_training_goes_on_where_it_was(tiny, tmp_path):
     assert not (tmp_path / "other" / UNFINISHED).exists()
 
 
+def test_an_interruption_behind_the_last_step_costs_nothing(tiny, tmp_path):
+    whole, model = Embedder(tiny, cache=False), Embedder(tiny, cache=False)
+    losses = train(whole, TRIPLES, 3, 4, 1e-3)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, TRIPLES, 3, 4, 1e-3, folder=tmp_path, after_step=interrupt(3))
+    assert train(model, TRIPLES, 3, 4, 1e-3, folder=tmp_path) == losses
+    assert same(weights(model), weights(whole)) and (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("at", [1, 3, 4])
+def test_an_interruption_between_a_step_and_its_loss_repeats_no_step(tiny, tmp_path, monkeypatch, at):
+    whole, model = Embedder(tiny, cache=False), Embedder(tiny, cache=False)
+    losses = train(whole, TRIPLES, 4, 4, 1e-3)
+
+    class Interrupted(torch.optim.AdamW):
+        made = 0
+
+        def step(self):
+            super().step()
+            self.made += 1
+            if self.made == at:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim, "AdamW", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(model, TRIPLES, 4, 4, 1e-3, folder=tmp_path)
+    assert train(model, TRIPLES, 4, 4, 1e-3, folder=tmp_path) == losses
+    assert same(weights(model), weights(whole))
+
+
 def test_another_training_is_not_continued_by_mistake(tiny, model, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
@@ -192,6 +237,47 @@ def test_the_unfinished_training_of_another_model_is_refused(model, embedder_of_
     with pytest.raises(ValueError, match="unfinished training of another model than all-MiniLM-L6-v2"):
         train(embedder_of_one_test, PAIRS, 9, 4, folder=tmp_path)
     np.testing.assert_array_equal(embedder_of_one_test.encode(["ferry"]), before)
+
+
+def test_so_is_that_of_a_model_of_the_same_shape(model, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(model, PAIRS, 9, 4, folder=tmp_path / "run", after_step=interrupt(2))
+    other = Embedder(make_tiny(tmp_path / "tiny", seed=1), cache=False)
+    before = weights(other)
+    with pytest.raises(ValueError, match="unfinished training of another model than .*/tiny: call with the same"):
+        train(other, PAIRS, 9, 4, folder=tmp_path / "run")
+    assert same(weights(other), before)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(model, tmp_path, monkeypatch):
+    before = weights(model)
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="the model cannot be saved in .*file.*: give another folder"):
+            train(model, PAIRS, 2, 4, folder=folder)
+
+    def refuse(dir):  # root may write anywhere
+        if dir == tmp_path:
+            raise PermissionError(13, "Permission denied")
+
+        return open(tmp_path / "probe", "w")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    for folder in (tmp_path, tmp_path / "new"):  # the finished model is first written beside its folder
+        with pytest.raises(OSError, match=r"cannot be saved in .* \(Permission denied\): give another folder"):
+            train(model, PAIRS, 2, 4, folder=folder)
+    assert same(weights(model), before)
+
+
+def test_a_full_disk_leaves_no_half_file(model, tmp_path, monkeypatch):
+    def save_file(tensors, file, metadata):
+        file.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("ragedu.training.retriever.save_file", save_file)
+    with pytest.raises(OSError, match=f"{UNFINISHED} cannot be written .*No space left"):
+        train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
+    assert list(tmp_path.iterdir()) == []
 
 
 # What is left behind.
@@ -328,6 +414,12 @@ def test_hard_negatives_of_another_retriever(harbour, make_dense):
 def test_nothing_to_take_negatives_from(harbour):
     with pytest.raises(ValueError, match="no query with a relevant document and a wrong one that looks like it"):
         hard_negatives(Dataset(harbour, {"a": "ferry"}, {}))
+
+
+def test_hard_negatives_are_drawn_from_one_at_least(harbour):
+    for depth in (0, -1, 2.0, True):
+        with pytest.raises(ValueError, match=f"depth must be a whole number, at least 1, not {depth}"):
+            hard_negatives(Dataset(harbour, {"a": "ferry"}, {"a": {"ferry": 1}}), depth=depth)
 
 
 def test_the_vectors_of_tokens_stay(model):

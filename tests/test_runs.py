@@ -109,8 +109,9 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
             write_run({"q": {"d": 2.0}, "r": {"d": bad}}, path)
     with pytest.raises(ValueError, match="lone surrogate"):
         write_run({"q": {"\ud800": 2.0}}, path)
-    with pytest.raises(ValueError, match="no whole number"):
-        write_qrels({"q": {"d": 0.5}}, path)
+    for bad in (0.5, float("nan"), float("inf"), None):
+        with pytest.raises(ValueError, match="query 'q', document 'd': grade .* is no whole number"):
+            write_qrels({"q": {"d": bad}}, path)
     assert read_run(path) == {"q": {"d": 1.0}}
     assert [file.name for file in tmp_path.iterdir()] == ["run.txt"]
 
@@ -142,6 +143,21 @@ def test_malformed_qrels(tmp_path, content, message):
     (tmp_path / "qrels.txt").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_qrels(tmp_path / "qrels.txt")
+
+
+def test_where_files_are_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_run({"q": {"d": 1.0}}, "~/home.run")
+    assert read_run(tmp_path / "home.run") == {"q": {"d": 1.0}}
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none for my.run: make it first"):
+        write_run({"q": {"d": 1.0}}, tmp_path / "none" / "my.run")
+
+
+def test_what_is_not_finite_has_no_place_in_an_order():
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="document 'b': the score (nan|inf) is not a finite number"):
+            evaluate_run({"q": {"a": 1.0, "b": bad}}, {"q": {"a": 1}}, ["mrr"])
 
 
 def test_missing_and_binary_files(tmp_path):

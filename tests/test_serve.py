@@ -1,5 +1,6 @@
 """The service, on a real server and over real connections."""
 
+import asyncio
 import gc
 import json
 import os
@@ -33,6 +34,8 @@ def rag_with(generator, k=1):
 class Batches:
     """A generator that says the question back, and remembers what it was asked together."""
 
+    failure = RuntimeError
+
     def __init__(self):
         self.asked = []
 
@@ -42,7 +45,7 @@ class Batches:
     def generate(self, prompts):
         self.asked.append(list(prompts))
         if any("kraken" in prompt for prompt in prompts):
-            raise RuntimeError("the secret of the kraken")
+            raise self.failure("the secret of the kraken")
         return [f"so you ask: {prompt}" for prompt in prompts]
 
 
@@ -295,6 +298,34 @@ def test_a_failing_question_leaves_its_neighbours_alone(failing, caplog):
     assert "the secret of the kraken" in caplog.text and KEY not in caplog.text
 
 
+@pytest.mark.parametrize("path", ["/query", "/stream"])
+@pytest.mark.parametrize("failure", [BaseException, asyncio.CancelledError, SystemExit, StopIteration, ValueError])
+def test_whatever_fails_the_service_goes_on_and_tells_the_log_alone(failure, path, caplog):
+    generator = Batches()
+    generator.failure = failure
+    with running(create_app(rag_with(generator), KEY, seconds=5)) as url:
+        failed = post(url, "word1, the kraken?", path)
+        assert failed.status_code == 500 and "secret" not in failed.text
+        assert post(url, "word2", path).status_code == 200
+    assert "the secret of the kraken" in caplog.text
+
+
+def test_a_service_that_answers_no_more_is_not_healthy():
+    app = create_app(rag_with(Batches()), KEY)
+    with running(app) as url:
+        assert httpx.get(f"{url}/health").status_code == 200
+        app.state.batcher._answer = None  # nothing that it may do ends its work; so it is broken here
+        with ThreadPoolExecutor(1) as clients:
+            clients.submit(post, url, "word1")
+            wait_for(lambda: httpx.get(f"{url}/health").status_code == 503)
+
+
+@pytest.mark.parametrize("limits", [{"at_once": 0}, {"waiting": 0}, {"seconds": 0}, {"seconds": -1}])
+def test_limits_that_let_nobody_ask(limits):
+    with pytest.raises(ValueError, match="leave no question room"):
+        create_app(rag_with(Batches()), KEY, **limits)
+
+
 def test_a_generator_without_batches():
     with running(create_app(rag_with(lambda prompt: prompt.upper()), KEY)) as url:
         questions = [f"word{number}?" for number in range(20)]
@@ -428,10 +459,30 @@ def test_questions_on_the_way_are_answered_at_the_end():
         with running(create_app(rag_with(gate), KEY)) as url:
             reply = clients.submit(post, url, "word1")
             assert gate.entered.wait(20)
-            gate.open.set()
+            threading.Timer(0.3, gate.open.set).start()  # after the end has begun
         assert reply.result().json()["answer"] == "so you ask: word1"
     with pytest.raises(httpx.ConnectError):
         post(url, "word1")
+
+
+def test_a_generator_that_hangs_keeps_no_program_from_ending():
+    code = """
+import threading, time
+import httpx
+from ragedu import RAG, BM25Retriever, Corpus
+from ragedu.serve import create_app, running
+
+def hang(prompt):
+    entered.set()
+    time.sleep(60)
+
+entered = threading.Event()
+with running(create_app(RAG(BM25Retriever().fit(Corpus.from_texts(["ferry", "boat"])), hang), None)) as url:
+    asked = dict(url=url + "/query", json={"question": "ferry"}, timeout=60)
+    threading.Thread(target=httpx.post, kwargs=asked, daemon=True).start()
+    assert entered.wait(20)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=45, stderr=subprocess.DEVNULL)
 
 
 def test_an_app_runs_again():

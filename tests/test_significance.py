@@ -54,6 +54,11 @@ def test_a_system_does_not_differ_from_itself(values):
     assert result.p_value == 1
 
 
+def test_differences_that_cancel_each_other_are_no_difference():
+    # Added up, these four leave 1e-17, and other signs leave 0: still every toss is at least as large.
+    assert paired_test([0.2, 0.63093, -0.63093, -0.2], [0] * 4).p_value == 1
+
+
 def test_swapping_the_systems_flips_the_sign_only():
     rng = np.random.default_rng(3)
     a, b = rng.random(20), rng.random(20)
@@ -111,8 +116,21 @@ def test_holm_keeps_its_promise_where_nothing_differs():
         (lambda: bootstrap_interval([0.5, float("nan")]), "numbers only"),
         (lambda: bootstrap_interval([0.5], level=1.5), "between 0 and 1"),
         (lambda: paired_test([1, 2], [1]), "a has 2 scores and b has 1"),
+        (lambda: paired_test([[1, 2], [0, 1]], [1, 2]), "a must hold .* one for each question"),
+        (lambda: paired_test([1, 2], [[1], [1, 2]]), "b must hold"),
+        (lambda: bootstrap_interval(["a"]), "values must hold .* numbers only"),
+        (lambda: bootstrap_interval([1, 0], resamples=0), "resamples must be at least 1, not 0"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_scores_by_query_are_not_taken_for_their_ids():
+    a, b = {"1": 1.0, "3": 0.0, "5": 1.0}, {"1": 0.0, "3": 0.0, "5": 0.0}
+    with pytest.raises(TypeError, match=r"a is a dictionary.*a\.values\(\)"):
+        paired_test(a, b)
+    with pytest.raises(TypeError, match=r"values\.values\(\)"):
+        bootstrap_interval(a)
+    assert paired_test(a.values(), b.values()).difference == pytest.approx(2 / 3)

@@ -5,6 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from transformers import BartForConditionalGeneration
 
 from ragedu import Corpus, Document
 from ragedu.datasets import port_ellery
@@ -41,6 +42,9 @@ def test_a_continuation_stands_so_in_the_sentence():
     for _ in range(200):
         _, sentence, given, rest = small_rag.continuation(passages, dice)
         assert f"{given} {rest}" in sentence and 1 <= len(given.split()) <= 3 and 1 <= len(rest.split()) <= 6
+    for nothing in ([], [("t", "Yes.")]):
+        with pytest.raises(ValueError, match="no passage has a sentence of two words"):
+            small_rag.continuation(nothing, dice)
 
 
 def test_dpr_out_of_minilm_gives_minilms_cosines(embedder):
@@ -83,6 +87,23 @@ def test_training_copies_first_and_then_answers():
     assert np.mean(of_answers[-10:]) < np.mean(of_answers[:10]) / 2
     said = small_rag.answer(bart, tokenizer, lessons * 20)  # in two batches
     assert len(said) == 80 and set(said) <= {"wine", "grass", "sky", "snow"}
+
+
+def test_the_command_writes_here_and_keeps_what_an_interrupted_training_learned(archive, tmp_path, monkeypatch):
+    def interrupted(bart, *_, after_step, **__):
+        with torch.no_grad():
+            bart.final_logits_bias.fill_(7)
+        after_step(100, "copy", 2.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)  # and not to the weights that come with ragedu
+    monkeypatch.setattr(port_ellery, "load", lambda *_, **__: archive)
+    monkeypatch.setattr(small_rag, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small_rag.main([])
+    kept = BartForConditionalGeneration.from_pretrained(tmp_path / "small-bart")
+    assert (kept.final_logits_bias == 7).all()
+    assert '"copy": 2.5' in (tmp_path / "small-bart" / "log.jsonl").read_text("utf-8")
 
 
 def test_log_probabilities_are_those_of_transformers_loss(archive):

@@ -8,15 +8,15 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from ragedu import Document, read_corpus
+from ragedu import BM25Retriever, Document, read_corpus
 from ragedu.cli import main
-from ragedu.readers.sql import _plain, stream_sql
+from ragedu.readers.sql import _document, _plain, stream_sql
 
 sqlalchemy = pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed: pip install 'ragedu[sql]'")
 
@@ -104,7 +104,25 @@ def test_rows_are_read_as_they_are_asked_for(tmp_path):
 def test_values_that_json_lacks_become_text():
     key = uuid.uuid4()
     values = [Decimal("12.50"), key, datetime(1887, 3, 1, 9), 7, None, True, "x"]
-    assert [_plain(value) for value in values] == ["12.50", str(key), "1887-03-01T09:00:00", 7, None, True, "x"]
+    plain = ["12.50", str(key), "1887-03-01T09:00:00", 7, None, True, "x"]
+    assert [_plain(value) for value in values] == plain and _plain({1: tuple(values)}) == {"1": plain}
+    assert _plain(timedelta(hours=9)) == "9:00:00" and _plain({"b", "a"}) == ["a", "b"]
+    assert _plain(b"x" * 2000) == _plain(memoryview(b"x" * 2000)) == "2,000 bytes"
+
+
+def test_what_was_read_can_be_saved(tmp_path):
+    rows = [("a", None, "The ferry leaves at nine.", b"\xff\xd8")]
+    corpus = read_corpus(make(tmp_path / "town.db", "CREATE TABLE pages (id, title, text, photo BLOB)", rows=rows))
+    assert corpus["a"].metadata == {"photo": "2 bytes"}
+    BM25Retriever().fit(corpus).save(tmp_path / "index")
+
+
+def test_ids_that_are_decimal_numbers():
+    row = lambda id: {"id": id, "text": "x"}
+    assert _document(row(Decimal("17")), "here", "text", None, "id").id == "17"
+    for id in (Decimal("17.5"), Decimal("NaN"), Decimal("Infinity"), b"17"):
+        with pytest.raises(TypeError, match="here: a document's id must be a string, not (Decimal|bytes)"):
+            _document(row(id), "here", "text", None, "id")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +158,8 @@ def test_mistakes_in_the_call(town, tmp_path):
         read_corpus(town, query="SELECT text FROM pages")
     with pytest.raises(ValueError, match=r"refuses the query: no such column: body"):
         read_corpus(town, query="SELECT body FROM pages")
+    with pytest.raises(ValueError, match=r"refuses the query: no such column: locked"):
+        read_corpus(town, query="SELECT id, text FROM pages WHERE locked = 0")
     with pytest.raises(ValueError, match=r"two columns 'text': rename one with AS"):
         read_corpus(town, query="SELECT id, text, year AS text FROM pages")
     with pytest.raises(ValueError, match=r"must be a SELECT"):

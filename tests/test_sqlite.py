@@ -247,8 +247,12 @@ def test_a_sqlite_without_fts5_is_told():
     assert "was built without FTS5: use BM25Retriever" in str(explained(error, "x"))
 
 
-@pytest.mark.parametrize("path", [":memory:", "town.db"])
+@pytest.mark.parametrize("path", [":memory:", "town.db", "wal.db"])
 def test_save_and_load(tmp_path, harbour, path):
+    if path == "wal.db":  # as most programs set it for a file that several read
+        with sqlite3.connect(tmp_path / path) as database:
+            assert database.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+        database.close()
     path = path if path == ":memory:" else tmp_path / path
     retriever = SqliteRetriever(path, Analyzer(stemmer=None)).fit(harbour)
     retriever.save(tmp_path / "index")

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragedu import Document
+from ragedu import Corpus, Document
 from ragedu.evaluation import answer_scores, diagnose, support
+from ragedu.evaluation.answers import f1
 from ragedu.generation.prompts import ABSTAIN
 from ragedu.retrieval.base import Hit, Hits
+from ragedu.text import chunk
 
 KEEPER = Document(
     "keeper", "The keeper of the lighthouse is Tomas Brandt. He lights the lamp at dusk.", "The lighthouse"
@@ -24,6 +26,18 @@ def test_by_hand():
     assert support("Ada Quill keeps the lighthouse", [KEEPER, PERMIT]).share == 0.5
     assert support("a zeppelin", [KEEPER, PERMIT]) == (0.0, False, None)
     assert support("The lighthouse", [KEEPER]).contained  # in its title
+
+
+@pytest.mark.parametrize(
+    "source", ["“Tomas Brandt” is the keeper", "the keeper—Tomas Brandt—lights it", "Tomas Brandt… and others"]
+)
+def test_typographic_signs_are_signs(source):
+    assert support("Tomas Brandt", [source]) == support("“Tomas Brandt”", [source]) == (1.0, True, 1)
+
+
+def test_one_letter_in_two_encodings_is_one():
+    assert support("Zo\u00eb", ["Zoe\u0308 bakes"]) == support("Zoe\u0308", ["Zo\u00eb bakes"]) == (1.0, True, 1)
+    assert support("nine o’clock", ["at nine o'clock"]).contained
 
 
 def test_what_it_cannot_see():
@@ -115,6 +129,24 @@ def test_the_right_ones_are_those_of_answer_scores():
     diagnosis = diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS)
     right = diagnosis.counts["right"] + diagnosis.counts["right without source"]
     assert right / len(ANSWERS) == answer_scores(PREDICTIONS, ANSWERS)["exact_match"]
+
+
+def test_a_passage_stands_for_its_document():
+    passages = chunk(Corpus([Document("keeper", "Tomas Brandt keeps it. " * 9)]), words=10, overlap=0)
+    hits = Hits([Hit(passages[1], 1.0, 1)])
+    assert hits[0].document.id == "keeper/2"
+    for judged in ("keeper", "keeper/2"):  # the judgments may be of either
+        assert diagnose({"q": "x"}, {"q": ["y"]}, {"q": hits}, {"q": {judged: 1}}) == {"q": "lost by reading"}
+
+
+def test_what_nobody_has_judged_is_not_blamed_on_retrieval():
+    with pytest.raises(ValueError, match="1 questions that have answers .* such as 'q'.* leave them out of answers"):
+        diagnose({"q": "x"}, {"q": ["y"], "r": []}, {"q": ["1"]}, {})
+
+
+def test_right_is_yes_or_no():
+    with pytest.raises(ValueError, match=r"yes or no, not 0\.4.* \(query 'a'\): give a threshold"):
+        diagnose({"a": "nine in the old town"}, {"a": ["nine"]}, {"a": ["1"]}, QRELS, is_right=f1)
 
 
 def test_another_judge_and_hits():

@@ -30,6 +30,11 @@ PLAIN = Analyzer(stop_words=(), stemmer=None)
         ("한국어RAG시스템", ["한국", "국어", "rag", "시스", "스템"]),
         ("ㅋㅋㅋ", ["ㅋㅋㅋ"]),  # letters that are no syllables are a word like any other
         ("漢字 かな", ["漢字", "かな"]),
+        ("हिन्दी में किताब", ["हिन्दी", "में", "किताब"]),  # vowels that are marks
+        ("क्\u200dष कि", ["क्\u200dष", "कि"]),  # joined after a mark
+        ("Spın̈al कि", ["spın̈al", "कि"]),
+        ("İstanbul istanbul", ["istanbul", "istanbul"]),
+        ("1️⃣ می‌خواهم", ["1", "می", "خواهم"]),  # a sign's shape is no letter, and a joiner alone no mark
         ("", []),
         (" \n\t", []),
         ("!?… ___ —", []),
@@ -47,6 +52,7 @@ def test_settings_change_what_they_say():
     assert Analyzer(stemmer=None)(text) == ["ferries", "harbour"]
     assert Analyzer(stop_words=["harbour"], stemmer=None)(text) == ["the", "ferries", "of", "the"]
     assert Analyzer(stop_words=["die"], stemmer="german")("Die Häuser") == ["haus"]
+    assert Analyzer(stop_words=["The", "don't"], stemmer=None)("The boats don't") == ["boats"]
     assert Analyzer(stop_words=["서울은"])("서울은 크다") == ["크다"]  # stop words are words, not syllable pairs
 
 
@@ -78,6 +84,11 @@ def test_decomposed_text_has_the_same_terms(text):
     assert analyzer(unicodedata.normalize("NFD", text)) == analyzer(unicodedata.normalize("NFC", text))
 
 
+@given(TEXT, TEXT)
+def test_a_mark_elsewhere_in_the_text_changes_nothing(text, other):
+    assert PLAIN.words(f"{text} कि {other}") == [*PLAIN.words(text), "कि", *PLAIN.words(other)]
+
+
 @given(TEXT)
 def test_every_letter_and_digit_stays(text):
     kept = lambda string: [character for character in string if character.isalnum()]
@@ -104,6 +115,10 @@ def test_hangul_words_are_their_pairs(word):
         ("one line\nsame sentence.", ["one line\nsame sentence."]),
         ("Version 3.11 costs 1.50 today. Yes.", ["Version 3.11 costs 1.50 today.", "Yes."]),
         ("첫 문장이다. 둘째 문장입니다! 끝", ["첫 문장이다.", "둘째 문장입니다!", "끝"]),
+        (
+            "「行こう。」と言った。港口的灯塔。真的吗？！ 真",
+            ["「行こう。」", "と言った。", "港口的灯塔。", "真的吗？！", "真"],
+        ),
         ("  \n\n ", []),
         ("", []),
     ],
@@ -155,10 +170,21 @@ def test_passages_share_whole_sentences():
     assert list(passages("", 5, 0)) == []
 
 
+def test_passages_where_no_white_space_stands_between_words():
+    text = "港口的灯塔由守灯人看守。真的吗？" * 40
+    cut = list(passages(text, words=30, overlap=0))
+    assert "".join(cut) == text and all(len(passage) <= 30 and passage[-1] in "。？" for passage in cut)
+    assert [len(passage) for passage in passages("港" * 70, words=30, overlap=0)] == [30, 30, 10]
+    assert list(passages("ที่นี่ดี", words=1, overlap=0)) == ["ที่", "นี่", "ดี"]  # no letter without its marks
+    assert len(chunk(Corpus.from_texts([text]), words=30)) > 20
+
+
 @pytest.mark.parametrize("words, overlap", [(0, 0), (-1, 0), (5, 5), (5, -1), (20, 30)])
 def test_bad_sizes_of_passages(words, overlap):
     with pytest.raises(ValueError, match=f"overlap smaller than words, not {words} and {overlap}"):
         list(passages("a b c", words, overlap))
+    with pytest.raises(ValueError, match=f"overlap smaller than words, not {words} and {overlap}"):
+        chunk(Corpus([]), words, overlap)  # before there is anything to cut
 
 
 def test_chunk_numbers_the_passages_and_keeps_the_rest():
@@ -167,5 +193,10 @@ def test_chunk_numbers_the_passages_and_keeps_the_rest():
     made = chunk(Corpus([short, long]), words=6, overlap=3)
     assert made.ids == ["short", "long/1", "long/2"] and made[0] is short
     assert [d.text for d in made[1:]] == ["One two three. Four five six.", "Four five six. Seven eight nine."]
-    assert all(d.title == "Title" and d.metadata == {"source": "x"} for d in made[1:])
+    assert all(d.title == "Title" and d.metadata == {"source": "x", "document": "long"} for d in made[1:])
     assert chunk(Corpus([]), 5, 0).ids == []
+
+
+def test_the_ids_of_passages_give_way_to_those_of_documents():
+    corpus = Corpus([Document("a", "One. Two."), *(Document(id, "One.") for id in ("a/1", "a/1'"))])
+    assert chunk(corpus, words=1).ids == ["a/1''", "a/2", "a/1", "a/1'"]

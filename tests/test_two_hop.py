@@ -61,6 +61,22 @@ def test_without_a_new_name_it_is_the_retriever_itself():
     assert TwoHopRetriever(bm25).search_many(["  ", "Eelford"], k=3) == bm25.search_many(["  ", "Eelford"], k=3)
     with pytest.raises(ValueError, match="blank"):
         TwoHopRetriever(bm25).search(" ")
+    with pytest.raises(ValueError, match="no words to search for"):
+        TwoHopRetriever(bm25).search("the of")
+
+
+def test_many_questions_are_asked_as_any_retriever_is_asked():
+    two_hop = TwoHopRetriever(BM25Retriever().fit(TOWN))
+    found = two_hop.search_many((query for query in ["the of", QUESTION, " "]), k=2)
+    assert found == [[], two_hop.search(QUESTION, k=2), []]
+    with pytest.raises(TypeError, match="not one string"):
+        two_hop.search_many("ferry")
+    with pytest.raises(TypeError, match="a query must be a string, not None"):
+        two_hop.search_many([None])
+
+
+def test_the_width_is_a_number_of_hits():
+    bm25 = BM25Retriever()
     with pytest.raises(ValueError, match="width"):
         TwoHopRetriever(bm25, width=0)
 

@@ -12,9 +12,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import nbformat
 
 # So that nothing asks or moves while somebody looks: no news, and all cells there, not only those in view.
 SETTINGS = {
@@ -22,6 +24,9 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
 DARK = {"apputils-extension/themes": {"theme": "JupyterLab Dark"}}
+# How JupyterLab shows an error: as what is written to standard error, told apart by the line that names its class.
+STDERR = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
+NAMES_ERROR = r"^[\w.]*(Error|Exception|Interrupt|Exit)\b"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -55,9 +60,12 @@ def new_page(width: int = 1280, height: int = 1120, scale: float = 1) -> Iterato
 
 
 @contextmanager
-def jupyter_lab(folder: Path, settings: dict | None = None) -> Iterator[Callable[[str], str]]:
+def jupyter_lab(
+    folder: Path, settings: dict | None = None, arguments: Sequence[str] = ()
+) -> Iterator[Callable[[str], str]]:
     """Serve a folder for a while. Yields a function from a path in the folder to the address that opens it.
 
+    arguments: what else stands behind `jupyter lab`.
     The server keeps its settings and its log in a folder of its own, which is thrown away.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own:
@@ -70,6 +78,7 @@ def jupyter_lab(folder: Path, settings: dict | None = None) -> Iterator[Callable
         command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
         command += [f"--LabApp.user_settings_dir={own}/settings", f"--LabApp.workspaces_dir={own}/workspaces"]
         command += ["--allow-root"] if sys.platform != "win32" else []
+        command += arguments
         log = Path(own, "log")
         with log.open("w") as lines:
             server = subprocess.Popen(command, cwd=folder, stdout=lines, stderr=lines)
@@ -98,6 +107,15 @@ def wait_until_ready(server: subprocess.Popen, address: str, log: Path, seconds:
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text('utf-8', 'replace')[-2000:]}")
 
 
+def clear(copy: Path) -> None:
+    """Take outputs and numbers out of the copy of a notebook: else one could not see what has run and what has not."""
+    notebook = nbformat.read(copy, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, copy)
+
+
 # What one does on a page.
 
 
@@ -110,25 +128,26 @@ def open_notebook(page, address: str) -> None:
 
 
 def run_all(page, seconds: float) -> None:
-    """Run all cells from the menu and wait until none is left to run."""
+    """Run all cells of a cleared notebook from the menu and wait until none is left to run."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     wait_until_run(page, seconds)
 
 
 def wait_until_run(page, seconds: float) -> None:
-    """Wait until every cell that was to run has run, or one has failed (Jupyter then leaves those after it alone)."""
+    """Wait until every cell has run, or one has failed (Jupyter then leaves those after it alone)."""
     page.wait_for_function(
-        """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent);
-            return prompts.some(p => /\\d/.test(p)) && !prompts.some(p => p.includes('*'));
+        """([stderr, error]) => {
+            const texts = selector => [...document.querySelectorAll(selector)].map(element => element.innerText);
+            const prompts = texts('.jp-CodeCell .jp-InputPrompt');
+            const failed = texts(stderr).some(text => new RegExp(error, 'm').test(text));
+            return !prompts.some(p => p.includes('*')) && (failed || prompts.every(p => /\\d/.test(p)));
         }""",
+        arg=[STDERR, NAMES_ERROR],
         timeout=seconds * 1000,
     )
 
 
 def errors(page) -> list[str]:
-    """The errors that cells show. JupyterLab shows them as what is written to standard error, so they are told apart by
-    the line that names the error's class."""
-    texts = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
-    return [text for text in texts if re.search(r"^[\w.]*(Error|Exception|Interrupt|Exit)\b", text, re.MULTILINE)]
+    """The errors that cells show."""
+    return [text for text in page.locator(STDERR).all_inner_texts() if re.search(NAMES_ERROR, text, re.MULTILINE)]

@@ -172,5 +172,7 @@ def check_code(cell: Cell, languages: list[str]) -> None:
         raise SourceError(f"line {cell.line}: unknown tag {sorted(unknown)[0]!r}; there are {sorted(TAGS)}")
     if cell.language is None and "NBVAL_" in cell.text:
         raise SourceError(f"line {cell.line}: steer nbval with a tag on the cell's '# %%' line, not in the code")
+    if cell.language is None and re.search(r"^# ##* ", cell.text, re.MULTILINE):
+        raise SourceError(f"line {cell.line}: a heading stands in code; a '# %% [markdown]' line is missing before it")
     if cell.alt and list(cell.alt) != languages:
         raise SourceError(f"line {cell.line}: the plot is in words in {list(cell.alt)}, the lesson in {languages}")

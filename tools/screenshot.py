@@ -18,7 +18,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from jupyter_lab import DARK, jupyter_lab, new_page, open_notebook, run_all, why_no_browser
+from jupyter_lab import DARK, clear, jupyter_lab, new_page, open_notebook, run_all, why_no_browser
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def widget(page, address):
     """The sliders of lesson 02, with b turned to 0."""
     open_notebook(page, address("notebooks/02_bm25.ipynb"))
     run_all(page, SECONDS)
-    sliders = cell(page, "bm25_sliders(candidates")
+    sliders = cell(page, "bm25_sliders(docs.corpus")
     sliders.get_by_role("slider").nth(1).focus()
     page.keyboard.press("Home")
     sliders.get_by_text("▲ was").first.wait_for()
@@ -92,6 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for part in ("notebooks", "exercises"):
             shutil.copytree(ROOT / part, Path(folder, part))
+        clear(Path(folder, "notebooks/02_bm25.ipynb"))  # which will be run
         # Wide enough for the longest lines of code; with more pixels than the README shows, so that text is crisp.
         with jupyter_lab(Path(folder), DARK if options.dark else {}) as address, new_page(1100, 1400, 1.5) as page:
             for name in [options.only] if options.only else PICTURES:

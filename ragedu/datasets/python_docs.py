@@ -104,7 +104,8 @@ def load() -> Dataset:
     question speaks the documentation's language.
 
     Other versions of the packages have other functions: a judgment of a document that this machine does not have
-    is left out, and so is a question that has no document of grade 2 or 3 left.
+    is left out, and so is a question that has no document of grade 2 or 3 left. One with none of grade 3 is left
+    without answers.
     """
     documents = corpus()
     queries, qrels, answers, metadata = {}, {}, {}, {}
@@ -120,7 +121,8 @@ def load() -> Dataset:
         queries[query_id] = question["question"]
         qrels[query_id] = grades
         exact = [document_id for document_id, grade in grades.items() if grade == 3]
-        answers[query_id] = list(dict.fromkeys(name for i in exact for name in (i, i.rpartition(".")[2])))
+        if exact:  # an empty list would say that there is no answer
+            answers[query_id] = list(dict.fromkeys(name for i in exact for name in (i, i.rpartition(".")[2])))
         metadata[query_id] = {"topic": question["topic"], "wording": question["wording"]}
     return Dataset(documents, queries, qrels, answers, metadata, name="python-docs")
 

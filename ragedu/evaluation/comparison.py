@@ -39,9 +39,13 @@ class Comparison(dict[str, Result]):
         if not self:
             raise ValueError("there is nothing to compare: give at least one system")
         self.against = next(iter(self)) if against is None else against
-        self.missing: list[str] = []  # systems that an interruption has left
+        self.missing: list[str] = []  # systems that an interruption or an error has left
         if self.against not in self:
             raise ValueError(f"the baseline {self.against!r} is none of the systems: {', '.join(self)}")
+
+    @property
+    def _compares(self) -> bool:
+        return len(self) > 1 and self.against in self  # an interruption may have come before the baseline
 
     @property
     def interrupted(self) -> bool:
@@ -70,23 +74,23 @@ class Comparison(dict[str, Result]):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         header = ["metric", "system", "mean", "95 % interval"]
-        if len(self) > 1:
+        if self._compares:
             header += [f"difference to {self.against}", "p"]
         rows, last = [], None
         for metric, system, _, interval, test in self.rows:
             row = ["" if metric == last else metric, system]
             row += [f"{interval.mean:.4f}", f"[{interval.low:.4f}, {interval.high:.4f}]"]
-            if len(self) > 1:
+            if self._compares:
                 row += [f"{test.difference:+.4f} [{test.low:+.4f}, {test.high:+.4f}]", _p(test)] if test else ["", ""]
             rows.append(row)
             last = metric
         return header, rows
 
     def _notes(self) -> list[str]:
-        counts = sorted({row.n_queries for row in self.rows})
+        counts = sorted({row.n_queries for row in self.rows}) or [0]
         notes = [f"mean over {' to '.join(f'{n:,}' for n in (counts[0], counts[-1])[: len(counts)])} queries"]
         others = len(self) - 1
-        if others:
+        if self._compares:
             corrected = f", corrected for {others} comparisons (Holm)" if others > 1 else ""
             notes[0] += f"; p by paired randomisation against {self.against}{corrected}"
         left = [f"{name} lacks {result.unfinished:,} queries" for name, result in self.items() if result.unfinished]
@@ -124,7 +128,7 @@ def compare(
 
     When somebody presses stop or Ctrl-C, the comparison comes back with what is done: systems that are finished, the
     queries that one had got to, and at its foot what is missing (`comparison.interrupted`). Only if nothing at all is
-    done does the interruption pass through.
+    done does the interruption pass through. An error of a system passes, with what is done as its `comparison`.
 
     Raises ValueError for no systems, an unknown baseline or metric, and what `evaluate` raises.
     """
@@ -141,7 +145,20 @@ def compare(
     except KeyboardInterrupt:
         if not results:
             raise
-    comparison = Comparison(results, against if against in results else None)
+    except Exception as error:
+        if hasattr(error, "result"):
+            results[name] = error.result
+        if results:
+            error.comparison = _compared(results, systems, against)
+            error.add_note(f"{name!r} failed; the systems that are done are the `comparison` of this error")
+        raise
+    return _compared(results, systems, against)
+
+
+def _compared(results: Mapping[str, Result], systems: Mapping[str, object], against: str | None) -> Comparison:
+    comparison = Comparison(results)
+    # The baseline was chosen before anybody looked: where it was not run, no other takes its place.
+    comparison.against = next(iter(systems)) if against is None else against
     comparison.missing = [name for name in systems if name not in results]
     return comparison
 

@@ -100,7 +100,8 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
     With L the length of the longest sequence of words that occurs in both in this order, not necessarily side by side:
     precision = L / words of the prediction, recall = L / words of the reference, and the score is their harmonic
     mean, with the reference that gives the most. Without references the question is unanswerable, and the score is 1
-    for an abstention, otherwise 0, as in `exact_match`.
+    for an abstention, otherwise 0, as in `exact_match`; but a reference without a word is one here, which nothing
+    matches.
 
     Words are runs of letters and digits of any script, lower-cased, not stemmed. On ASCII text this equals the package
     rouge-score, which throws every other letter away: to it, two identical texts in Korean have nothing in common.

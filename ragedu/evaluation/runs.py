@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,15 @@ def trec_order(scores: Mapping[str, float]) -> list[str]:
     """The document ids of one query's {document id: score} in the order in which trec_eval ranks them.
 
     Score descending, compared in *single precision* because trec_eval stores it so; equal scores by document id,
-    descending. Ranks in a run file are ignored.
+    descending. Ranks in a run file are ignored. Raises ValueError for a score that is not a finite number: it has no
+    place in an order.
     """
+    values = np.fromiter(scores.values(), dtype=float, count=len(scores))
+    if not np.isfinite(values).all():
+        wrong = next(document_id for document_id, score in scores.items() if not isfinite(score))
+        raise ValueError(f"document {wrong!r}: the score {scores[wrong]!r} is not a finite number")
     with np.errstate(over="ignore"):
-        single = np.fromiter(scores.values(), dtype=np.float32, count=len(scores)).tolist()
+        single = values.astype(np.float32).tolist()
     return [document_id for _, document_id in sorted(zip(single, scores, strict=True), reverse=True)]
 
 
@@ -114,7 +120,7 @@ def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | Path) -> Non
     lines = []
     for query_id, judgments in qrels.items():
         for document_id, grade in judgments.items():
-            if int(grade) != grade:
+            if not isinstance(grade, Real) or not isfinite(grade) or int(grade) != grade:
                 raise ValueError(f"query {query_id!r}, document {document_id!r}: grade {grade!r} is no whole number")
             query_column = _column(query_id, "query id")
             document_column = _column(document_id, f"query {query_id!r}: document id")
@@ -157,7 +163,9 @@ def _rows(path: str | Path, columns: str) -> Iterable[tuple[str, list[str]]]:
 
 def _write(path: str | Path, lines: Iterable[str]) -> None:
     """Write to a temporary name and rename, so that an interrupted write never leaves half a file."""
-    path = Path(path)
+    path = Path(path).expanduser()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +66,8 @@ def paired_test(a: Sequence[float], b: Sequence[float], resamples: int = 10_000,
     observed = abs(differences.mean())
     toss = lambda dice, rows: dice.choice((-1.0, 1.0), size=(rows, len(differences))) @ differences
     tossed = np.abs(_in_parts(toss, resamples, len(differences), seed)) / len(differences)
-    at_least = int(np.sum(tossed >= observed * (1 - 1e-12)))
+    # Equal sums, added up in another order, differ in the last digits: by as much as the differences are large.
+    at_least = int(np.sum(tossed >= observed - 1e-12 * np.abs(differences).mean()))
     low, high = np.quantile(_resampled_means(differences, resamples, seed), [0.025, 0.975])
     return PairedTest(float(differences.mean()), float(low), float(high), (at_least + 1) / (resamples + 1))
 
@@ -95,12 +96,19 @@ def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarra
 
 def _in_parts(draw, resamples: int, n: int, seed: int) -> np.ndarray:
     """The same draws as all at once, in parts: 10,000 resamples of 10,000 questions would take 800 MB."""
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, not {resamples}")
     dice, rows = np.random.default_rng(seed), max(1, PART // n)
     return np.concatenate([draw(dice, min(rows, resamples - start)) for start in range(0, resamples, rows)])
 
 
 def _scores(values: Sequence[float], name: str) -> np.ndarray:
-    array = np.asarray(list(values), dtype=float)
-    if not len(array) or not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold at least one score, and numbers only")
+    if isinstance(values, Mapping):  # of which list() would take the keys, and some query ids are numbers
+        raise TypeError(f"{name} is a dictionary, {{query id: score}}: give its scores, {name}.values()")
+    try:
+        array = np.asarray(list(values), dtype=float)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold at least one score, one for each question, and numbers only")
     return array

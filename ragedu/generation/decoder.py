@@ -11,6 +11,7 @@ from memory, weights that lie on a grid of 16 values are kept in 4 bits besides.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,6 +26,9 @@ ON_THE_GRID = 0.1  # how far off it, in its steps, rounding to bfloat16 may have
 FEW_ROWS = 16  # with more, unpacking 4 bits for each of them takes longer than fetching 16
 SMALL = 4_000_000  # weights of a matrix that one thread has multiplied by a vector before a second has woken up
 TOKENS_AT_ONCE = 1024  # of several prompts, which bounds the memory that reading them takes
+# Which kernel multiplies, and with how many threads, torch decides for the whole process, and writing changes that for
+# the time of a token. So those who read or write in several threads take turns, token by token.
+TURN = threading.RLock()
 
 
 class Reading:
@@ -212,17 +216,25 @@ class Projections:
 
 
 def copied_in_4_bits(modules: tuple[nn.Module, ...], copies: dict):
-    """What `to_4_bits` makes of the layers' weights; made anew only when the sum of their bits is another one than last
-    time. Adding them up takes as long as one token, and whoever trains or edits weights need not tell anybody."""
+    """What `to_4_bits` makes of the layers' weights; made anew only when their bits add up to something else than last
+    time. Adding them up takes as long as two tokens, and whoever trains or edits weights need not tell anybody."""
     if any(type(module) is not nn.Linear or module.bias is not None for module in modules):
         return None
     weights = [module.weight.detach() for module in modules]
     if weights[0].shape[1] % GROUP:
         return None
-    bits = [weight.view(torch.int64).sum().item() for weight in weights]
+    bits = [sum_of_bits(weight) for weight in weights]
     if modules not in copies or copies[modules][0] != bits:
         copies[modules] = bits, to_4_bits(torch.cat(weights))
     return copies[modules][1]
+
+
+def sum_of_bits(weight: torch.Tensor) -> int:
+    """Of all 8 bytes of a matrix, each times an odd number that depends on their place, so that rows which change
+    places are seen. (Modulo 2 ** 64 an odd factor loses nothing.)"""
+    numbers = weight.contiguous().view(torch.int64)
+    rows, columns = (torch.arange(1, 2 * size, 2) for size in numbers.shape)
+    return (rows @ (numbers @ columns)).item()
 
 
 @torch.inference_mode()
@@ -262,19 +274,20 @@ def in_pieces(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with TURN:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 @contextmanager
 def torch_matrix_vector() -> Iterator[None]:
     """For one token a matrix is multiplied by a single vector, and there torch's own bfloat16 kernel is twice as
     quick as oneDNN's, which torch prefers because it is better with matrices."""
-    with warnings.catch_warnings():
+    with TURN, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="TF32")
         with torch.backends.mkldnn.flags(enabled=False):
             yield

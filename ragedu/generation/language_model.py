@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,6 +25,7 @@ BATCH_ROWS = 16
 BATCH_TOKENS = 4096  # rows times tokens: bounds the memory that a batch of long prompts takes
 LOGITS_AT_ONCE = 512  # tokens; one token's logits are 200 kB
 CONTENT = "\ue000ragedu content\ue000"  # where the user's text goes in a rendered chat template
+ENCODING = threading.Lock()  # whether control tokens are read is a switch of the tokenizer, which all threads share
 
 
 class LanguageModel:
@@ -109,8 +111,9 @@ class LanguageModel:
         """
         check_sampling(max_new_tokens, temperature, top_p, top_k, seed)
         single, prompts = isinstance(prompts, str), as_list(prompts, "prompts")
+        stop = stop if stop is None else as_list(stop, "stop")
         texts = [
-            self._unfinished(prompt, max_new_tokens, seed if seed is None else seed + i, stop, chat, system)
+            self._unfinished(prompt, max_new_tokens, seed if seed is None else int(seed) + i, stop, chat, system)
             for i, prompt in enumerate(prompts)
         ]
         batches = batch_by_length([len(text.prompt) + max_new_tokens for text in texts])
@@ -220,8 +223,9 @@ class LanguageModel:
         if not (has_template if chat is None else chat):
             if system is not None:
                 raise ValueError("a system message needs a chat template: leave system out, or use chat=True")
-            ids = self._encode_with_control(prompt)
-            start = self.tokenizer.bos_token_id
+            ids, start = self._encode_with_control(prompt), self.tokenizer.bos_token_id
+            if ids[:1] != [start] and self._tokens("")[:1] == [start]:  # as Llama and Gemma are used to; not SmolLM2
+                ids = [start, *ids]
             return ids or [self.tokenizer.eos_token_id if start is None else start]
 
         messages = [{"role": "user", "content": CONTENT}]
@@ -241,10 +245,14 @@ class LanguageModel:
         return [token.content for token in self.tokenizer.added_tokens_decoder.values()]
 
     def _encode_with_control(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return self._tokens(text, add_special_tokens=False)
 
     def _encode_plain(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False).input_ids
+        return self._tokens(text, add_special_tokens=False, split_special_tokens=True)
+
+    def _tokens(self, text: str, **options) -> list[int]:
+        with ENCODING:
+            return self.tokenizer(text, verbose=False, **options).input_ids
 
     def _decode_text(self, tokens: list[int]) -> str:
         return self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -264,13 +272,15 @@ class LanguageModel:
             raise ValueError("a stop string is empty: every text would end before it begins")
         ids = self.encode(prompt, chat, system)
         self._check_length(len(ids), max_new_tokens)
-        generator = torch.Generator(self.model.device).manual_seed(secrets.randbits(63) if seed is None else seed)
+        seed = secrets.randbits(63) if seed is None else int(seed) % 2**64  # as torch wants it
+        generator = torch.Generator(self.model.device).manual_seed(seed)
         return GeneratedText(ids, max_new_tokens, generator, stop, self.end_tokens, self._decode_text)
 
     def _decode(self, texts: list[GeneratedText], temperature, top_k, top_p) -> Iterator[None]:
         """Grow the texts together, a token each at every step, until all are finished."""
-        reading = self._begin_reading([text.prompt for text in texts], max(text.max_new_tokens for text in texts))
-        logits = reading.read_prompts()
+        with decoder.TURN:
+            reading = self._begin_reading([text.prompt for text in texts], max(text.max_new_tokens for text in texts))
+            logits = reading.read_prompts()
         while True:
             for text, row in zip(texts, logits, strict=True):
                 text.append(int(next_token(row, temperature, top_k, top_p, text.generator)))
@@ -281,7 +291,8 @@ class LanguageModel:
             if len(going) < len(texts):
                 reading.keep(going)
                 texts = [texts[row] for row in going]
-            logits = reading.read_next([text.tokens[-1] for text in texts])
+            with decoder.TURN:
+                logits = reading.read_next([text.tokens[-1] for text in texts])
 
     def _begin_reading(self, prompts: list[list[int]], room: int) -> decoder.Reading | ReadingByTransformers:
         if decoder.can_be_written_out(self.model):
@@ -294,7 +305,7 @@ class LanguageModel:
         (rows, keep, vocabulary), or (rows, vocabulary) when keep is 1."""
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         one_token = ids.numel() == 1 and self.model.dtype == torch.bfloat16 and ids.device.type == "cpu"
-        with decoder.torch_matrix_vector() if one_token else nullcontext():
+        with decoder.TURN, decoder.torch_matrix_vector() if one_token else nullcontext():
             logits = self.model(
                 input_ids=ids,
                 attention_mask=None if mask.all() else mask,  # without padding attention has a quicker kernel
@@ -331,9 +342,9 @@ class LanguageModel:
             first = max(start, width - longest - 1)
             logits = self._forward(ids[:, start:end], mask[:, :end], cache, keep=end - first)
             logits = logits.reshape(len(targets), end - first, -1)
-            of_next = logits.log_softmax(-1).gather(-1, ids[:, first + 1 : end + 1, None])[..., 0].double().cpu()
+            of_next = logits.log_softmax(-1).gather(-1, ids[:, first + 1 : end + 1, None])[..., 0].cpu().double()
             in_target = torch.arange(first + 1, end + 1) >= (width - lengths)[:, None]
-            scores += (of_next * in_target).sum(dim=1)
+            scores += torch.where(in_target, of_next, 0.0).sum(dim=1)
             start = end
         return scores.tolist()
 
@@ -424,12 +435,12 @@ def fastest_dtype() -> torch.dtype:
 
 
 def find_adapter(adapter: str | Path) -> Path:
-    """The folder of an adapter, given its folder or the name of one that comes with ragedu."""
-    folders = [Path(adapter).expanduser(), ADAPTERS / adapter]
-    for folder in folders:
-        if (folder / "adapter_config.json").is_file():
-            return folder
+    """The folder of an adapter, given its folder or the name of one that comes with ragedu. (A folder of the same name
+    is to be given as "./reader".)"""
     shipped = sorted(path.parent.name for path in ADAPTERS.glob("*/adapter_config.json"))
+    folder = ADAPTERS / adapter if adapter in shipped else Path(adapter).expanduser()
+    if (folder / "adapter_config.json").is_file():
+        return folder
     raise ModelUnavailable(
         f"there is no adapter {str(adapter)!r}: give a folder with an adapter_config.json"
         + (f", or one of {', '.join(shipped)}" if shipped else " (no adapter comes with this version of ragedu)")
@@ -442,9 +453,16 @@ def merge_adapter(model, folder: Path):
         from peft import PeftModel
     except ImportError:
         raise ModelUnavailable("an adapter needs the package peft: run  pip install peft") from None
-    with explain_failure("adapter", folder), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers; nothing a user can do
-        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers; nothing a user can do
+            return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelUnavailable(
+            f"the adapter {str(folder)!r} cannot be merged into this model ({reason}): load it with the model that it "
+            "was trained for, which its adapter_config.json names, or train it again"
+        ) from error
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from typing import Any
 from ragedu.learn.card import Card
 from ragedu.learn.comparing import difference, kind, reason, show
 from ragedu.learn.exercise import Exercise, find
-from ragedu.learn.running import Call, TimeIsUp, call, call_here, own_line, quiet
+from ragedu.learn.running import Call, TimeIsUp, call, call_here, cut, message, own_line, quiet
 
-LONGEST_PRINT = 300  # characters
 hints_given: dict[str, int] = {}
 
 
@@ -25,21 +24,28 @@ def check(name: str, function: Callable) -> Card:
     """Try your function on the cases of an exercise, as in check("02.idf", idf).
 
     Returns a card that says what came of it, and that is true when every case was right. A wrong function, whatever it
-    does, is no error here: only a name that does not exist raises one (KeyError).
+    does, is no error here: only a name that does not exist raises one (KeyError), or that is no string (TypeError).
     """
     exercise = find(name)
     if not callable(function):
         own = name.partition(".")[2]
         advice = f'Give the function itself, without brackets behind its name: check("{name}", {own})'
         return Card(f"✗ {name}: this is {kind(function)}, not a function", closing=advice)
+    with quiet():  # comparing odd values may warn, too
+        return try_all_cases(exercise, function)
 
-    cases = exercise.all_cases()
+
+def try_all_cases(exercise: Exercise, function: Callable) -> Card:
+    """Up to the first case that goes wrong."""
+    name, cases = exercise.name, exercise.all_cases()
     for position, arguments in enumerate(cases):
         if complaint := wrong_signature(exercise, function, arguments):
             return Card(f"✗ {name}: it cannot be called", closing=complaint)
         outcome = call(function, arguments, exercise.seconds)
         expected = exercise.reference(*deepcopy(arguments))
-        if type(outcome.error) is NotImplementedError:  # as the stub raises it, and nothing derived from it
+        if stub := unwritten(outcome.error):
+            if stub != name:
+                return Card(f"… {name}: it calls exercise {stub}, which is not yet written")
             advice = "Write your lines in the place of `raise NotImplementedError(…)`."
             return Card(f"… {name}: not yet written", closing=f"{advice} {offer_hint(name)}")
         if outcome.error or outcome.changed or difference(outcome.value, expected):
@@ -64,6 +70,12 @@ def offer_hint(name: str) -> str:
     return f'Stuck? hint("{name}")'
 
 
+def unwritten(error: BaseException | None) -> str:
+    """The exercise whose stub raised this error; empty for every other error, be it a NotImplementedError, too."""
+    said = message(error) if type(error) is NotImplementedError else ""
+    return said.removeprefix("Exercise ") if said.startswith("Exercise ") else ""
+
+
 def wrong_signature(exercise: Exercise, function: Callable, arguments: tuple) -> str:
     """Why the function does not take these arguments; empty when it does."""
     try:
@@ -85,13 +97,14 @@ def describe(
     if isinstance(outcome.error, TimeIsUp):
         findings.append(("it returned", f"nothing: it was stopped after {exercise.seconds:g} seconds"))
     elif outcome.error:
-        findings.append(("it raised", f"{type(outcome.error).__name__}: {outcome.error}"))
+        findings.append(("it raised", f"{type(outcome.error).__name__}: {message(outcome.error)}"))
     elif not outcome.changed:
-        # Two values that look the same are shown with all their digits.
-        digits = 17 if show(outcome.value) == show(expected) else 5
+        differs = difference(outcome.value, expected)
+        # Two numbers that differ and look the same are shown with all their digits.
+        digits = 17 if "differ" in differs and show(outcome.value) == show(expected) else 5
         findings.append(("it returned", show(outcome.value, digits)))
         findings.append(("expected", show(expected, digits)))
-        findings.append(("difference", difference(outcome.value, expected)))
+        findings.append(("difference", differs))
     if outcome.error and (line := own_line(outcome.error, function)):
         findings.append(("your line", describe_line(*line)))
     if outcome.changed:
@@ -99,8 +112,7 @@ def describe(
         changed = ", ".join(names[number] for number in outcome.changed)
         findings.append(("it changed", f"{changed}, which belongs to whoever called your function"))
     if printed := outcome.printed.strip():
-        cut = printed[:LONGEST_PRINT] + " …" * (len(printed) > LONGEST_PRINT)
-        findings.append(("it printed", cut))
+        findings.append(("it printed", cut(printed)))
     return findings
 
 
@@ -119,7 +131,10 @@ def likely_reason(
             "stopped and still runs in the background: mend it, and restart the kernel."
         )
     if isinstance(outcome.error, TimeIsUp):
-        return "A loop that never ends: what should make its condition false, and does that happen in every round?"
+        return (
+            f"It takes more than {exercise.seconds:g} seconds, and should take a moment: does a loop never end (what "
+            "makes its condition false?), or is something computed again and again?"
+        )
     if sentence := known_mistake(exercise, function, cases, position, outcome):
         return sentence
     if isinstance(outcome.error, RecursionError):
@@ -129,7 +144,9 @@ def likely_reason(
     if outcome.changed:
         return "Something like x += 1, x[0] = 1, x.append(1) or x.sort() changes the argument itself: work on a copy."
     if outcome.value is None:
-        return "The function does not `return` its result (printing is not returning)."
+        if all(alike(call(function, each, exercise.seconds), outcome) for each in cases):
+            return "The function does not `return` its result (printing is not returning)."
+        return "For these arguments it gave None: does every branch that should give a value reach a `return`?"
     return reason(outcome.value, expected)
 
 
@@ -147,11 +164,10 @@ def known_mistake(exercise: Exercise, function: Callable, cases: list[tuple], po
                 return ""
             outcomes[number] = other
     best, most = "", 0.75 * len(outcomes)
-    with quiet():
-        for sentence, mistake in exercise.mistakes.items():
-            agrees = {number: alike(call_here(mistake, cases[number]), its) for number, its in outcomes.items()}
-            if agrees[position] and sum(agrees.values()) > most:
-                best, most = sentence, sum(agrees.values())
+    for sentence, mistake in exercise.mistakes.items():
+        agrees = {number: alike(call_here(mistake, cases[number]), its) for number, its in outcomes.items()}
+        if agrees[position] and sum(agrees.values()) > most:
+            best, most = sentence, sum(agrees.values())
     return best
 
 

@@ -53,15 +53,17 @@ def _number_difference(got: Any, expected: Any, where: str) -> str:
         isinstance(got, Number) or (isinstance(got, np.ndarray) and not got.ndim)
     ):
         return f"There is {kind(got)}{where}, and it should be a number."
+    if np.iscomplexobj(got):
+        return f"The number{where} is complex."
     try:
         same = np.isclose(float(got), expected, **CLOSE)  # float: of a Fraction too
-    except (TypeError, OverflowError):  # a complex number, or an int beyond all floats
+    except (TypeError, ValueError, OverflowError):  # an array of something else, or an int beyond all floats
         same = False
     return "" if same else f"The number{where} differs."
 
 
 def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
-    if not isinstance(got, np.ndarray):
+    if not isinstance(got, np.ndarray) or isinstance(got, np.ma.MaskedArray):
         return f"There is {kind(got)}{where}, and it should be a numpy array."
     if got.shape != expected.shape:
         return f"The shape{where} is {got.shape}, and should be {expected.shape}."
@@ -79,6 +81,8 @@ def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
 
 def kind(value: Any) -> str:
     """What sort of thing a value is, with its article."""
+    if isinstance(value, np.ma.MaskedArray):
+        return "a masked array"
     if isinstance(value, np.ndarray):
         return f"a numpy array of shape {value.shape}" if value.ndim else "a number"
     for types, name in (
@@ -97,9 +101,12 @@ def kind(value: Any) -> str:
 
 def reason(got: Any, expected: Any) -> str:
     """What the relation of the numbers gives away about the error; empty when it is nothing that we know."""
+    keys_got, keys = (value.keys() if isinstance(value, Mapping) else None for value in (got, expected))
     a, b = _numbers(got), _numbers(expected)
-    if a is None or b is None or a.size != b.size or not a.size:
+    if keys_got != keys or a is None or b is None or a.size != b.size or not a.size:
         return ""
+    if a.shape == b.shape and np.allclose(a, b, equal_nan=True):
+        return ""  # they are right, and only what they stand in is not: `difference` names it
     if np.isfinite(b).all() and not np.isfinite(a).all():
         return (
             "There is nan or inf in it: somewhere something is divided by 0, a logarithm is taken of 0 or less, or an "
@@ -133,10 +140,12 @@ def _numbers(value: Any) -> np.ndarray | None:
     if isinstance(value, Mapping):
         value = [value[key] for key in sorted(value, key=str)]
     try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufO":  # neither complex numbers nor the digits in a string
+            return None
+        return np.vectorize(float, otypes=[float])(array)  # of a Fraction too, but not of None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return array
 
 
 def show(value: Any, digits: int = 5) -> str:

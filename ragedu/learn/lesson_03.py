@@ -105,7 +105,7 @@ quantising = Exercise(
         "astype cuts off what is behind the point: 63.9 becomes 63. Round first.": _cut_off,
         "int8 reaches from -128 to 127, so 128 falls over the edge and becomes -128. Scale to 127.": _overflow,
         "The largest number may be negative: take the largest absolute value of the row.": _signed_largest,
-        "The codes are still floats of eight bytes each: convert them to np.int8.": _no_integers,
+        "The codes take eight bytes each, as floats or as int64: convert them to np.int8.": _no_integers,
         "The scales are those of the columns; each text, a row, was to have one.": _by_column,
     },
     hints=(

@@ -15,12 +15,15 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from ragedu.learn.comparing import difference
+
+LONGEST_PRINT = 300  # characters of what somebody's function prints, or says in an error
+ONE_AT_A_TIME = threading.RLock()  # standard output is one for the whole process
 
 
 class TimeIsUp(BaseException):
@@ -40,8 +43,16 @@ class Call:
 
 def call(function: Callable, arguments: tuple, seconds: float) -> Call:
     """Call function(*arguments) in a thread, for at most `seconds`. The function gets copies of the arguments."""
-    outcomes: list[Call] = []
-    thread = threading.Thread(target=lambda: outcomes.append(call_here(function, arguments)), daemon=True)
+    given, outcome = deepcopy(arguments), Call(error=TimeIsUp())
+
+    def run() -> None:
+        with suppress(TimeIsUp):  # it may come when the function has just ended
+            try:
+                outcome.value, outcome.error = function(*given), None
+            except BaseException as error:  # SystemExit too: a learner's exit() must not end the lesson
+                outcome.error = error
+
+    thread = threading.Thread(target=run, daemon=True)
     # This holds for the whole process, so it is entered here, where it is also left when the thread never ends.
     with quiet() as printed:
         thread.start()
@@ -49,8 +60,9 @@ def call(function: Callable, arguments: tuple, seconds: float) -> Call:
             thread.join(seconds)
         finally:  # also when the learner presses stop
             end(thread)
-    outcome = outcomes[0] if outcomes else Call(error=TimeIsUp(), still_running=True)
-    outcome.printed = printed.getvalue()
+    if thread.is_alive():
+        return Call(error=TimeIsUp(), printed=printed.getvalue(), still_running=True)
+    outcome.printed, outcome.changed = printed.getvalue(), changes(given, arguments)
     return outcome
 
 
@@ -59,17 +71,22 @@ def call_here(function: Callable, arguments: tuple) -> Call:
     given, outcome = deepcopy(arguments), Call()
     try:
         outcome.value = function(*given)
-    except BaseException as error:  # SystemExit too: a learner's exit() must not end the lesson
+    except Exception as error:  # and not the learner's pressing stop
         outcome.error = error
-    pairs = zip(given, arguments, strict=True)
-    outcome.changed = [number for number, (now, before) in enumerate(pairs) if difference(now, before)]
+    outcome.changed = changes(given, arguments)
     return outcome
+
+
+def changes(given: tuple, arguments: tuple) -> list[int]:
+    """The positions of the arguments that are no longer what they were."""
+    pairs = zip(given, arguments, strict=True)
+    return [number for number, (now, before) in enumerate(pairs) if difference(now, before)]
 
 
 @contextmanager
 def quiet() -> Iterator[io.StringIO]:
     """Collect what is printed, and warn of nothing: 0 divided by 0 is seen in the result."""
-    with redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+    with ONE_AT_A_TIME, redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield printed
 
@@ -81,6 +98,18 @@ def end(thread: threading.Thread) -> None:
             return
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))
         thread.join(0.02)
+
+
+def message(error: BaseException) -> str:
+    """What an error says. A learner's own class may say too much, or fail at saying it."""
+    try:
+        return cut(str(error))
+    except Exception:
+        return "(its message cannot be shown)"
+
+
+def cut(text: str) -> str:
+    return text[:LONGEST_PRINT] + " …" * (len(text) > LONGEST_PRINT)
 
 
 def own_line(error: BaseException, function: Callable) -> tuple[str, int, str] | None:

@@ -19,10 +19,11 @@ class SmallServer:
 
     server = SmallServer(folder).start()
     client = Elasticsearch(server.url)
-    server.kill()  # as a power cut would; stop() lets it write what it has
+    server.kill()  # as a power cut would; stop() lets it write what it has, but on Windows, which knows no gentle end
 
     Once ended it can be started again, on the same port and folder. It ends with Python at the latest.
-    Raises ImportError where noida-db is not installed, and RuntimeError when it does not listen within a minute.
+    Raises ImportError where noida-db is not installed, and RuntimeError when it does not listen within a minute, or
+    another program listens in its place.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -35,30 +36,43 @@ class SmallServer:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen | None = None
+        atexit.register(self.kill)
 
     def start(self) -> SmallServer:
-        """Returns when it listens."""
+        """Returns when it listens; does nothing when it is running."""
+        if self.process and self.process.poll() is None:
+            return self
+        if self.listens():
+            raise RuntimeError(f"another program listens on port {self.port}: make a new SmallServer, on another port")
         if not os.access(self.program, os.X_OK):  # an installer may have forgotten that it is a program
             self.program.chmod(0o755)
         command = [self.program, "start", "--only", "elasticsearch", "--data-dir", self.folder]
         command += ["--elasticsearch-port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        atexit.register(self.process.kill)
         for _ in range(SECONDS * 20):
             if self.process.poll() is not None:
                 break
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            if self.listens():
                 return self
-            except OSError:
-                sleep(0.05)
+            sleep(0.05)
         self.kill()
         raise RuntimeError(f"noida-db did not start: run {self.program} in a terminal and read what it says")
 
+    def listens(self) -> bool:
+        """Whether anybody listens on the port."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait()
+        if self.process:
+            self.process.terminate()
+            self.process.wait()

@@ -41,6 +41,8 @@ def read_corpus(
     """
     if is_database(path):
         return read_sql(path, table=table, query=query, text=text, title=title, id=id)
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"read_corpus takes one path or the URL of a database, not {type(path).__name__}: {path!r:.60}")
     if table is not None or query is not None:
         raise ValueError(f"table and query are for databases, and {path} is a path: write  sqlite:///{path}")
     return folder.read_corpus(path, text=text, title=title, id=id)

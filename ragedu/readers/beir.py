@@ -71,7 +71,7 @@ def _read_corpus(path: Path) -> Corpus:
     documents: dict[str, Document] = {}
     places: dict[str, str] = {}
     for place, record in read_jsonl(path):
-        document = document_from(record, place, default_id=None)
+        document = _document_from(record, place)
         if document.id in places:
             raise ValueError(f"{place}: the id {document.id!r} was taken at {places[document.id]}: ids must be unique")
         documents[document.id], places[document.id] = document, place
@@ -83,11 +83,16 @@ def _read_corpus(path: Path) -> Corpus:
 def _read_queries(path: Path) -> dict[str, tuple[str, dict]]:
     queries: dict[str, tuple[str, dict]] = {}
     for place, record in read_jsonl(path):
-        query = document_from(record, place, default_id=None)  # a query has the same keys
+        query = _document_from(record, place)  # a query has the same keys
         if query.id in queries:
             raise ValueError(f"{place}: a second query with the id {query.id!r}: ids must be unique")
         queries[query.id] = query.text, dict(query.metadata)
     return queries
+
+
+def _document_from(record: dict, place: str) -> Document:
+    """By its "_id", whatever else the record calls an id."""
+    return document_from(record, place, default_id=None, id="_id" if "_id" in record else None)
 
 
 def _judgments(path: Path) -> Iterator[tuple[str, str, str, int]]:

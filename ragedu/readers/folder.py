@@ -85,13 +85,16 @@ def _files(folder: Path) -> list[Path]:
 
 def _documents(file: Path, name: str, text: str, title: str | None, id: str | None) -> Iterable[tuple[str, Document]]:
     suffix = file.suffix.lower()
+    is_utf_8 = not any("\ud800" <= character <= "\udfff" for character in name)
     if suffix in RECORDS:
         read = {".json": lambda path: read_json(path, text), ".jsonl": read_jsonl}.get(suffix, read_table)
         for number, (place, record) in enumerate(read(file), start=1):
-            yield place, document_from(record, place, f"{name}#{number}", text, title, id)
+            yield place, document_from(record, place, f"{name}#{number}" if is_utf_8 else None, text, title, id)
     else:
         read = {".txt": _read_plain, ".rst": _read_plain, ".ipynb": read_notebook}.get(suffix, read_markdown)
         for place, record in read(file, name):
+            if not is_utf_8:
+                raise ValueError(f"the name of the file {str(file)!r} is not UTF-8, so it can be no id: rename it")
             metadata = {key: value for key, value in record.items() if key not in ("id", "title", "text")}
             yield place, make_document(place, record["id"], record["text"], record["title"], metadata)
 

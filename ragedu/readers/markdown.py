@@ -14,7 +14,12 @@ HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t](.*))?$")
 FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 PARAGRAPH = re.compile(r" {0,3}(?![-+*]\s|[>#|]|\d+[.)]\s|[-=*_]{3,})\S")
-FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+# Between two lines of ---, and beginning, after blank lines and comments, with a key of YAML: else --- is a rule.
+FRONT_MATTER = re.compile(
+    r"---[ \t]*\n(?=(?:[ \t]*(?:#[^\n]*)?\n)*(?:[\w\"'-]+[ \t]*:(?=\s)|---|\.\.\.))"
+    r"(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 @dataclass

@@ -24,8 +24,8 @@ def document_from(
     """The document that a record describes; what is not id, title or text becomes its metadata.
 
     place: where the record stands, for error messages. default_id: for a record without an id; None if it must
-    have one. text, title, id: the keys that hold them; a title or id that is named must be there, otherwise they
-    are "title" and "id" or "_id" where present.
+    have one. text, title, id: the keys that hold them; a title or id that is named must be there, and an id not blank;
+    otherwise they are "title" and "id" or "_id" where present.
     """
     # A misspelt name must not pass as "these records have no ids".
     for option, key in (("text", text), ("title", title), ("id", id)):
@@ -38,9 +38,9 @@ def document_from(
     if isinstance(document_id, int) and not isinstance(document_id, bool):
         document_id = str(document_id)  # {"id": 17} is common, and means "17"
     if document_id is None or document_id == "":
-        document_id = default_id
+        document_id = default_id if id is None else None
     if document_id is None:
-        raise ValueError(f"{place}: the record has no id: give it an '_id'")
+        raise ValueError(f"{place}: the record has no id: give it an {id or '_id'!r}")
     metadata = {key: value for key, value in record.items() if key not in (id_key, title_key, text)}
     inner = metadata.get("metadata")
     if isinstance(inner, dict) and not inner.keys() & metadata.keys():
@@ -65,6 +65,9 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
     Raises ValueError if it is malformed, or names a key twice in one object (one of the two would be lost).
     """
 
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) < len(pairs):
@@ -74,7 +77,9 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
         return value
 
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        # A notebook may hold NaN in its outputs, which nobody reads.
+        constant = float if path.suffix.lower() == ".ipynb" else refuse
+        return json.loads(text, object_pairs_hook=unique, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         found = line or getattr(error, "lineno", None)
@@ -119,11 +124,15 @@ def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     # strict: a quotation mark that is never closed is an error instead of swallowing the rest of the file.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     limit = csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is less than a long document
+    rows, number = [], 1  # with the line on which each begins
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        for row in reader:
+            if row:
+                rows.append((number, row))
+            number = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(
-            f"{path}, line {reader.line_num}: malformed ({error}): "
+            f"{path}, line {number}: malformed ({error}): "
             "quote a field that contains quotation marks, and double those inside it"
         ) from None
     finally:

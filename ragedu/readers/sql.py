@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from itertools import chain, count
 from pathlib import Path
@@ -26,8 +25,10 @@ PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLd
 
 
 def is_database(source: object) -> bool:
-    """Whether a source of documents is a database's URL, such as "sqlite:///town.db", and not a path."""
-    return "://" in source if isinstance(source, str) else not isinstance(source, os.PathLike)
+    """Whether a source of documents is a database's URL, such as "sqlite:///town.db", or an object of SQLAlchemy."""
+    if isinstance(source, str):
+        return "://" in source
+    return any(kind.__module__.partition(".")[0] == "sqlalchemy" for kind in type(source).__mro__)
 
 
 def read_sql(source: str | URL | Engine, **options: str | None) -> Corpus:
@@ -69,7 +70,7 @@ def stream_sql(
 
     text, title, id: the columns; "id" or "_id", "title" and "text" unless told. A NULL title is no title; every row
     needs an id (whole numbers and UUIDs become text) and a text. All other columns become metadata, with dates,
-    decimal numbers and UUIDs as text, so that it can be saved as JSON.
+    decimal numbers and UUIDs as text, so that it can be saved as JSON; of binary values only the size is kept.
 
     Names of tables and columns are quoted by SQLAlchemy and never part of a statement as they are. Nothing is
     committed. No message holds a password.
@@ -177,16 +178,30 @@ def _document(row: Mapping[str, Any], place: str, text: str, title: str | None, 
     for key in (id, text):
         if row[key] is None:
             raise ValueError(f"{place}: {key!r} is NULL: give it a value, or leave such rows out with query=…")
-    record = {key: _plain(value) for key, value in row.items()}
-    record[id] = str(row[id]) if isinstance(row[id], int | UUID) else row[id]
+    texts = (text, title or "title")  # bytes here are a mistake
+    record = {key: value if key in texts and _is_binary(value) else _plain(value) for key, value in row.items()}
+    whole = isinstance(row[id], Decimal) and row[id].is_finite() and row[id] == int(row[id])
+    record[id] = str(int(row[id])) if whole else str(row[id]) if isinstance(row[id], int | UUID) else row[id]
     return document_from(record, place, None, text, title, id)
 
 
 def _plain(value: Any) -> Any:
     """What JSON has no word for, as text."""
-    if isinstance(value, date | datetime | time):
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, date | time):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal | UUID) else value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return f"{len(bytes(value)):,} bytes" if _is_binary(value) else str(value)
+
+
+def _is_binary(value: Any) -> bool:
+    return isinstance(value, bytes | bytearray | memoryview)
 
 
 # Messages. What a driver says may repeat the password, and a URL always does.
@@ -205,7 +220,7 @@ def _explained(url: URL, what: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         reason = _without_secrets(" ".join(str(error.orig).split()), url)
-        if "locked" in reason:
+        if getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise TimeoutError(f"{_name(url)} is locked by another program: wait until that has finished") from None
         raise (ConnectionError if what.startswith("cannot") else ValueError)(f"{what}: {reason}") from None
     except SQLAlchemyError as error:

@@ -5,6 +5,7 @@ The five variants are those of Kamphuis et al. (2020), "Which BM25 do you mean?"
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
@@ -75,8 +76,8 @@ class BM25Retriever(LexicalRetriever):
         for name, value in {"k1": k1, "b": b, "delta": delta}.items():
             if not isinstance(value, Real):
                 raise TypeError(f"{name} must be a number, not {value!r} (an analyzer is given as analyzer=…)")
-        if not (k1 >= 0 and 0 <= b <= 1 and delta >= 0):
-            raise ValueError(f"k1 and delta must be at least 0 and b within 0..1, not {k1=}, {delta=}, {b=}")
+        if not (0 <= k1 < math.inf and 0 <= b <= 1 and 0 <= delta < math.inf):
+            raise ValueError(f"k1 and delta must be at least 0 and finite, b within 0..1, not {k1=}, {delta=}, {b=}")
         self.k1, self.b, self.delta, self.variant = float(k1), float(b), float(delta), variant
 
     def _settings(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -14,9 +14,7 @@ import numpy as np
 from ragedu.corpus import Corpus, Document
 from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
 from ragedu.retrieval.embeddings import Embedder
-from ragedu.retrieval.storage import load_index, save_index
-
-KEPT = "trained-model-"  # the beginning of the name of a model's folder beside an index
+from ragedu.retrieval.storage import MODEL, load_index, save_index
 
 
 class DenseRetriever(Retriever):
@@ -86,9 +84,11 @@ class DenseRetriever(Retriever):
         score = float(self.scores(query)[self.corpus.position(document_id)])
         document = self.embeddings[self.corpus.position(document_id)]
         model = (self.question_encoder or self.embedder).model
-        if [type(module).__name__ for module in model] != ["Transformer", "Pooling", "Normalize"]:
+        names = [type(module).__name__ for module in model]
+        pooling = model[1].get_config_dict() if names == ["Transformer", "Pooling", "Normalize"] else {}
+        if (pooling.get("pooling_mode"), pooling.get("include_prompt")) != ("mean", True):
             return Explanation(score, {"cosine": score})  # another kind of pooling: no share for each piece
-        inputs = model.preprocess([query])
+        inputs = model.preprocess([query], prompt=model.prompts.get(model.default_prompt_name))
         with torch.inference_mode():
             vectors = model[0](inputs)["token_embeddings"][0].numpy()
         pieces = model.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
@@ -106,16 +106,15 @@ class DenseRetriever(Retriever):
                 "an index whose questions have an encoder of their own is not saved as one: set question_encoder to "
                 "None, save, save the encoder with its own save(folder), and set it again after load"
             )
-        folder, model, fingerprint = Path(folder).expanduser(), self.embedder.name, self.embedder.fingerprint
-        beside = f"{KEPT}{fingerprint}"
-        if self.embedder.is_trained or Path(model).name == beside:
-            model = beside
-            self.embedder.save(folder / beside)
-        settings = {"model": str(model), "fingerprint": fingerprint}
+        folder, model, beside = Path(folder).expanduser(), self.embedder.name, None
+        if self.embedder.is_trained or MODEL.fullmatch(Path(model).name):
+            model = f"trained-model-{uuid.uuid4().hex}"
+            beside = folder / model
+            self.embedder.save(beside)
+        settings = {"model": str(model), "fingerprint": self.embedder.fingerprint}
         save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
-        for old in folder.glob(f"{KEPT}*"):
-            if old.name != model:
-                shutil.rmtree(old, ignore_errors=True)
+        if beside and not self.embedder.is_trained:
+            self.embedder.rename(str(beside))  # its former folder may have gone with the index that was there
 
     @classmethod
     def load(cls, folder: str | Path, model: str | None = None, cache: bool = True) -> Self:
@@ -124,7 +123,7 @@ class DenseRetriever(Retriever):
         Raises ValueError for an index that another model made: its vectors would mean nothing to this one.
         """
         settings, arrays, corpus = load_index(folder, cls.__name__)
-        if settings["model"].startswith(KEPT):
+        if MODEL.fullmatch(settings["model"]):
             settings["model"] = str(Path(folder).expanduser() / settings["model"])
         retriever = cls(model or settings["model"], cache)
         embedder, embeddings = retriever.embedder, arrays["embeddings"]

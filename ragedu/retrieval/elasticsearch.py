@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -192,8 +193,10 @@ class ElasticsearchRetriever(EngineRetriever):
             contributions = {term: found[0][1] if found else 0.0 for term, found in parts}
         elif self.mode == "knn":
             vector = self.embedder.encode([self._check_query(query)])[0].tolist()
-            ((found,),) = self._run([{"knn": self._nearest(vector, 1) | only_here, "size": 1}], 1)
-            contributions = {"cosine": _cosine(found[1])}
+            (found,) = self._run([{"knn": self._nearest(vector, 1) | only_here, "size": 1}], 1)
+            if not found:
+                raise self._changed(f"{document_id!r} is gone")
+            contributions = {"cosine": _cosine(found[0][1])}
         else:
             contributions = {}
             for number, (mode, ranking) in enumerate(self._parts([self._check_query(query)])[0].items(), start=1):
@@ -213,9 +216,19 @@ class ElasticsearchRetriever(EngineRetriever):
         save_index(folder, type(self).__name__, settings, {}, Corpus([]))
 
     @classmethod
-    def load(cls, folder: str | Path, embedder: Embedder | None = None) -> Self:
-        """Open the index of which `save` wrote. embedder: the model that made its vectors, when not found by name."""
+    def load(cls, folder: str | Path, url: str | None = None, embedder: Embedder | None = None) -> Self:
+        """Open the index of which `save` wrote. embedder: the model that made its vectors, when not found by name.
+
+        url: where the server is, if not where it was. It must be given where the environment has credentials and the
+        server is not on this machine: they would be sent to whatever address the folder names.
+        """
         settings, _, _ = load_index(folder, cls.__name__)
+        if url is None and _credentials() and not _is_here(settings["url"]):
+            raise ValueError(
+                f"{folder} names the server {settings['url']}, and your credentials would be sent there: if that is "
+                f"right, say so with load(folder, url={settings['url']!r})"
+            )
+        settings["url"] = url or settings["url"]
         model = settings.pop("model")
         if model is not None and embedder is None:
             embedder = Embedder(model)
@@ -350,10 +363,7 @@ class ElasticsearchRetriever(EngineRetriever):
 
     def _document(self, document_id: str) -> Document:
         if document_id not in self.corpus:
-            raise RuntimeError(
-                f"the index {self.index!r} has been changed by another program (it found {document_id!r}): "
-                "open it again, or call fit(corpus)"
-            )
+            raise self._changed(f"it found {document_id!r}")
         return self.corpus[document_id]
 
     def _rank(self, queries: Sequence[str], mode: str, k: int) -> list[list[tuple[str, float]]]:
@@ -433,6 +443,11 @@ class ElasticsearchRetriever(EngineRetriever):
 
     # Errors.
 
+    def _changed(self, what: str) -> Exception:
+        return RuntimeError(
+            f"the index {self.index!r} has been changed by another program ({what}): open it again, or call fit(corpus)"
+        )
+
     def _no_index(self) -> Exception:
         return ValueError(f"{self.url} has no index {self.index!r} (any more): call fit(corpus) to make it")
 
@@ -499,6 +514,12 @@ def _credentials() -> dict[str, Any]:
     if bool(user) != bool(password):
         raise ValueError("set both ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD, or ELASTICSEARCH_API_KEY")
     return {"basic_auth": (user, password)} if user else {}
+
+
+def _is_here(url: str) -> bool:
+    """Whether the server is on this machine."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host) is not None
 
 
 def _cosine(score: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 import tempfile
@@ -16,6 +17,7 @@ from tqdm.auto import tqdm
 from ragedu.models import cache_folder, embedding_model_folder, explain_failure
 
 PROGRESS_FROM = 256  # texts; fewer are encoded before a progress bar would be read
+WAIT = 60  # seconds for another program that writes to the cache
 BATCH_TOKENS = 1024  # what a layer computes for so many stays in the processor's cache: a fifth faster than in memory
 
 
@@ -43,11 +45,11 @@ class Embedder:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the weights: two models with the same fingerprint give the same vectors."""
-        # To read all weights takes a fifth of a second. Whatever trains a model changes nearly all of its tensors, so
-        # one number of each tells whether the digest is still that of the weights.
-        tensors = self.model.state_dict().values()
-        sample = [self.model.max_seq_length, *(tensor.ravel()[0].item() for tensor in tensors if tensor.numel())]
+        """A digest of weights, settings and tokenizer: two models with the same fingerprint give the same vectors."""
+        # To read all weights takes a fifth of a second. PyTorch counts the changes of each tensor; for changes behind
+        # its back, through `tensor.data`, there is one number of each.
+        tensors = [tensor for tensor in self.model.state_dict().values() if tensor.numel()]
+        sample = [self._settings(), *((t.data_ptr(), t._version, t.ravel()[0].item()) for t in tensors)]
         if sample != self._sample:
             self._sample, self._fingerprint = sample, self._digest()
         return self._fingerprint
@@ -72,8 +74,22 @@ class Embedder:
                 target.parent.mkdir(exist_ok=True)
                 os.replace(file, target)
 
+    def _settings(self) -> str:
+        """What makes vectors besides weights and tokenizer: pooling, lengths, the prompt before each text."""
+        modules = [[type(module).__name__, getattr(module, "get_config_dict", dict)()] for module in self.model]
+        prompt = self.model.prompts.get(self.model.default_prompt_name) or ""
+        settings = [self.model.max_seq_length, self.dimension, prompt, modules]
+        return json.dumps(settings, sort_keys=True, default=lambda value: type(value).__name__)
+
+    def _tokenizer(self) -> str:
+        """The tokenizer's vocabulary and rules, but for padding and truncation, which every call sets anew."""
+        tokenizer = getattr(self.model, "tokenizer", None)
+        tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        rules = json.loads(tokenizer.to_str()) if hasattr(tokenizer, "to_str") else {}
+        return json.dumps(rules | {"padding": None, "truncation": None}, sort_keys=True)
+
     def _digest(self) -> str:
-        digest = hashlib.blake2b(str(self.model.max_seq_length).encode(), digest_size=16)
+        digest = hashlib.blake2b(f"{self._settings()}\n{self._tokenizer()}".encode(), digest_size=16)
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.contiguous().numpy())
@@ -151,7 +167,16 @@ class VectorCache:
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as database, database:
+            with closing(sqlite3.connect(self.path, timeout=WAIT)) as database, database:
                 yield database
         except sqlite3.DatabaseError as error:
-            raise OSError(f"the cache of embeddings, {self.path}, cannot be used ({error}): delete that file") from None
+            raise OSError(f"the cache of embeddings, {self.path}, cannot be used ({error}): {_remedy(error)}") from None
+
+
+def _remedy(error: sqlite3.DatabaseError) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "another program is writing to it; try again, or set RAGEDU_CACHE to a folder of your own"
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_READONLY")):
+        return "check its permissions and the space on the disk, or set RAGEDU_CACHE to another folder"
+    return "delete that file"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +49,10 @@ def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
     return {key: (score - low) / (high - low) if high > low else 1.0 for key, score in scores.items()}
 
 
+def _is_weight(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= value < math.inf
+
+
 class HybridRetriever(Retriever):
     """Fuse the results of several retrievers over the same corpus.
 
@@ -67,14 +73,18 @@ class HybridRetriever(Retriever):
             raise ValueError(f'no fusion method {method!r}; there are "rrf" and "weighted"')
         if isinstance(retrievers, Retriever):
             raise TypeError("a hybrid takes a list of retrievers, not one: put them in [ ]")
-        if rrf_k < 0 or depth < 1:
-            raise ValueError(f"rrf_k must be at least 0 and depth at least 1, not {rrf_k} and {depth}")
+        if not _is_weight(rrf_k):
+            raise ValueError(f"rrf_k must be a finite number, at least 0, not {rrf_k!r}")
+        if not isinstance(depth, int | np.integer) or isinstance(depth, bool) or depth < 1:
+            raise ValueError(f"depth must be a whole number of documents, at least 1, not {depth!r}")
         self.retrievers = [BM25Retriever(), DenseRetriever()] if retrievers is None else list(retrievers)
         if not self.retrievers:
             raise ValueError("a hybrid needs at least one retriever")
         self.weights = [1 / len(self.retrievers)] * len(self.retrievers) if weights is None else list(weights)
         if len(self.weights) != len(self.retrievers):
             raise ValueError(f"{len(self.retrievers)} retrievers need as many weights, not {len(self.weights)}")
+        if not all(map(_is_weight, self.weights)):
+            raise ValueError(f"weights must be finite numbers, at least 0, not {self.weights}")
         self.method, self.rrf_k, self.depth = method, rrf_k, depth
         first = self.retrievers[0].corpus
         if all(retriever.corpus is first for retriever in self.retrievers):
@@ -82,6 +92,7 @@ class HybridRetriever(Retriever):
 
     def fit(self, corpus: Corpus) -> Self:
         self._check_corpus(corpus)
+        self.corpus = None  # from here to the end some parts know the old corpus and some the new
         for retriever in self.retrievers:
             retriever.fit(corpus)
         self.corpus = corpus
@@ -104,6 +115,7 @@ class HybridRetriever(Retriever):
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each retriever added, with the rank that it gave."""
         self._check_fitted()
+        self._check_query(query)
         self.corpus.position(document_id)
         found = [retriever.search_many([query], self.depth)[0] for retriever in self.retrievers]
         contributions = {}
@@ -112,7 +124,7 @@ class HybridRetriever(Retriever):
             rank = next((hit.rank for hit in hits if hit.document.id == document_id), None)
             place = f"rank {rank}" if rank else "not found"
             contributions[f"{number}. {type(retriever).__name__}, {place}"] = given.get(document_id, 0.0)
-        return Explanation(sum(contributions.values()), contributions)
+        return Explanation(math.fsum(contributions.values()), contributions)
 
     def _contributions(self, found: Sequence[Hits]) -> list[dict[str, float]]:
         if self.method == "rrf":
@@ -120,12 +132,18 @@ class HybridRetriever(Retriever):
         return score_fusion([{hit.document.id: hit.score for hit in hits} for hits in found], self.weights)
 
     def _fuse(self, found: Sequence[Hits], k: int) -> Hits:
-        fused: dict[str, float] = {}
-        for given in self._contributions(found):
-            for document_id, value in given.items():
-                fused[document_id] = fused.get(document_id, 0.0) + value
+        given = self._contributions(found)
+        # fsum rounds once, whatever the order: the same ranks, given by other retrievers, make the same score.
+        fused = {id: math.fsum(part.get(id, 0.0) for part in given) for id in set().union(*given)}
         best = sorted(fused, key=lambda document_id: (-fused[document_id], self.corpus.position(document_id)))[:k]
         return Hits(Hit(self.corpus[document_id], fused[document_id], rank) for rank, document_id in enumerate(best, 1))
+
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if any(retriever.corpus is not self.corpus for retriever in self.retrievers):
+            raise RuntimeError(
+                "a part of this hybrid has been fitted to another corpus since: call fit(corpus) of the hybrid again"
+            )
 
     def save(self, folder: str | Path) -> None:
         self._check_fitted()
@@ -138,6 +156,6 @@ class HybridRetriever(Retriever):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         settings, parts = load_parts(folder, cls.__name__, lambda name, path: CLASSES[name].load(path))
-        retriever = cls(parts, **settings)
-        retriever.corpus = retriever.retrievers[0].corpus
-        return retriever
+        for part in parts:  # which have each read a copy of their own
+            part.corpus = parts[0].corpus
+        return cls(parts, **settings)

@@ -45,6 +45,10 @@ class InvertedIndex:
         by_term = weights.tocsc()
         return cls(by_term.indptr, by_term.indices, by_term.data, weights.shape[0])
 
+    def __reduce__(self):
+        """A copy, or what another process unpickles, has the same postings and makes its own caches."""
+        return InvertedIndex, (self.starts, self.documents, self.weights, self.n_documents)
+
     def postings(self, term: int) -> tuple[np.ndarray, np.ndarray]:
         """The documents that contain the term, and its weight in each."""
         start, end = self.starts[term], self.starts[term + 1]

@@ -1,8 +1,9 @@
 """Save an index so that a reader finds the old one whole or the new one whole, never half of either.
 
-A folder holds files named after their content and a manifest, `ragedu-index.json`, that says which of them make up
-the index, with sizes and SHA-256. New files are written beside the old; then the manifest is replaced in one step;
-then what no manifest names is removed. Nothing is ever unpickled.
+A folder holds files and a manifest, `ragedu-index.json`, that says which of them make up the index, with sizes and
+SHA-256. New files, under names that no other save uses, are written beside the old; then the manifest is replaced in
+one step; then what the old one named is removed. Of two saves at the same time the last to end wins, and its index is
+whole. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
 
 MANIFEST = "ragedu-index.json"
 FORMAT = "ragedu-index-1"
-ATTEMPTS = 5  # to read files that a manifest names and that are not there
-OURS = re.compile(r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|ragedu-index\.json)(\.[0-9a-f]{32}\.tmp)?|part-[0-9a-f]{16}-\d+")
+UNFINISHED = 3600  # seconds for which files that no manifest names may be those of a save at work
+MODEL = re.compile(r"trained-model-[0-9a-f]{32}")  # the folder of a model that is kept beside an index
+OURS = re.compile(
+    r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|ragedu-index\.json)(\.[0-9a-f]{32}\.tmp)?|part-[0-9a-f]{16}-\d+"
+    rf"|{MODEL.pattern}(-\w+)?"
+)
 
 
 def save_index(
@@ -46,8 +53,9 @@ def save_index(
     contents = {f"{name}.npy": _array_bytes(array) for name, array in arrays.items()}
     contents["documents.jsonl"] = _document_bytes(corpus)
     files = {name: _write_content(folder, name, content) for name, content in contents.items()}
+    before = _named(folder)
     _write_manifest(folder, retriever, settings, files=files)
-    _remove_old(folder, keep={entry["file"] for entry in files.values()})
+    _remove_old(folder, before)
 
 
 def load_index(folder: str | Path, retriever: str) -> tuple[dict[str, Any], dict[str, np.ndarray], Corpus]:
@@ -70,13 +78,14 @@ def save_parts(folder: str | Path, retriever: str, settings: dict[str, Any], par
     names = [f"part-{new}-{number}" for number in range(len(parts))]
     for name, part in zip(names, parts, strict=True):
         part.save(folder / name)
+    before = _named(folder)
     _write_manifest(
         folder,
         retriever,
         settings,
         parts=[[type(part).__name__, name] for name, part in zip(names, parts, strict=True)],
     )
-    _remove_old(folder, keep=set(names))
+    _remove_old(folder, before)
 
 
 def load_parts(
@@ -91,15 +100,14 @@ def load_parts(
 
 def _read_while_saved(folder: Path, retriever: str, read: Callable[[dict], Any]) -> tuple[dict[str, Any], Any]:
     """The settings, and what `read` makes of the manifest; once more when a save has removed files meanwhile."""
-    in_vain = 0
     while True:
-        manifest = _read_manifest(folder, retriever)
+        manifest = _read_manifest(folder)
+        if manifest["retriever"] != retriever:
+            raise ValueError(f"{folder} holds an index of {manifest['retriever']}: load it with that class")
         try:
             return manifest["settings"], read(manifest)
         except FileNotFoundError:
-            # The same manifest may have gone and come back, with its files, when what was saved before is saved again.
-            in_vain += _read_manifest(folder, retriever) == manifest
-            if in_vain == ATTEMPTS:
+            if _read_manifest(folder) == manifest:
                 raise
 
 
@@ -139,11 +147,10 @@ def _document_bytes(corpus: Corpus) -> bytes:
 
 
 def _write_content(folder: Path, name: str, content: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(content).hexdigest()
     stem, suffix = name.rsplit(".", 1)
-    file = f"{stem}-{digest[:16]}.{suffix}"
+    file = f"{stem}-{uuid.uuid4().hex[:16]}.{suffix}"
     _replace(folder / file, content)
-    return {"file": file, "bytes": len(content), "sha256": digest}
+    return {"file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -156,14 +163,31 @@ def _replace(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
-def _remove_old(folder: Path, keep: set[str]) -> None:
-    """Remove what earlier saves have left, whole or interrupted; other files in the folder are not ours."""
+def _named(folder: Path) -> set[str | None]:
+    """What the index that is now in the folder consists of."""
+    try:
+        manifest = _read_manifest(folder)
+    except (OSError, ValueError):  # none yet, or a damaged one
+        return {MANIFEST}
+    files = [entry["file"] for entry in manifest.get("files", {}).values()]
+    parts = [name for _, name in manifest.get("parts", [])]
+    return {MANIFEST, manifest["settings"].get("model"), *files, *parts}
+
+
+def _remove_old(folder: Path, before: set[str | None]) -> None:
+    """Remove what the manifest before named, and what interrupted saves have left.
+
+    What is young may belong to a save that has not come to its manifest yet; other files in the folder are not ours.
+    """
+    keep = _named(folder)  # another save may have replaced our manifest already
     for path in folder.iterdir():
-        if OURS.fullmatch(path.name) and path.name not in keep and path.name != MANIFEST:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        with suppress(OSError):  # gone meanwhile; or, on Windows, open in a reader: then a later save removes it
+            unused = OURS.fullmatch(path.name) and path.name not in keep
+            if unused and (path.name in before or time.time() - path.stat().st_mtime > UNFINISHED):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def _write_manifest(folder: Path, retriever: str, settings: dict[str, Any], **content: Any) -> None:
@@ -176,7 +200,7 @@ def _digest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _read_manifest(folder: Path, retriever: str) -> dict[str, Any]:
+def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -187,8 +211,6 @@ def _read_manifest(folder: Path, retriever: str) -> dict[str, Any]:
         raise ValueError(f"{folder / MANIFEST} is not in the format {FORMAT}: fit the retriever again and save it")
     if manifest.pop("sha256", None) != _digest(manifest):
         raise ValueError(f"{folder / MANIFEST} is damaged: fit the retriever again and save it")
-    if manifest["retriever"] != retriever:
-        raise ValueError(f"{folder} holds an index of {manifest['retriever']}: load it with that class")
     return manifest
 
 

@@ -36,6 +36,8 @@ class TwoHopRetriever:
             raise ValueError(f"width must be at least 1, not {width}")
         self.retriever, self.width = retriever, width
 
+    _check_queries = Retriever._check_queries
+
     @property
     def corpus(self) -> Corpus | None:
         return self.retriever.corpus
@@ -46,7 +48,16 @@ class TwoHopRetriever:
 
     def search(self, query: str, k: int = 10) -> Hits:
         """The k best documents. Scores are those of the search that found a document: don't compare them."""
-        first = self.retriever.search(query, k)
+        return self._join(query, self.retriever.search(query, k), k)
+
+    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
+        """The k best documents for each query; none for one for which the retriever finds none."""
+        queries = self._check_queries(queries)
+        found = self.retriever.search_many(queries, k)
+        return [self._join(query, first, k) for query, first in zip(queries, found, strict=True)]
+
+    def _join(self, query: str, first: Hits, k: int) -> Hits:
+        """The first search's hits and those of the second, each document once."""
         second = sorted(self._second(query, first), key=lambda hit: -hit.score)
         found: dict[str, Hit] = {}
         for hit in [*first[:1], *second, *first[1:]]:
@@ -54,15 +65,11 @@ class TwoHopRetriever:
         best = list(found.values())[:k]
         return Hits(hit._replace(rank=rank) for rank, hit in enumerate(best, start=1))
 
-    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        """The k best documents for each query; none for a blank one."""
-        return [self.search(query, k) if query.strip() else Hits() for query in queries]
-
     def _second(self, query: str, first: Hits) -> list[Hit]:
         """The hits of the second searches, one search for each name that the best document adds."""
         if not first:
             return []
         page, rest = first[0].document, NAME.sub("", query)
-        new = [name for name in names(page.text) if name not in query + page.title]
+        new = [name for name in names(page.text) if name not in f"{query}\n{page.title}"]
         found = self.retriever.search_many([f"{name} {rest}" for name in new], self.width)
         return [hit for name, hits in zip(new, found, strict=True) for hit in hits if name in hit.document.title]

@@ -25,8 +25,9 @@ from ragedu.corpus import Document
 from ragedu.generation.language_model import LanguageModel
 from ragedu.generation.prompts import build_prompt
 from ragedu.retrieval.embeddings import Embedder
-from ragedu.training.reader import answer_logits, join, tokens
-from ragedu.training.retriever import embed, learned_weights, warmup_then_linear
+from ragedu.training.reader import answer_logits, join
+from ragedu.training.reader import tokens as example_tokens
+from ragedu.training.retriever import check_settings, embed, learned_weights, warmup_then_linear
 
 QUESTIONS_AT_ONCE = 24  # read behind one document
 
@@ -51,7 +52,8 @@ def rag_token(documents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
 def token_log_probabilities(logits: torch.Tensor, answers: torch.Tensor, padding: int) -> torch.Tensor:
     """What the generator gives to the tokens of the answers: (n, k, T), 0 where an answer has ended.
 
-    logits: (n, k, T, vocabulary), at place t those for token t; answers: token ids (n, T), filled up with `padding`.
+    logits: (n, k, T, vocabulary), at place t those for token t; answers: token ids (n, T), filled up with `padding`,
+    which has to be an id of its own: an end token with that id would not count.
     """
     wanted = answers[:, None, :, None].expand(-1, logits.shape[1], -1, -1)
     chosen = logits.log_softmax(dim=-1).gather(-1, wanted).squeeze(-1)
@@ -79,20 +81,21 @@ def answer_log_probabilities(
     A document is read once for all questions that may have been answered from it: they stand behind it in one row, each
     blind to the others (`training.reader.join`). In a small corpus that saves most of the work.
 
-    Raises ValueError when the questions have not equally many candidates.
+    Raises ValueError when the questions have not equally many candidates, or there are none.
     """
     if len({len(some) for some in candidates}) > 1:
         raise ValueError("every question needs the same number of candidates: cut the longer lists, or search for more")
+    if not any(map(len, candidates)):
+        raise ValueError("there is nothing to read: give at least one question with at least one candidate")
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)  # of each document: questions, and its rank there
     documents = {document.id: document for some in candidates for document in some}
     for question, some in enumerate(candidates):
         for rank, document in enumerate(some):
             places[document.id].append((question, rank))
-    encoded = lambda question, document: tokens(
+    encoded = lambda question, document: example_tokens(
         generator, build_prompt(questions[question], [document]), answers[question]
     )
-    longest = max(len(generator.encode(answer, chat=False)) for answer in answers) + 1
-    result = torch.zeros(len(questions), max(map(len, candidates)), longest)
+    read: dict[tuple[int, int], torch.Tensor] = {}
     for id in tqdm(places, desc="reading", unit=" documents"):
         for start in range(0, len(places[id]), QUESTIONS_AT_ONCE):
             some = places[id][start : start + QUESTIONS_AT_ONCE]
@@ -100,8 +103,10 @@ def answer_log_probabilities(
             logits, wanted, branch = answer_logits(generator, [row])
             found = logits.log_softmax(dim=-1).gather(-1, wanted[:, None])[:, 0].float().cpu()
             for number, (question, rank) in enumerate(some, start=1):
-                own = found[branch.cpu() == number]
-                result[question, rank, : len(own)] = own
+                read[question, rank] = found[branch.cpu() == number]
+    result = torch.zeros(len(questions), len(candidates[0]), max(map(len, read.values())))
+    for (question, rank), own in read.items():
+        result[question, rank, : len(own)] = own
     return result
 
 
@@ -126,8 +131,13 @@ def train(
 
     documents: the vectors of each question's candidates (n, k, dimension), made beforehand and not changed; tokens:
     `answer_log_probabilities` of the same. Nobody says which candidate is relevant. marginal: rag_sequence, rag_token.
+
+    Raises ValueError for settings that make no sense, for no questions, and for shapes that do not fit together.
     """
-    vectors = torch.as_tensor(documents)
+    check_settings(steps, batch_size, learning_rate, temperature, smallest=1)
+    if not len(questions):
+        raise ValueError("there are no questions to learn from")
+    vectors = torch.as_tensor(documents, dtype=torch.float32)
     if not len(questions) == len(vectors) == len(tokens) or vectors.shape[:2] != tokens.shape[:2]:
         raise ValueError(
             f"{len(questions)} questions, vectors of shape {tuple(vectors.shape)} and log-probabilities of shape "

@@ -7,7 +7,7 @@
 Lesson 07 does this with a few pages. The same with more pages, and with every rival of its table, takes longer than a
 lesson may, so it is done once, and what every system said is kept in knowledge.jsonl beside this file:
 
-    python -m ragedu.training.knowledge
+    python -m ragedu.training.knowledge      # writes a knowledge.jsonl of your own, here; call again to go on
 """
 
 from __future__ import annotations
@@ -109,12 +109,21 @@ def general_questions() -> list[tuple[str, list[str]]]:
     return [(question, answers) for question, *answers in table["questions"]]
 
 
+def general_answers(model: LanguageModel) -> list[str]:
+    """What the model says to the general questions."""
+    return model.generate([closed_book_prompt(question) for question, _ in general_questions()], max_new_tokens=24)
+
+
+def general_right(said: Sequence[str]) -> float:
+    """The share of the general questions to which the right thing was said."""
+    asked = zip(general_questions(), said, strict=True)
+    right = [any(a.lower() in s.lower() for a in answers) for (_, answers), s in asked]
+    return sum(right) / len(right)
+
+
 def general_knowledge(model: LanguageModel) -> float:
     """The share of the general questions that the model answers."""
-    questions = general_questions()
-    said = model.generate([closed_book_prompt(question) for question, _ in questions], max_new_tokens=24)
-    right = [any(a.lower() in s.lower() for a in answers) for (_, answers), s in zip(questions, said, strict=True)]
-    return sum(right) / len(right)
+    return general_right(general_answers(model))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -220,25 +229,43 @@ def with_retrieval(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train and ask every system of lesson 07's table; write what they said, and what it took, to a file."""
+    """Train and ask every system of lesson 07's table; write what they said, and what it took, to a file. Called again
+    after an interruption, it goes on where it was."""
     parser = argparse.ArgumentParser(prog="python -m ragedu.training.knowledge", description=main.__doc__)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=Path(RESULTS.name), help=f"the file to write (./{RESULTS.name})")
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--pages", type=int, default=24, help="pages that no edition changes")
     parser.add_argument("--changing", type=int, default=16, help="pages that edition 2 changes")
     parser.add_argument("--only", nargs="*", default=None, help="systems, by their names")
     given = parser.parse_args(arguments)
-    task, done = make_task(given.pages, given.changing), read_results(given.out)
+    try:
+        done = read_results(given.out)
+    except ValueError as error:
+        parser.error(str(error))
+    task = make_task(given.pages, given.changing)
     if done and done[0]["task"] != [question._asdict() for question in task.questions]:
         parser.error(f"{given.out} holds the results of another task: delete it, or give another --out")
+    if done and done[0]["learning rate"] != given.learning_rate:
+        parser.error(
+            f"{given.out} holds results of the learning rate {done[0]['learning rate']}: "
+            "go on with that one, or give another --out"
+        )
+    new = 0
     with open(given.out, "a", encoding="utf-8") as out:
         for entry in experiment(task, given.learning_rate, given.only, {entry.get("system") for entry in done}):
             print(json.dumps(entry, ensure_ascii=False), file=out, flush=True)
+            new += 1
+    if not new:
+        print(f"nothing was left to do: {given.out} has it all; give another --out to begin anew")
 
 
 def read_results(file: Path = RESULTS) -> list[Entry]:
     """The task, and then one entry for every system."""
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    lines = file.read_text("utf-8").splitlines() if file.exists() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except json.JSONDecodeError:
+        raise ValueError(f"{file} has a line that is not whole, as a killed run leaves at its end: delete it") from None
 
 
 def experiment(
@@ -266,8 +293,9 @@ def experiment(
         "RAG, reader": lambda name: retrieving(task, name, "reader", "each"),
     }
     for name, way in ways.items():
-        if name not in done and (only is None or name in only):
-            yield from way(name)
+        names = {name, f"{name}, with RAG", f"{name}, updated"} if name.endswith("and questions") else {name}
+        if not names <= set(done) and (only is None or not names.isdisjoint(only)):
+            yield from (entry for entry in way(name) if entry["system"] not in done)
 
 
 def untouched(task: Task, name: str) -> Iterator[Entry]:
@@ -316,10 +344,15 @@ def ask(model: LanguageModel, task: Task, way: Callable) -> Entry:
     return {"said": said, "asking seconds": round(time.perf_counter() - started, 1)}
 
 
-def keeps(model: LanguageModel) -> dict[str, float]:
+def keeps(model: LanguageModel) -> Entry:
     """What is left of what the model could do before."""
     documentation = [document.text for document in python_docs.load().corpus[:1000:25]]
-    return {"general": round(general_knowledge(model), 3), "perplexity": round(perplexity(model, documentation), 2)}
+    said = general_answers(model)
+    return {
+        "general": round(general_right(said), 3),
+        "general said": said,
+        "perplexity": round(perplexity(model, documentation), 2),
+    }
 
 
 def size(model: LanguageModel) -> int:

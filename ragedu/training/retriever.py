@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,8 +74,9 @@ def train(
     loss of each step.
 
     steps: how many batches; by default as many as it takes to see every pair once. The pairs are shuffled, and shuffled
-    anew whenever all have been seen; no text stands twice in a batch. The learning rate rises during the first tenth of
-    the steps and then falls to 0 in a straight line.
+    anew whenever all have been seen; no text stands twice in a batch, so where many pairs share a passage the batches
+    are smaller and more. A pair without a hard negative that would be alone in its batch is left out of that round. The
+    learning rate rises during the first tenth of the steps and then falls to 0 in a straight line.
 
     folder: where the trained model is saved, as sentence-transformers saves models. An interrupted training leaves
     there what it needs to go on (written at least once a minute): call again with the same pairs and settings, and
@@ -85,18 +86,24 @@ def train(
     after_step(step, loss) is called after each step, counted from 1.
 
     On one machine the same seed gives the same losses. Raises TypeError or ValueError for pairs that are none, for
-    blank texts, for fewer than two pairs in a batch, and for a folder that holds another unfinished training.
+    blank texts, for fewer than two pairs in a batch, and for a folder that holds another unfinished training; OSError
+    for a folder that cannot be written, before the first step.
     """
     examples = [check_pair(number, pair) for number, pair in enumerate(check_list(pairs))]
     check_settings(steps, batch_size, learning_rate, temperature)
-    steps = math.ceil(len(examples) / batch_size) if steps is None else steps
+    if steps is None:
+        steps = max(1, sum(1 for _ in one_round(examples, batch_size, Random(seed))))
 
     model = embedder.model
     weights = learned_weights(model)
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
-    settings = describe(examples, steps, batch_size, learning_rate, temperature, seed)
-    folder = Path(folder).expanduser() if folder is not None else None
-    losses = resume(folder, embedder, optimizer, settings) if folder is not None else []
+    named = embedder._named  # the digest of what the model's name stands for, which no training changes
+    settings = {"model": named} | describe(examples, steps, batch_size, learning_rate, temperature, seed)
+    losses = []
+    if folder is not None:
+        folder = Path(folder).expanduser()
+        make_folder(folder)
+        losses = resume(folder, embedder, optimizer, settings)
     model.eval()  # no dropout: a minute of training overfits little, and the same text has one vector
     saved = time.monotonic()
     try:
@@ -116,10 +123,14 @@ def train(
                     saved = time.monotonic()
                 if after_step is not None:
                     after_step(len(losses), losses[-1])
+    except BaseException:
+        if steps_made(optimizer) > len(losses):  # interrupted between a step and its loss
+            losses.append(loss.item())
+        if folder is not None and losses:
+            save_unfinished(folder, embedder, optimizer, settings, losses)
+        raise
     finally:
         optimizer.zero_grad(set_to_none=True)
-        if folder is not None and 0 < len(losses) < steps:
-            save_unfinished(folder, embedder, optimizer, settings, losses)
     if folder is not None:
         embedder.save(folder)
         embedder.rename(str(folder))
@@ -168,21 +179,8 @@ def batches(pairs: Sequence[Pair], steps: int, batch_size: int, seed: int, skip:
     """
     dice, made = Random(seed), 0
     while True:
-        waiting, begun = deque(sorted(pairs, key=lambda _: dice.random())), made
-        while waiting:
-            batch: list[Pair] = []
-            seen: set[str] = set()
-            later: list[Pair] = []
-            while waiting and len(batch) < batch_size:
-                pair = waiting.popleft()
-                if seen.isdisjoint(pair):
-                    batch.append(pair)
-                    seen.update(pair)
-                else:
-                    later.append(pair)
-            waiting.extendleft(reversed(later))
-            if len(batch) == 1 and len(batch[0]) == 2:
-                continue  # nothing to choose from
+        begun = made
+        for batch in one_round(pairs, batch_size, dice):
             made += 1
             if made > skip:
                 yield batch
@@ -190,6 +188,25 @@ def batches(pairs: Sequence[Pair], steps: int, batch_size: int, seed: int, skip:
                 return
         if made == begun:
             raise ValueError("no two of the pairs differ in both question and passage: there is nothing to tell apart")
+
+
+def one_round(pairs: Sequence[Pair], batch_size: int, dice: Random) -> Iterator[list[Pair]]:
+    """The pairs, shuffled, in batches; without those that stand alone, with nothing to choose from."""
+    waiting = deque(sorted(pairs, key=lambda _: dice.random()))
+    while waiting:
+        batch: list[Pair] = []
+        seen: set[str] = set()
+        later: list[Pair] = []
+        while waiting and len(batch) < batch_size:
+            pair = waiting.popleft()
+            if seen.isdisjoint(pair):
+                batch.append(pair)
+                seen.update(pair)
+            else:
+                later.append(pair)
+        waiting.extendleft(reversed(later))
+        if len(batch) > 1 or len(batch[0]) == 3:
+            yield batch
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -207,6 +224,8 @@ def hard_negatives(
 
     Raises ValueError when no triple is left.
     """
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth must be a whole number, at least 1, not {depth!r}")
     retriever, dice = retriever or BM25Retriever(), Random(seed)
     if retriever.corpus is not dataset.corpus:
         retriever.fit(dataset.corpus)
@@ -253,8 +272,10 @@ def check_pair(number: int, pair: Sequence[str | Document]) -> Pair:
     return texts
 
 
-def check_settings(steps: int | None, batch_size: int, learning_rate: float, temperature: float) -> None:
-    for number, what, least in [(batch_size, "batch_size", 2), (1 if steps is None else steps, "steps", 1)]:
+def check_settings(
+    steps: int | None, batch_size: int, learning_rate: float, temperature: float, smallest: int = 2
+) -> None:
+    for number, what, least in [(batch_size, "batch_size", smallest), (1 if steps is None else steps, "steps", 1)]:
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             raise ValueError(f"{what} must be a whole number, at least {least}, not {number!r}")
     for number, what in [(learning_rate, "learning_rate"), (temperature, "temperature")]:
@@ -267,7 +288,7 @@ def check_settings(steps: int | None, batch_size: int, learning_rate: float, tem
 
 
 def describe(examples: list[Pair], steps: int, batch_size: int, learning_rate: float, temperature: float, seed: int):
-    """What a training must have in common with the one that it continues."""
+    """What a training must have in common with the one that it continues, beside the model."""
     digest = hashlib.sha256(json.dumps(examples).encode()).hexdigest()
     return {
         "pairs": f"{len(examples)} with the digest {digest[:12]}",
@@ -284,10 +305,31 @@ def save_unfinished(folder: Path, embedder: Embedder, optimizer, settings: dict,
     tensors = {f"model/{name}": tensor.detach() for name, tensor in embedder.model.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in state.items()}
-    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{UNFINISHED}.tmp"
-    save_file(tensors, temporary, {"settings": json.dumps(settings), "losses": json.dumps(losses)})
-    os.replace(temporary, folder / UNFINISHED)
+    try:
+        save_file(tensors, temporary, {"settings": json.dumps(settings), "losses": json.dumps(losses)})
+        os.replace(temporary, folder / UNFINISHED)
+    except SafetensorError as error:  # of a full disk; it is no OSError
+        raise OSError(f"{folder / UNFINISHED} cannot be written ({error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder, and try before a long training what is done behind it: files in it, a folder beside it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder.parent):
+            tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise OSError(
+            f"the model cannot be saved in {folder} ({error.strerror or error}): give another folder"
+        ) from None
+
+
+def steps_made(optimizer) -> int:
+    """How many steps the weights have in them."""
+    return max((int(state["step"]) for state in optimizer.state.values()), default=0)
 
 
 def resume(folder: Path, embedder: Embedder, optimizer, settings: dict) -> list[float]:
@@ -304,8 +346,11 @@ def resume(folder: Path, embedder: Embedder, optimizer, settings: dict) -> list[
         raise ValueError(f"{file} is damaged ({error}): delete it to begin the training anew") from None
     for name, value in settings.items():
         if begun.get(name) != value:
+            other = f"with other {name} ({begun.get(name)}, now {value})"
+            if name == "model":
+                other = f"of another model than {embedder.name}"
             raise ValueError(
-                f"{folder} holds an unfinished training with other {name} ({begun.get(name)}, now {value}): "
+                f"{folder} holds an unfinished training {other}: "
                 "call with the same to continue it, or give another folder"
             )
     states: dict[int, dict[str, torch.Tensor]] = {}
@@ -313,14 +358,6 @@ def resume(folder: Path, embedder: Embedder, optimizer, settings: dict) -> list[
         if name.startswith("optimizer/"):
             _, number, key = name.split("/")
             states.setdefault(int(number), {})[key] = tensor
-    try:
-        embedder.model.load_state_dict(
-            {n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")}
-        )
-    except RuntimeError:
-        raise ValueError(
-            f"{folder} holds an unfinished training of another model than {embedder.name}: continue it with that one, "
-            "or give another folder"
-        ) from None
+    embedder.model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     return losses

@@ -6,7 +6,7 @@ The published `facebook/rag-token-nq` has 515 million weights and an index of 21
 - the question encoder is all-MiniLM-L6-v2 in the form of a DPR encoder (`dpr_encoder`), untrained;
 - the generator is a BART of 2.5 million weights, trained here from nothing (`train`) in about half an hour:
 
-    python -m ragedu.training.small_rag
+    python -m ragedu.training.small_rag      # writes the folder small-bart
 
 What came of it lies in ragedu/adapters/small-bart; `build` puts all parts together.
 
@@ -132,6 +132,8 @@ def source_ids(tokenizer, title: str, sentence: str, question: str) -> list[int]
 
 def continuation(passages: Sequence[tuple[str, str]], dice: Random) -> tuple[str, str, str, str]:
     """(title, sentence, one to three words of the sentence in the place of a question, up to six words that follow)"""
+    if all(" " not in sentence for _, sentence in passages):
+        raise ValueError("no passage has a sentence of two words: there is nothing to continue")
     while True:
         title, sentence = dice.choice(passages)
         words = sentence.split(" ")
@@ -153,8 +155,9 @@ def train(
     seed: int = 0,
     after_step: Callable[[int, str, float], None] | None = None,
 ) -> None:
-    """Teach BART to copy, then to answer. A batch is all continuations or all questions; the share of continuations
-    falls from 1 to .15 over three fifths of the steps. after_step(step, "copy" or "answer", loss) follows each."""
+    """Teach BART to copy, then to answer. A batch is all continuations or all questions: all are continuations for a
+    twentieth of the steps, then .64 of them, and fewer and fewer, down to .15 from about the middle on.
+    after_step(step, "copy" or "answer", loss) follows each."""
     dice = Random(seed)
     optimizer = torch.optim.AdamW(bart.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
@@ -350,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ragedu.training.small_rag", description=main.__doc__)
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=SMALL_BART)
+    parser.add_argument("--out", type=Path, default=Path("small-bart"), help="the folder to write (./small-bart)")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(given.seed)
@@ -376,14 +379,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 entry = {"step": step, **losses, "seconds": round(time.monotonic() - started)}
                 print(json.dumps(entry), file=log, flush=True)
 
-        train(bart, tokenizer, asked, passages, given.steps, seed=given.seed, after_step=after_step)
-        said = answer(bart, tokenizer, tests)
-        figures = answer_scores(dict(enumerate(said)), {n: lesson.answers for n, lesson in enumerate(tests)})
-        print(json.dumps({"questions": len(tests), **figures}), file=log)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        bart.half().save_pretrained(given.out)
-        tokenizer.save_pretrained(given.out)
+        try:
+            train(bart, tokenizer, asked, passages, given.steps, seed=given.seed, after_step=after_step)
+            said = answer(bart, tokenizer, tests)
+            figures = answer_scores(dict(enumerate(said)), {n: lesson.answers for n, lesson in enumerate(tests)})
+            print(json.dumps({"questions": len(tests), **figures}), file=log)
+        finally:  # interrupted, too, so that weights and log belong together
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                bart.half().save_pretrained(given.out)
+                tokenizer.save_pretrained(given.out)
 
 
 if __name__ == "__main__":

@@ -61,10 +61,8 @@ def stream(documents: int, seed: int = 0, edition: int = 1, telling: int = 0) ->
 def facts(documents: int, seed: int = 0, edition: int = 1) -> Iterator[Fact]:
     """Every fact that the documents state, in their order."""
     _check(documents, seed, edition)
-    for number in range(documents):
-        page = draw_page(number, seed, edition, dice_for(seed, number))
-        for relation, value, _ in page.told:
-            yield Fact(page.name, relation["name"], value, page.id)
+    pages = (draw_page(number, seed, edition, dice_for(seed, number)) for number in range(documents))
+    return (Fact(page.name, relation["name"], value, page.id) for page in pages for relation, value, _ in page.told)
 
 
 def load(documents: int = 1000, seed: int = 0, edition: int = 1, questions: int | None = None) -> Dataset:

@@ -18,12 +18,14 @@ from ragedu.retrieval.inverted_index import top_k
 from ragedu.text import Analyzer
 
 K1, B = 1.5, 0.75  # where the sliders begin, and what ranks are compared with
+ONE_LINE = "white-space:nowrap"
 
 
 def bm25_sliders(corpus: Corpus, query: str, k: int = 5) -> Panel:
     """Sliders for k1 (0 to 5) and b (0 to 1) over the k best documents for a query, with what each term adds.
 
-    The scores are those of BM25Retriever(k1, b). Each row also tells the document's rank at k1 = 1.5 and b = 0.75.
+    The scores are those of BM25Retriever(k1, b), up to rounding, which may exchange documents with equal scores. Each
+    row also tells the document's rank at k1 = 1.5 and b = 0.75.
     """
     ranking = Bm25Ranking(corpus)
     box = Text(query, description="query", continuous_update=False, layout=Layout(width="95%"))
@@ -56,6 +58,8 @@ class Bm25Ranking:
 
     def html(self, query: str, k1: float, b: float, k: int = 5) -> str:
         """The k best documents as a table."""
+        if not isinstance(k, int) or k < 1:
+            raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
         terms, tf, added = self.contributions(query, k1, b)
         if not terms:
             return "<p>No document has a word of this query: type another one and press Enter.</p>"
@@ -67,15 +71,16 @@ class Bm25Ranking:
         for rank, position in enumerate(order.tolist(), start=1):
             hit = Hit(self.corpus[position], added[position].sum(), rank)
             parts = [
-                f"<span style='white-space:nowrap'><code>{escape(term)}</code> ×{tf[position, number]:.0f} "
-                f"{value:.3f} {bar(value, largest, 12)}</span>"
+                # JupyterLab lets a line break behind <code> unless that is told as well
+                f"<span style='{ONE_LINE}'><code style='{ONE_LINE}'>{escape(term)}</code> "
+                f"×{tf[position, number]:.0f} {value:.3f} {bar(value, largest, 12)}</span>"
                 for number, (term, value) in enumerate(zip(terms, added[position], strict=True))
                 if value
             ]
             text = mark_words(excerpt(hit.document.text, matched, 90), matched)
             rows.append(
                 [
-                    f"<span style='white-space:nowrap'>{rank}{_moved(before.index(position) + 1, rank)}</span>",
+                    f"<span style='{ONE_LINE}'>{rank}{_moved(before.index(position) + 1, rank)}</span>",
                     f"{hit.score:.3f}",
                     "<br>".join(parts),
                     f"{name_of(hit)} · {self.relative_lengths[position]:.1f} × the average length<br>{text}",

@@ -1,0 +1,64 @@
+"""What the benchmarks write: section by section, and nothing that was not measured."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import report, scale
+from benchmarks.scale_systems import SYSTEMS, Server
+
+RESULTS = Path(report.__file__).with_name("RESULTS.md")
+
+
+def test_one_section_is_replaced_and_the_others_stay(tmp_path):
+    kept = RESULTS.read_text("utf-8")
+    sections = report.read_sections(RESULTS)
+    headings = list(sections)
+    assert headings[0] == "# Results" and len(headings) > 5 and all(h.startswith("## ") for h in headings[1:])
+    file = tmp_path / "RESULTS.md"
+    file.write_text(kept, "utf-8")
+    for heading, text in sections.items():
+        report.keep_section(file, heading, text)
+        assert file.read_text("utf-8") == kept
+    report.keep_section(file, headings[2], "### A\n\nNew.")
+    assert report.read_sections(file) == sections | {headings[2]: "### A\n\nNew."}
+    assert list(report.read_sections(file)) == headings and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_new_file_begins_with_its_title(tmp_path):
+    report.keep_section(tmp_path / "new.md", "## Speed", "Quick.")
+    text = (tmp_path / "new.md").read_text("utf-8")
+    assert text.startswith("# Results\n\nWritten by `python -m benchmarks`") and text.endswith("## Speed\n\nQuick.\n")
+
+
+def test_a_section_says_where_it_was_measured(monkeypatch):
+    monkeypatch.setattr(report, "version", lambda package: "1.0")
+    one, all_cores = report.measured("text"), report.measured("text", all_cores=True)
+    assert one.startswith("Measured on ") and one.endswith(".\n\ntext")
+    assert "cores of which one is used" in one and "cores which are all used" in all_cores
+
+
+def measured_line(name, size, **figures):
+    return {"system": name, "documents": size, "machine": "A"} | figures
+
+
+def test_scale_measures_what_is_not_there_but_the_server_at_a_million(tmp_path, monkeypatch):
+    begun = []
+
+    def measure_apart(name, size, work):
+        begun.append((name, size))
+        return measured_line(name, size, **({"stopped": "too long"} if name == "FAISS flat" else {"recall": 0.5}))
+
+    monkeypatch.setattr(scale, "measure_apart", measure_apart)
+    file = tmp_path / "scale.csv"
+    scale.keep(file, measured_line("FAISS HNSW", 1_000, machine="B"))
+    text, vectors = scale.measure((1_000, 1_000_000), file)
+    expected = {(name, size) for name in SYSTEMS for size in (1_000, 1_000_000)}
+    expected -= {(Server.name, 1_000_000), ("FAISS HNSW", 1_000), ("FAISS flat", 1_000_000)}
+    assert set(begun) == expected and len(begun) == len(expected)
+    assert [row["system"] for row in text[1]].count(Server.name) == 1
+    (flat,) = [row for row in vectors[1] if row["system"] == "FAISS flat"]
+    assert flat["documents"] == "1,000" and flat["index, CPU s"] == "too long" and flat["recall"] == ""
+    assert scale.machines(file) == "A; B"
+    assert scale.measure((1_000, 1_000_000), file) == [text, vectors] and len(begun) == len(expected)
