@@ -63,7 +63,7 @@ check("01.sublinear", sublinear)
 
 # %% [markdown] lang="en"
 # Ten mentions weigh about as much as 3.3 did, and a hundred about as much as 5.6. Lesson 02 has another answer to the same
-# question, a curve that does not only flatten but ends.
+# question, a curve that never rises above 1.
 
 # %%
 print((1 + np.log([1, 10, 100])).round(1))
@@ -88,7 +88,7 @@ def distance_from_cosine(cosine: float) -> float:
 check("01.distance_from_cosine", distance_from_cosine)
 
 # %% [markdown] lang="en"
-# **A proof by experiment.** The larger the cosine, the smaller the distance, always. So for unit vectors both give the same
+# **A check by experiment.** The larger the cosine, the smaller the distance, always. So for unit vectors both give the same
 # ranking, and the choice makes no difference. Here it is on a thousand random arrows.
 
 # %%
@@ -127,7 +127,7 @@ check("01.cosines", cosines)
 # ## 5. Yesterday's idf, today's question (10 minutes)
 #
 # The archive was weighted yesterday. Today somebody asks, and a new page comes in. Both must be weighted so that they can be
-# compared with the old pages. Which idf do they get? scikit-learn separates `fit`, which learns the idf, from `transform`, which applies it; write both in one.
+# compared with the old pages. Which idf do they get? Write the function that weights them.
 # Use the lesson's idf, $\ln\frac{1 + N}{1 + \mathrm{df}} + 1$.
 
 
@@ -148,7 +148,7 @@ def weigh(corpus_counts: np.ndarray, new_counts: np.ndarray) -> np.ndarray:
 check("01.weigh", weigh)
 
 # %% [markdown] lang="en"
-# `TfidfTransformer` agrees, on counts of your choice: try it. (And if many pages come in? Then the old idf no longer describes the
+# scikit-learn separates `fit`, which learns the idf, from `transform`, which applies it: `TfidfTransformer` agrees, on counts of your choice: try it. (And if many pages come in? Then the old idf no longer describes the
 # archive, and all is weighted anew.)
 #
 # ## 6. Which word decided? (10 minutes)
@@ -175,8 +175,8 @@ check("01.decisive_term", decisive_term)
 # %% [markdown] lang="en"
 # ## 7. Open problem: one letter off (30 minutes and more)
 #
-# In the lesson one misspelt letter made the rarest word of a question worthless. Here every question has a word of six letters or more with
-# two letters exchanged or one missing.
+# In the lesson two exchanged letters made the rarest word of a question worthless. Here nearly every question has a word of six letters or more
+# with two letters exchanged or one missing.
 
 # %%
 from ragedu import TfidfRetriever, evaluate
@@ -232,6 +232,14 @@ def reciprocal_ranks(analyzer, dataset):
     return list(result.per_query["mrr@10"].values())
 
 
+# %%
+with when_solved():
+    print("on train:", paired_test(reciprocal_ranks(my_analyzer, train), reciprocal_ranks(usual_terms, train)))
+
+# %% [markdown] lang="en"
+# Once, at the end:
+
+# %%
 with when_solved():
     baseline, mine = reciprocal_ranks(usual_terms, test), reciprocal_ranks(my_analyzer, test)
     gain = paired_test(mine, baseline)

@@ -116,7 +116,7 @@ check("03.info_nce", info_nce)
 # %% [markdown] lang="en"
 # ## 5. One vector is not enough (12 minutes)
 #
-# A mean over all pieces blurs numbers, as you saw in the lesson. Khattab and Zaharia (*ColBERT*, 2020) keep a vector for **every piece** and let them
+# One mean must hold everything that might be asked for. Khattab and Zaharia (*ColBERT*, 2020) keep a vector for **every piece** and let them
 # meet late: each piece of the question looks for the piece of the document that is most like it, and the score is the sum of
 # these best cosines. Write the score for one document. Mind the filling.
 
@@ -137,7 +137,7 @@ def late_interaction(query: np.ndarray, document: np.ndarray, mask: np.ndarray) 
 check("03.late_interaction", late_interaction)
 
 # %% [markdown] lang="en"
-# It finds more, and it stores a hundred vectors where lesson 03 stored one. That is why exercise 2 and the next one are
+# It can find more, and it stores one vector for each piece where lesson 03 stored one for each text. That is why exercise 2 and the next one are
 # taken so seriously.
 #
 # ## 6. Open problem: 48 bytes (40 minutes and more)
@@ -180,10 +180,11 @@ def signs(codes: np.ndarray) -> np.ndarray:
 
 
 baseline = recalls(signs(sign_codes(queries)) @ signs(sign_codes(vectors)).T)
+print(f"recall@10 of the signs: {np.mean(baseline):.3f}")
 
 # %% [markdown] lang="en"
 # **The measure** is recall@10 against exact search; **the baseline** is the agreement of signs. `encode` may keep 48 bytes for each document,
-# and anything that is shared by all (up to the size of a few vectors). `score` gets the questions as they are. Look at both: what does a bit
+# and anything that is shared by all (up to the size of four vectors). `score` gets the questions as they are. Look at both: what does a bit
 # say about its document, and what is thrown away about the question, which nobody has to store?
 
 
@@ -211,8 +212,9 @@ with when_solved():
     gain = paired_test(mine, baseline)
     print(f"signs {np.mean(baseline):.3f}, yours {np.mean(mine):.3f}; gain {gain}")
     assert codes.shape == (len(vectors), 48) and codes.dtype == np.uint8, "48 bytes for each document"
+    assert np.size(shared) <= 4 * 384, "what all share may be as large as four vectors"
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"
-# Where is the limit? Product quantisation, in the lesson, also keeps 48 bytes: `faiss.IndexPQ(384, 48, 8)` tells you how far a method with a memory of its own
-# for patterns gets.
+# Where is the limit? Product quantisation, in the lesson, also keeps 48 bytes: `faiss.IndexPQ(384, 48, 8)` tells you how far a method gets whose
+# shared patterns are as large as 256 vectors.

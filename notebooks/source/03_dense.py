@@ -9,6 +9,7 @@
 # two minutes on two processor cores, half of it training; about 2 GB of memory, no network, no graphics card.
 
 # %%
+import re
 from importlib.metadata import version
 
 import matplotlib.pyplot as plt
@@ -23,9 +24,8 @@ for package in ("numpy", "torch", "sentence-transformers", "faiss-cpu"):
 # %% [markdown] lang="en"
 # ## The word that is not there
 #
-# Lesson 02 ended with questions in other words than the page uses. Here is the smallest case: three notes about a
-# ship, one about bread, and a question. You see which note answers it. Stop words aside, it shares with the notes
-# only the ship's name.
+# Lesson 02 ended with questions in other words than the page uses. The smallest case: three notes about a ship, one about
+# bread, and a question that shares with them, stop words aside, only the ship's name.
 
 # %%
 notes = [
@@ -42,8 +42,8 @@ BM25Retriever().fit(corpus).search(question)
 # %% [markdown] lang="en"
 # The name brings three notes, and their length decides among them: the answer is last.
 #
-# **Predict first.** We want a function that gives every text a vector such that *in charge of* and *commanded* point
-# the same way. Where could it have learnt that?
+# **Predict first.** We want every text to have a vector such that *in charge of* and *commanded* point the same way. Where
+# could that be learnt?
 
 # %%
 dense = DenseRetriever().fit(corpus)
@@ -57,13 +57,14 @@ hits
 #
 # ## From a sentence to a vector, by hand
 #
-# **Step 1: tokens.** The vocabulary has 30,522 **word pieces**. A common word is one piece, a rare one is several,
-# and `##` marks a piece that continues a word.
+# **Step 1: tokens.** The vocabulary consists of **word pieces**. A common word is one piece, a rare one is several,
+# and `##` marks a piece that continues a word. What is longer than the limit is cut off without a word.
 
 # %%
 embedder = dense.embedder
 model = embedder.model
 tokenizer = model.tokenizer
+print(f"{len(tokenizer):,} word pieces; a text may have {model.max_seq_length}")
 for text in ("She commanded the Heron.", "the Rattenbury Rose, hull number EL-5071-L"):
     print(tokenizer.tokenize(text))
 
@@ -79,7 +80,7 @@ for row in (0, 1):
 
 # %% [markdown] lang="en"
 # **Step 2: token vectors.** The transformer gives each piece a vector of 384 numbers and lets all pieces of a text
-# look at each other in six rounds (this is *attention*). So the vector of a word depends on its neighbours.
+# look at each other, once in each **layer** (this is *attention*). So the vector of a word depends on its neighbours.
 
 # %%
 import torch
@@ -87,7 +88,7 @@ import torch
 transformer = model[0].auto_model
 with torch.inference_mode():
     token_vectors = transformer(**inputs).last_hidden_state.numpy()
-print("texts, pieces, numbers:", token_vectors.shape)
+print(transformer.config.num_hidden_layers, "layers; texts, pieces, numbers:", token_vectors.shape)
 
 
 # %% [markdown] lang="en"
@@ -114,7 +115,7 @@ print(f"headland and lamp {cosine(headland, lamp):.2f}, headland and parcel {cos
 assert cosine(headland, lamp) > cosine(headland, parcel) + 0.05
 
 # %% [markdown] lang="en"
-# The same word, two meanings, two directions. To TF-IDF they are one dimension.
+# The same word, and its vector leans to its meaning. To TF-IDF the three are one dimension.
 #
 # **Step 3: pooling.** One vector for the text: the mean of its token vectors, the filling left out. Let $h_i$ be the
 # vector of piece $i$ and $m_i$ its place in the mask:
@@ -147,8 +148,10 @@ assert np.abs(by_hand - theirs).max() < 1e-5
 assert np.abs(by_hand[1:] - dense.embeddings).max() < 1e-5
 
 # %% [markdown] lang="en"
-# That is all of an embedding model: pieces, six layers, a mean, a length. And a trap: forget the mask, as many
-# home-made programs do, and a sentence gets another vector in other company.
+# That is all of this **embedding model** (an *embedding* is such a vector; other models pool otherwise, for example by
+# taking the vector of `[CLS]` alone). Question and passage go through it separately (a **bi-encoder**), so
+# passages can be encoded long before anybody asks. And a trap: forget the mask, and a sentence gets another vector in
+# other company.
 
 # %%
 careless = normalise(token_vectors.mean(axis=1))
@@ -159,8 +162,8 @@ for row, text in enumerate([question, *notes]):
 assert (by_hand * careless).sum(axis=1).min() < 0.99
 
 # %% [markdown] lang="en"
-# **What the cosine means here.** It orders texts for one question, and no more. It is no probability, and not 0 for
-# texts that have nothing in common. Because the mean is a sum, you can take it apart, piece by piece of the question:
+# **What the cosine means here.** It orders texts for one question, and no more. It is no probability, nor is
+# there a height from which on a text is relevant. Because the mean is a sum, you can take it apart, piece by piece of the question:
 
 # %%
 explanation = dense.explain(question, "1")
@@ -169,8 +172,7 @@ assert abs(sum(explanation.contributions.values()) - by_hand[0] @ by_hand[2]) < 
 assert min(explanation.contributions.values()) > 0
 
 # %% [markdown] lang="en"
-# All pieces contribute, even the question mark, since each vector already holds something of the whole sentence. This
-# is no list of matching words.
+# All pieces contribute, even the question mark, since each vector already holds something of the whole sentence.
 #
 # ## On the archive: who finds what?
 #
@@ -178,8 +180,8 @@ assert min(explanation.contributions.values()) > 0
 # So we cut the pages into sentences, each with its page's title, and search those. Right is a sentence of the right
 # page that holds the answer.
 #
-# The archive has two parts that share no entity and no phrasing, in pages or questions. On the part called *test* we
-# measure. The other, *train*, waits.
+# The archive has two parts that share no entity and no phrasing, in pages or questions; only the sorts of fact are the
+# same. On the part called *test* we measure. The other, *train*, waits.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -204,6 +206,8 @@ def cut(half):
 
 tests = cut("test")
 print(tests)
+other_half = " ".join(page.content for page in archive.corpus if page.metadata["split"] == "train")
+assert not any(tests.metadata[q]["entity"] in other_half for q in tests.queries)
 tests.corpus[:3]
 
 # %% [markdown] lang="en"
@@ -237,7 +241,6 @@ def gains(better, worse):
 dense_gain = gains(untrained, lexical)
 for kind in kinds:
     print(f"{kind:<11} {len(lexical[kind])} questions, dense minus BM25: {dense_gain[kind]}")
-
 assert dense_gain["paraphrase"].low > 0.1 and dense_gain["identifier"].high < -0.1
 
 
@@ -273,8 +276,11 @@ for hit in dense.search(tests.queries[lost], k=3):
 print("\nright:", tests.corpus[next(iter(tests.qrels[lost]))].text)
 
 # %% [markdown] lang="en"
-# The number falls into pieces of one to three characters, and a mean over all pieces keeps the gist (“the number of some
-# case”) and blurs the rest. Do the two at least fail on the same questions?
+# The number falls into pieces of one to three characters, and little of it is left beside the gist, *the
+# exhibit of some case*. Is the mean over all pieces to blame, or the weights? Keep the question; the training will answer it.
+# (About ten questions ask about each page, so the true intervals are somewhat wider.)
+#
+# Do the two at least fail on the same questions?
 
 # %%
 words = {
@@ -287,8 +293,7 @@ assert overlap.loc["BM25 not", "dense first"] > 80 and overlap.loc["BM25 first",
 overlap
 
 # %% [markdown] lang="en"
-# They do not: each puts the right sentence first for many questions on which the other fails. That is why people
-# combine them, and lesson 05 will.
+# They do not: each puts the right sentence first for many questions on which the other fails. Lesson 05 combines them.
 #
 # ## Searching many vectors
 #
@@ -312,7 +317,7 @@ print("FAISS and numpy find the same")
 
 # %% [markdown] lang="en"
 # A thousand rows are no work. For a larger test we **make** 100,000 vectors: random mixtures of two real ones with
-# noise, so that there are crowded and empty regions, as in reality.
+# noise. (Your own vectors will give other numbers: measure as we do here.)
 
 # %%
 rng = np.random.default_rng(0)
@@ -331,9 +336,10 @@ print(f"{len(many):,} vectors, {many.nbytes / 1e6:.0f} MB")
 # %% [markdown] lang="en"
 # Three ideas for not looking at all of them:
 #
-# - **IVF** sorts the vectors into 256 heaps around centres and searches the `nprobe` heaps nearest to the question.
-# - **HNSW** links each vector with neighbours in a graph and walks towards the question, keeping `efSearch`
-#   candidates.
+# - **IVF** (inverted file) sorts the vectors into 256 clusters and searches the `nprobe` clusters nearest to the
+#   question.
+# - **HNSW** (a graph with several storeys) links each vector with neighbours and walks towards the question, keeping
+#   `efSearch` candidates.
 # - **PQ** (product quantisation) looks at all, but keeps little of each: it cuts a vector into 48 parts and stores
 #   for each part the number of the most similar of 256 patterns, one byte.
 
@@ -357,7 +363,7 @@ build(pq)
 faiss.omp_set_num_threads(1)
 
 # %% [markdown] lang="en"
-# **Predict first.** IVF with `nprobe = 1` looks at one heap of 256. How many of the true ten best does it still find:
+# **Predict first.** IVF with `nprobe = 1` looks at one cluster of 256. How many of the true ten best does it still find:
 # one in ten, half, three in four?
 
 # %%
@@ -367,6 +373,7 @@ truth = exact.search(queries, 10)[1]
 
 
 def measure(name, index):
+    index.search(queries, 10)  # before the clock runs, so that nothing is fetched for the first time
     found, times = [], []
     for query in queries:
         started = perf_counter()
@@ -390,7 +397,8 @@ for ef in (10, 20, 40, 80, 160, 320):
     hnsw.hnsw.efSearch = ef
     rows.append(measure("HNSW", hnsw) | {"setting": ef})
 speed = pd.DataFrame(rows)
-speed.groupby("index", sort=False).last().round(2)
+print(f"IVF with nprobe = 1 finds {speed['recall@10'][2]:.0%} of the ten best")
+speed.round(2)
 
 # %% tags=["nbval-ignore-output"]
 ivf_rows, hnsw_rows = (speed[speed["index"] == name] for name in ("IVF", "HNSW"))
@@ -417,7 +425,7 @@ axis.grid(alpha=0.3)
 plt.show()
 
 # %% [markdown] lang="en"
-# One heap in 256 holds most of the true neighbours, because neighbours lie together. From there you buy recall with
+# One cluster in 256 holds most of the true neighbours, because neighbours lie together. From there you buy recall with
 # time. IVF and HNSW need as much memory as before, or more. PQ needs a thirtieth and loses more than half of the ten.
 # But most of them are among its best two hundred, so people let it choose candidates and compute their exact cosines
 # afterwards.
@@ -428,7 +436,7 @@ plt.show()
 #
 # How does a model learn such vectors? Take a **batch** of questions with their passages, and let each question choose
 # among all passages of the batch. Its own is right; the others are wrong and cost nothing, since they are there
-# anyway. With $q_i$ and $p_i$ the vectors of question and passage $i$, and a **temperature** $\tau$:
+# anyway (**in-batch negatives**). With $q_i$ and $p_i$ the vectors of question and passage $i$, and a **temperature** $\tau$:
 #
 # $$\ell_i = -\ln \frac{e^{\cos(q_i,\, p_i)/\tau}}{\sum_j e^{\cos(q_i,\, p_j)/\tau}}$$
 #
@@ -444,8 +452,7 @@ def probabilities(questions, passages, temperature):
 
 
 def info_nce(questions, passages, temperature=0.05):
-    right = probabilities(questions, passages, temperature).diagonal()
-    return -np.log(right).mean()
+    return -np.log(probabilities(questions, passages, temperature).diagonal()).mean()
 
 
 # %% [markdown] lang="en"
@@ -455,7 +462,10 @@ def info_nce(questions, passages, temperature=0.05):
 from ragedu.training.retriever import contrastive_loss
 
 training = cut("train")
-training = training.select([q for q in training.queries if training.metadata[q]["kind"] in ("lookup", "paraphrase")])
+in_words = lambda q: (
+    training.metadata[q]["kind"] in ("lookup", "paraphrase") and not re.search(r"\d", training.queries[q])
+)
+training = training.select([q for q in training.queries if in_words(q)])
 four = list(training.queries)[:4]
 q_vectors = embedder.encode([training.queries[q] for q in four])
 p_vectors = embedder.encode([training.corpus[next(iter(training.qrels[q]))].content for q in four])
@@ -469,13 +479,14 @@ assert abs(loss - contrastive_loss(torch.tensor(q_vectors), torch.tensor(p_vecto
 # %% [markdown] lang="en"
 # The right ones stand on the diagonal, and the loss is near 0: this batch teaches little. Each passage speaks of
 # somebody else, so the names alone tell them apart. We need **hard negatives**, passages that look right and are
-# wrong. We know a machine that finds them. It is called BM25.
+# wrong. BM25 finds them.
 
 # %%
 from ragedu.training.retriever import hard_negatives
 
 triples = hard_negatives(training, seed=0)  # drawn from BM25's eight best that do not answer
-print(len(triples), "triples\n")
+same_page = np.mean([right.split("\n")[0] == wrong.split("\n")[0] for _, right, wrong in triples])
+print(f"{len(triples)} triples, in {same_page:.0%} of them right and wrong are of the same page\n")
 for part in triples[0]:
     print(part.replace("\n", ": "))
 
@@ -492,8 +503,7 @@ assert hard > random + 0.1
 # %% [markdown] lang="en"
 # ## The temperature
 #
-# The best candidates lie close together, and $\tau$ decides how much a small difference counts. **Predict first.** A question
-# has cosines of 0.75, 0.70, 0.55 and 0.20 with four passages, and the first is right. Which of the others are pushed
+# $\tau$ decides how much a small difference counts. **Predict first.** A question has cosines of 0.75, 0.70, 0.55 and 0.20 with four passages, and the first is right. Which of the others are pushed
 # away at $\tau = 1$, and which at 0.05?
 
 # %%
@@ -501,15 +511,14 @@ cosines = np.array([0.75, 0.70, 0.55, 0.20])
 
 
 def softmax(temperature):
-    powers = np.exp(cosines / temperature)
-    return powers / powers.sum()
+    return np.exp(cosines / temperature) / np.exp(cosines / temperature).sum()
 
 
 temperatures = {f"τ = {t}": softmax(t).round(3) for t in (1, 0.2, 0.05, 0.01)}
 pd.DataFrame(temperatures, index=[f"cosine {c:.2f}" for c in cosines])
 
 # %% [markdown] lang="en"
-# The force on a wrong passage is its probability divided by $\tau$. At 1 even the one that is far away gets a
+# The force on a wrong passage (the derivative of the loss by its cosine) is its probability divided by $\tau$. At 1 even the one that is far away gets a
 # good part. At 0.05 nearly all force goes to the passage that is almost as good as the right one, where the
 # ranking is decided. At 0.01 a small lead nearly settles the matter. Turn it:
 
@@ -540,9 +549,10 @@ HTML(bars(0.05))
 # %% [markdown] lang="en"
 # ## Train it
 #
-# Now live: sixty batches of sixteen triples from the *train* half. **Predict first.** The test half has other names,
-# other sentences and other questions. By how much will MRR@10 rise on paraphrases: hardly, by 0.05, by more than
-# 0.15? And on identifiers, which are not in the training?
+# Now live: sixty steps, each with a batch of sixteen triples from the *train* half. A step moves the weights a little in the
+# direction in which the loss falls. **Predict first.** The test half has other names, other sentences and other
+# questions. By how much will MRR@10 rise on paraphrases: hardly, by 0.05, by more than 0.15? And on identifiers? No question
+# of the training holds a number.
 
 # %% tags=["nbval-ignore-output"]
 from tempfile import TemporaryDirectory
@@ -561,21 +571,24 @@ for kind in kinds:
         f"{kind:<11} {np.mean([*untrained[kind].values()]):.2f} -> {np.mean([*after[kind].values()]):.2f}  {training_gain[kind]}"
     )
 
-# %%
+# %% tags=["nbval-ignore-output"]
 assert np.mean(losses[-10:]) < np.mean(losses[:10])
 assert training_gain["paraphrase"].difference > 0.15 and training_gain["paraphrase"].p_value < 0.01
+assert not any(re.search(r"\d", question) for question, *_ in triples)
 assert training_gain["identifier"].low > 0.1 and training_gain["lookup"].low > 0
-assert min(gain.low for gain in gains(after, lexical).values()) > 0  # ahead of BM25 on all three kinds
+ahead = gains(after, lexical)
+print("trained minus BM25:", *(f"{kind:<11} {gain}" for kind, gain in ahead.items()), sep="\n")
+assert min(ahead["lookup"].low, ahead["paraphrase"].low) > 0
 
-# %% tags=["nbval-ignore-output"] alt="MRR@10 with 95 % intervals for lookup, paraphrase and identifier: BM25 (circles), the dense retriever untrained (squares) and trained (triangles). Trained is far to the right of untrained for all three kinds, and ahead of BM25."
+# %% tags=["nbval-ignore-output"] alt="MRR@10 with 95 % intervals for lookup, paraphrase and identifier: BM25 (circles), the dense retriever untrained (squares) and trained (triangles). Trained is to the right of untrained for all three kinds, and ahead of BM25 for lookup and paraphrase."
 figure, axis = plt.subplots(figsize=(6, 3.4))
 plot_kinds({"BM25": lexical, "untrained": untrained, "trained": after}, axis)
 plt.show()
 
 # %% [markdown] lang="en"
-# Names and wordings that it had never seen, and it is now ahead of BM25 on all three kinds. It has learnt more than
-# names, which all candidates share. Is the right sentence also among
-# the first three more often?
+# Names and wordings never seen, and it is ahead of BM25 on lookups and paraphrases (identifiers: see above). It has learnt more than to look for
+# the name: most of its hard negatives had that, too. And the identifiers: same pieces, same mean, so the numbers were
+# in the vectors all along; the weights paid them no attention. Is the right sentence also among the first three more often?
 
 # %% tags=["nbval-ignore-output"]
 paraphrases = tests.select(kind="paraphrase")
@@ -595,27 +608,26 @@ print(tests.queries[learnt])
 for name, retriever in (("untrained", dense), ("trained", trained)):
     print(f"\n{name}")
     for hit in retriever.search(tests.queries[learnt], k=3):
-        print(f"{hit.score:.2f} {'*' if hit.document.id in tests.qrels[learnt] else ' '} {hit.document.text}")
-
+        mark = "*" if hit.document.id in tests.qrels[learnt] else " "
+        print(f"{hit.score:.2f} {mark} {hit.document.title}: {hit.document.text}")
 assert trained.search(tests.queries[learnt], k=1)[0].document.id in tests.qrels[learnt]
 
 # %% [markdown] lang="en"
-# The training wrote an ordinary sentence-transformers model. (Interrupted, it leaves in the folder what
-# the same call needs to go on; a test holds it to that.)
+# The training wrote an ordinary sentence-transformers model:
 
 # %%
 from sentence_transformers import SentenceTransformer
 
 elsewhere = SentenceTransformer(f"{folder.name}/model", device="cpu").encode(question)
 assert np.allclose(elsewhere, trained.embedder.encode([question])[0], atol=1e-5)
-trained.save(f"{folder.name}/index")
 print("loaded by sentence-transformers: the same vector")
+trained.save(f"{folder.name}/index")
 
 # %% [markdown] lang="en"
 # ## And elsewhere?
 #
-# **Predict first.** The documentation of Python and its libraries has nothing to do with harbours. Will our training
-# help there, do nothing, or harm? (To save time we search the first forty words of the pages that answer one of the
+# **Predict first.** The documentation of Python and its libraries has nothing to do with harbours. Is dense retrieval
+# ahead of BM25 there, too? And will our training help, do nothing, or harm? (To save time we search the first forty words of the pages that answer one of the
 # questions.)
 
 # %%
@@ -633,17 +645,19 @@ def mrr(retriever, dataset):
     return list(evaluate(retriever, dataset, ["mrr@10"], progress=False).per_query["mrr@10"].values())
 
 
-docs_before, docs_after = mrr(dense, code), mrr(trained, code)
-docs_gain = paired_test(docs_after, docs_before)
-print(f"{len(code.queries)} questions: {np.mean(docs_before):.2f} -> {np.mean(docs_after):.2f}  {docs_gain}")
+docs_lexical, docs_before, docs_after = (mrr(retriever, code) for retriever in (BM25Retriever(), dense, trained))
+dense_ahead, docs_gain = paired_test(docs_before, docs_lexical), paired_test(docs_after, docs_before)
+print(
+    f"{len(code.queries)} questions: BM25 {np.mean(docs_lexical):.2f}; dense {np.mean(docs_before):.2f}, {dense_ahead}"
+)
+print(f"by our training: {np.mean(docs_before):.2f} -> {np.mean(docs_after):.2f}, {docs_gain}")
 
 # %%
-assert docs_gain.difference < -0.01 and docs_gain.high < 0.02
+assert dense_ahead.low > 0.05 and docs_gain.difference < -0.01 and docs_gain.high < 0.02
 
 # %% [markdown] lang="en"
-# It harms. Sixty steps on one town's sentences moved all vectors, and some of what a billion pairs had taught got
-# lost. Every fine-tuning can do this, and you only see it if you measure on something else. Keep the original, and
-# use the trained model where it was trained for.
+# On real text the dense retriever is ahead: most of these questions use other words than their page. And our training harms it: some of what a billion pairs had taught got lost. Every
+# fine-tuning can do this, and you only see it if you measure on something else.
 #
 # ## Two models, one index
 #
@@ -658,7 +672,7 @@ except ValueError as error:
 print(refused)
 
 # %% [markdown] lang="en"
-# A model of another size is refused too. We make one by adding a layer that keeps 128 numbers:
+# A model of another size is refused too. We make one by adding an untrained layer that turns 384 numbers into 128:
 
 # %%
 from sentence_transformers.sentence_transformer.modules import Dense
@@ -673,13 +687,13 @@ print(refused)
 assert "384 dimensions" in refused and "makes 128" in refused
 
 # %% [markdown] lang="en"
-# Another size would fail anyway, loudly, in the matrix product. The same size is dangerous. Turn all vectors of our
-# model by one random rotation: every angle between them stays, so this is **another model, exactly as good**.
+# Another size would fail anyway, loudly. The same size is dangerous. Turn all vectors of our model by one random
+# rotation: every angle between them stays, so this is **another model, exactly as good**.
 #
 # **Predict first.** The index is of the one, the question is encoded by the other. What will MRR@10 be? Will there be
-# an error?
+# an error? And if the index is the trained model's, and the question is encoded by the model as it was before?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((384, 384)))[0].astype(np.float32)
 asked = embedder.encode(list(paraphrases.queries.values()))
 right = [[tests.corpus.position(part) for part in tests.qrels[q]] for q in paraphrases.queries]
@@ -696,55 +710,49 @@ same, turned, mixed = (
     for asked, dense_vectors in ((asked, vectors), (asked @ rotation, vectors @ rotation), (asked @ rotation, vectors))
 )
 print(f"one model {same:.2f}, the turned model {turned:.2f}, questions of one and index of the other {mixed:.2f}")
+kept = DenseRetriever.load(f"{folder.name}/index", cache=False)  # the trained model, with the index that we saved
+retrained = mixed_mrr(kept.embedder.encode(list(paraphrases.queries.values())), kept.embeddings)
+parent = mixed_mrr(asked, kept.embeddings)
+print(f"trained model {retrained:.2f}, questions of the model before training and index of the trained {parent:.2f}")
+assert mixed < parent < retrained
 assert abs(same - turned) < 0.01 and mixed < 0.05 < same / 5
 
-# %%
-some = list(paraphrases.queries)[0]
-strange = (embedder.encode([paraphrases.queries[some]]) @ rotation) @ vectors.T
-print(paraphrases.queries[some])
-for position in np.argsort(-strange[0], kind="stable")[:3]:
-    print(f"{strange[0][position]:.2f}  {tests.corpus[int(position)].text}")
-
 # %% [markdown] lang="en"
-# No error, a ranking, scores, and nothing in it. This happens to people who update a model and keep the index. So
-# `ragedu` stores a fingerprint of the weights with every index, and compares.
+# No error, and a ranking with nothing in it. A model and its own trained child understand each other somewhat, which is
+# worse: it looks healthy. So `ragedu` stores a fingerprint of the model with every index, and compares.
 #
 # ## Where it fails
 #
 # The trained retriever finds the right sentence more often than not. What do you then have?
 
 # %% tags=["nbval-ignore-output"]
-trained = DenseRetriever.load(f"{folder.name}/index", cache=False)
 folder.cleanup()
 asks_for_years = next(
     q for q, v in after["paraphrase"].items() if v == 1 and tests.queries[q].startswith("How long ago")
 )
 unanswerable = next(iter(tests.select(kind="unanswerable").queries))
 for q in (asks_for_years, unanswerable):
-    hit = trained.search(tests.queries[q], k=1)[0]
+    hit = kept.search(tests.queries[q], k=1)[0]
     print(f"{tests.queries[q]}\n{hit.score:.2f}  {hit.document.title}: {hit.document.text}\n")
 
 # %%
-assert trained.search(tests.queries[unanswerable], k=1)[0].document.title != "The Crimson Herring"
 print("answers that the archive holds:", len(tests.answers[asks_for_years]), "and", len(tests.answers[unanswerable]))
 assert not tests.answers[unanswerable]
 
 # %% [markdown] lang="en"
-# You asked how long ago, and the first sentence holds a year; the sum is left to you. The second
-# question has no answer in the archive, and the retriever returns its best sentence all the same, about another house. Something must
+# You asked how long ago; the first sentence holds a year, and the subtraction is left to you. The second
+# question has no answer in the archive, and the retriever returns its best sentence all the same. Something must
 # **read** what was found, and say so when it says nothing. That is the generator, lesson 04.
 #
 # ## What the article says
 #
-# The article behind this course trains its retriever in one line, `retriever.train()`. That a retriever can be
-# trained, and that it pays, is right: you have just measured it. But the brackets are empty, and everything that
-# mattered stood in them: pairs, hard negatives, a temperature, a number of steps. And the line hides that the index
-# must be made anew, and that the gain is to be measured on what was not trained on, and what
-# it costs elsewhere.
+# The article trains its retriever in one line, `retriever.train()`. That it pays is right: you have measured it. But the
+# brackets are empty, and everything that matters belongs in them: pairs, hard negatives, a temperature, a number of
+# steps. And the line hides that the index must be made anew, and what the gain costs elsewhere.
 #
 # ## Recap
 #
-# - A text's vector is the mean of its token vectors, the filling left out, brought to length 1. Cosines then order
+# - Here a text's vector is the mean of its token vectors, the filling left out, brought to length 1. Cosines then order
 #   texts by meaning.
 # - BM25 and dense retrieval, as it comes, fail on different questions: other words on one side, numbers and codes on the other.
 # - Exact search is a matrix product. IVF and HNSW buy speed with a little recall, PQ saves memory and
@@ -755,9 +763,9 @@ assert not tests.answers[unanswerable]
 #
 # **Quiz.** Decide before you open the answer.
 #
-# 1. In a batch two questions have the same right passage. What goes wrong, and what does `train` do about it?
+# 1. In a batch two questions have the same right passage. What goes wrong, and what could `train` do about it?
 # <details><summary>Answer</summary>Each would be pushed away from a passage that answers it, because the copy in the
-# other row counts as a negative. So no text stands twice in a batch.</details>
+# other row counts as a negative. So `train` lets no text stand twice in a batch.</details>
 #
 # 2. You double all vectors of the index. What happens to the ranking by inner product? And if you double one of them?
 # <details><summary>Answer</summary>Nothing: all scores double. With one doubled, that document's score doubles and it
@@ -767,12 +775,6 @@ assert not tests.answers[unanswerable]
 # of the cases?
 # <details><summary>Answer</summary>No. That recall compares with the exact neighbours, right or wrong. The right
 # passage may be the nearest of all and hard to miss, or never have been among the ten.</details>
-#
-# 4. After the training the loss is near 0, and MRR@10 on your test questions has not moved. Name two possible
-# reasons.
-# <details><summary>Answer</summary>The negatives were too easy, so that something cheap, such as the name, solved the
-# batches. Or the model learnt the training pairs by heart, and the test questions are of another sort. (Or the index
-# is still the old model's, where nobody checks.)</details>
 #
 # **Exercises:** [`exercises/03_dense`](../exercises/03_dense.ipynb), which check themselves.
 #

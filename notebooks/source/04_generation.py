@@ -39,12 +39,12 @@ for sentence in sentences:
     for word, after in pairwise(words):
         following[word][after] += 1
 
-for word in ("the", "ferry", "at"):
+for word in ("the", "ferry", "boatman", "waits", "leaves", "at"):
     print(f"after {word!r}: {dict(following[word])}")
 
 
 # %% [markdown] lang="en"
-# To write, look up the last word, take the most frequent follower, and go on from there. **Predict first:** what does it
+# To write, look up the last word, take the most frequent follower (of equally frequent ones the first), and go on from there. **Predict first:** what does it
 # write after *the*? Does it write one of the five sentences?
 
 
@@ -83,7 +83,7 @@ print(softmax(np.log(counts)).round(3), (counts / counts.sum()).round(3))
 assert np.allclose(softmax(np.log(counts)), counts / counts.sum())
 
 # %% [markdown] lang="en"
-# With logarithms of counts as logits, the softmax gives back the shares. Now the real thing, with 135 million numbers in
+# With logarithms of counts as logits, the softmax gives back the shares. Now the real thing, with millions of numbers in
 # the place of our table.
 
 # %% tags=["nbval-ignore-output"]
@@ -91,6 +91,7 @@ import torch
 
 model = LanguageModel.load(dtype="float32")  # with all digits, so that two ways to compute the same agree
 network, tokenizer = model.model, model.tokenizer
+print(model)
 text = "The ship sailed into the"
 ids = model.encode(text, chat=False)
 print([tokenizer.decode(token) for token in ids], ids)
@@ -141,11 +142,21 @@ print(greedy)
 
 # %%
 assert greedy == text + model.generate(text, max_new_tokens=24, chat=False)
+print("by hand and by ragedu: the same text")
 assert greedy.count("sailed into the") >= 2
 
 # %% [markdown] lang="en"
-# That is `ragedu`'s own greedy text, token for token. And it goes round in circles: a sentence that has occurred makes its own
-# repetition more probable. So people **sample**: draw the next token by its probability. How boldly is set by the
+# And it goes round in circles. Does a sentence that has occurred make its own repetition more probable?
+
+# %% tags=["nbval-ignore-output"]
+sentence = "The ship sailed into the unknown."
+for times in range(3):
+    log_p = model.log_likelihood(f"{sentence} " * times + text, " unknown", chat=False)
+    print(f"after {times} such sentences: p(unknown) = {np.exp(log_p):.2f}")
+assert np.exp(log_p) > 2 * p[best[0]]
+
+# %% [markdown] lang="en"
+# It does. So people **sample**: draw the next token by its probability. How boldly is set by the
 # **temperature** $T$: divide the logits by it before the softmax.
 
 # %% alt="Probabilities of the ten most probable next tokens at three temperatures. At 0.5 the first has far more than all others; at 1 it leads; at 2 the ten are nearly equal and small." tags=["nbval-ignore-output"]
@@ -160,6 +171,7 @@ plt.show()
 
 # %%
 share = {T: softmax(logits / T)[top].sum() for T in (0.5, 1, 2)}
+print({T: f"{of:.0%} for the ten" for T, of in share.items()})
 assert share[0.5] > 0.9 and share[2] < 0.3
 
 # %% [markdown] lang="en"
@@ -199,6 +211,7 @@ pairs = [
 ]
 for by_hand, transformers, ours in pairs:
     assert np.allclose(by_hand, transformers[0]) and np.allclose(by_hand, ours[0])
+print("by hand, transformers, ragedu: the same logits")
 
 # %% tags=["nbval-ignore-output"]
 left = np.isfinite(keep_top_p(logits, 0.9)).sum()
@@ -236,7 +249,7 @@ for (temperature, top_p), one in zip(settings, texts, strict=True):
     print(f"T = {temperature}, top-p = {top_p}\n{fill(one, 100, initial_indent='    ', subsequent_indent='    ')}")
 
 # %% [markdown] lang="en"
-# Sampling draws from a random generator, so it depends on the **seed**. The same seed gives the same text; greedy
+# At 1.5 the text breaks; at 0.7, or at 1 with the tail cut off, it comes closest. Sampling draws from a random generator, so it depends on the **seed**. The same seed gives the same text; greedy
 # decoding needs none.
 
 # %%
@@ -248,7 +261,7 @@ assert len(set(texts)) == len(texts)
 #
 # ## Why BERT can't do this
 #
-# The article counts BERT among the generators. The model that made lesson 03's vectors is a BERT. Take two sentences that
+# The article counts BERT among the generators. The model that made lesson 03's vectors is built like BERT. Take two sentences that
 # differ in the last word alone, and see how far the states of **earlier** words move.
 #
 # **Predict first:** in which of the two models does the vector of *lamp* depend on what comes after it?
@@ -276,8 +289,8 @@ words = one.split()
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.4), sharex=True)
 for axis, name, moved in zip(axes, ("BERT (sees all)", "causal"), (moved_bert, moved_llama), strict=True):
     axis.bar(range(len(words)), moved, color="0.4")
-    axis.set(ylabel="moved by", ylim=(0, 1.3), title=name)
-axes[1].set_xticks(range(len(words)), words)
+    axis.set(ylabel="change, relative", ylim=(0, 1.3), title=name)
+axes[1].set_xticks(range(len(words)), [*words[:-1], "dark / cold"])
 plt.tight_layout()
 plt.show()
 
@@ -294,7 +307,7 @@ assert (moved_bert[:-1] > 0.01).all() and (moved_llama[:-1] < 1e-3).all() and mo
 # ## The cache that this allows
 #
 # In a causal model nothing computed for earlier tokens ever changes. So it can be kept: of every token each layer makes a *key*, what it
-# offers, and a *value*, what it passes on to later tokens that look for that. That is the **KV cache**. With it, a new token costs the reading of one token; without it,
+# offers, and a *value*, what it passes on to later tokens whose *query* asks for that. That is the **KV cache**. With it, a new token costs the reading of one token; without it,
 # of the whole text.
 
 
@@ -355,9 +368,11 @@ print("bare text:", repr(bare))
 assert "Paris" in in_chat and bare == ""
 
 # %% [markdown] lang="en"
+# As bare text the question stands there complete, and the most probable next token means *end*: nothing comes.
+#
 # ## How often does it invent?
 #
-# As bare text the question is complete, so the first choice is to *end*. Paris was in the texts that the model learned from. Nothing about Port Ellery was. We ask 20 questions in three ways: without a source; with
+# Paris was in the texts that the model learned from. Nothing about Port Ellery was. We ask 16 questions in three ways: without a source; with
 # the page that has the answer; and with that page among two others, the most similar that BM25 finds.
 
 # %%
@@ -367,7 +382,7 @@ from ragedu.generation.prompts import build_prompt, closed_book_prompt
 
 archive = port_ellery.load(1000)
 tests = archive.select(kind="lookup", split="test")
-query_ids = list(tests.queries)[:20]
+query_ids = list(tests.queries)[:16]
 questions = [tests.queries[query_id] for query_id in query_ids]
 answers = [tests.answers[query_id] for query_id in query_ids]
 
@@ -380,9 +395,10 @@ for query_id in query_ids:
     others = [hit.document for hit in bm25.search(tests.queries[query_id], k=3) if hit.document is not page][:2]
     gold.append([page])
     crowded.append(dice.sample([page, *others], 3))
+print(build_prompt(questions[0], gold[0]))
 
 # %% [markdown] lang="en"
-# **Predict first.** How many of 20 are right each time? And how often does the model say that it doesn't know?
+# **Predict first.** How many of 16 are right each time? And how often does the model say that it doesn't know?
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load()  # from here on in the number type that this processor is quickest with
@@ -412,7 +428,8 @@ def is_unsure(text):
 right = {name: [is_right(*pair) for pair in zip(texts, answers, strict=True)] for name, texts in said.items()}
 unsure = {name: sum(map(is_unsure, texts)) for name, texts in said.items()}
 for name in said:
-    print(f"{name:<21} right {sum(right[name]):>2}, says that it doesn't know {unsure[name]}, of {len(questions)}")
+    cut = sum(model.count_tokens(text) >= 23 for text in said[name])
+    print(f"{name:<21} right {sum(right[name]):>2}, doesn't know {unsure[name]}, cut off {cut}, of {len(questions)}")
 assert sum(right["no source"]) <= 2 and unsure["no source"] <= 2
 
 # %% alt="Share of right answers with 95 % intervals: nearly none without a source, about a third with the page, alone or among three, with wide intervals that overlap." tags=["nbval-ignore-output"]
@@ -430,24 +447,24 @@ plt.show()
 
 # %%
 count = {name: sum(values) for name, values in right.items()}
-assert count["no source"] + 4 <= count["the page"] <= 18
+assert count["no source"] + 3 <= count["the page"] <= 14
 assert count["the page among three"] <= count["the page"] + 2
 
 # %% [markdown] lang="en"
 # Without a source nearly everything is invented, fluently and with no sign of doubt: like our table of five sentences, the model
-# writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still many answers are wrong with the truth in front of it. (Whether other pages beside it
-# do further harm, 20 questions are too few to say.) Finding is not enough; the model must learn to **read**.
+# writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still many answers are wrong with the truth in front of it. (Some might have come to it behind the 24th token, where we
+# cut them off. Whether other pages do further harm, 16 questions are too few to say.) Finding is not enough; the model must learn to **read**.
 #
 # ## Training it to read
 #
-# The examples are prompts with one to three sources, and the short answer. Their pages and phrasings are those of the archive's
+# The examples are prompts with one or two sources, and the short answer. Their pages and phrasings are those of the archive's
 # training split, and of another archive at that: none of the names that we test on is in them. Some questions have
 # no answer in their sources; then the wanted answer says so.
 
 # %%
 from ragedu.training import reader, reading_examples
 
-examples = reading_examples.examples(reading_examples.archive(600, 600, seed=1), 200, most_sources=3)
+examples = reading_examples.examples(reading_examples.archive(600, 600, seed=1), 200, most_sources=2)
 absent = sum(example.answer == reader.ABSTAIN for example in examples)
 asked_about = [tests.metadata[query_id]["entity"] for query_id in query_ids]
 assert not any(name in example.prompt for name in asked_about for example in examples)
@@ -470,20 +487,22 @@ for token, nats in zip(wanted, surprise, strict=True):
     print(f"{nats:6.2f} {tokenizer.decode(token)!r}")
 
 # %% tags=["nbval-ignore-output"]
-print(f"in one call: {-model.log_likelihood(prompt, answer):.2f} nats, by hand: {sum(surprise):.2f}")
+print(
+    f"loss {np.mean(surprise):.2f} nats a token; their sum {sum(surprise):.2f}, in one call {-model.log_likelihood(prompt, answer):.2f}"
+)
 assert np.isclose(sum(surprise), -model.log_likelihood(prompt, answer), rtol=0.05)
 
 # %% [markdown] lang="en"
-# **What is trained**: not the 135 million **weights**, the numbers in the model's matrices. (There are seven matrices in each of its 30 **layers**, which a text
-# passes one after the other.) Beside a weight matrix $W$ stands a product of two thin matrices that are
-# learned, and $W$ stays as it is (LoRA, *low-rank adaptation*):
+# **What is trained.** A text passes many **layers**, one after the other, with seven matrices of **weights** in each. All of these stay as they
+# are. Beside each matrix $W$ of attention (four of the seven) stands a product of two thin ones, and only those are learned (LoRA, *low-rank adaptation*):
 #
 # $$W' = W + \frac{\alpha}{r} B A$$
 #
-# with $A$ of $r$ rows and $B$ of $r$ columns; $r$ is the **rank**. $B$ begins as zeros.
+# with $A$ of $r$ rows and $B$ of $r$ columns; $r$ is the **rank**, and $\alpha$ a fixed number, here $2r$. $B$ begins as zeros.
 
 # %%
 W = network.model.layers[0].self_attn.q_proj.weight.detach().float().numpy()
+print(network.config.num_hidden_layers, "layers")
 r, alpha, draw = 8, 16, np.random.default_rng(0)
 A, B = draw.normal(size=(r, W.shape[1])) / 24, np.zeros((W.shape[0], r))
 x = draw.normal(size=W.shape[1])
@@ -491,8 +510,8 @@ assert np.array_equal((W + alpha / r * B @ A) @ x, W @ x)
 print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size + B.size) / W.size:.1%}")
 
 # %% [markdown] lang="en"
-# Training begins with exactly the model that we have. Each **step** takes a few examples and moves $A$ and $B$ a little in the direction that makes their answers less surprising. A new model is loaded, so that the old one stays
-# for comparison.
+# Training begins with exactly the model that we have. Each **step** takes a batch and moves $A$ and $B$ a little, by the **learning rate**, in the direction that makes its answers less surprising. A batch of 2 is two sets of
+# sources here, each with up to six questions about it. A new model is loaded, so that the old one stays for comparison.
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 live = LanguageModel.load()
@@ -512,18 +531,20 @@ assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 # What the library did is the formula above; here is one of its layers, by hand:
 
 # %%
-layer = live.model.get_base_model().model.layers[0].self_attn.q_proj
+from copy import deepcopy
+
+layer = deepcopy(live.model.get_base_model().model.layers[0].self_attn.q_proj).float()  # bfloat16 would round it away
 some = torch.randn(3, W.shape[1], generator=torch.Generator().manual_seed(0))
 with torch.inference_mode():
     A, B = layer.lora_A.default.weight, layer.lora_B.default.weight
-    by_hand = layer.base_layer(some.to(live.model.dtype)).float() + layer.scaling["default"] * (some @ A.T @ B.T)
-    assert torch.allclose(layer(some.to(live.model.dtype)).float(), by_hand, atol=0.1)
-assert B.abs().max() > 0
+    added, by_hand = layer(some) - layer.base_layer(some), layer.scaling["default"] * some @ A.T @ B.T
+print("what the layer adds is (alpha / r) B A x:", torch.allclose(added, by_hand, atol=1e-4))
+assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 
 # %% [markdown] lang="en"
 # ## What did it buy?
 #
-# The same 20 questions with the page among three, and 8 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
+# The same 16 questions with the page among three, and 8 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
 # was trained by the same recipe for far longer, first on a graphics card, and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
 # as well. The strict measure is **exact match**: the answer and nothing else, but for case and punctuation. *Precision* of abstention:
 # of those made, how many were due; *recall*: of those due, how many were made.
@@ -546,16 +567,18 @@ replies = {
 replies = {"as it was": said["the page among three"] + model.generate(nowhere, max_new_tokens=24)} | replies
 
 # %% tags=["nbval-ignore-output"]
-exact = {
-    name: [exact_match(*pair) for pair in zip(texts[:20], answers, strict=True)] for name, texts in replies.items()
-}
+asked = len(questions)
+exact, contains = (
+    {name: [score(*pair) for pair in zip(texts[:asked], answers, strict=True)] for name, texts in replies.items()}
+    for score in (exact_match, is_right)
+)
 assert np.mean(exact["trained live"]) > np.mean(exact["as it was"]) + 0.1
 as_dict = lambda rows: dict(enumerate(rows))
 table = pd.DataFrame(
     {
         name: {
             "exact match": np.mean(exact[name]),
-            "contains the answer": np.mean([is_right(*pair) for pair in zip(texts[:20], answers, strict=True)]),
+            "contains the answer": np.mean(contains[name]),
             **{
                 f"abstention, {key}": value for key, value in abstention_scores(as_dict(texts), as_dict(wanted)).items()
             },
@@ -570,17 +593,20 @@ from ragedu.evaluation import paired_test
 
 print("live against as it was:", paired_test(exact["trained live"], exact["as it was"]))
 print("shipped against live:  ", paired_test(exact["shipped reader"], exact["trained live"]))
+for name in ("trained live", "shipped reader"):
+    print(f"contained, {name} against as it was:", paired_test(contains[name], contains["as it was"]))
 
 # %%
-assert table["trained live"]["contains the answer"] > table["as it was"]["contains the answer"]
-assert table["shipped reader"]["exact match"] > table["trained live"]["exact match"] - 0.1
-assert table["as it was"]["abstention, f1"] == 0 < table["shipped reader"]["abstention, f1"]
+assert np.mean(exact["shipped reader"]) > np.mean(exact["as it was"]) + 0.3
+assert paired_test(contains["shipped reader"], contains["as it was"]).low > 0
+assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
 # %% [markdown] lang="en"
-# Two dozen steps took the model from no exact answer to a good share of them, on pages, names and phrasings that it had never seen.
-# It is not brevity alone: more replies *contain* the answer (all were cut at 24 tokens). It has learned a skill and not the town.
-# What the far longer training adds, the last line above says. The shipped reader was also tested on more questions, with **five** sources, beside the untrained model; the record lies with its weights. (The same log shows its
-# weakness: where nothing answers, it abstains far too seldom. Lesson 05 finds a way to use it better.)
+# Two dozen steps took the model from no exact answer to some, on pages, names and phrasings that it had never seen. It has learned a skill and not the town.
+# Is the skill more than brevity? Look at the lines on *contained*: of two dozen steps so few questions can hardly show it, of the far longer training they do. (The untrained model was never told the words *Not in the sources*, so
+# its three zeros don't count against it. The live one uses them, often out of place.)
+#
+# The shipped reader was also tested on more questions, with **five** sources; the record lies with its weights, and shows its weakness.
 
 # %%
 import json
@@ -592,9 +618,11 @@ record = {entry["model"]: entry["evaluation"] for entry in log if "evaluation" i
 on_record = pd.DataFrame({name: record[name]["port-ellery"] for name in ("untrained", "reader")})
 for measure in ("recall", "f1"):
     on_record.loc[f"abstention, {measure}"] = [record[name]["port-ellery-abstention"][measure] for name in on_record]
-for stage in (entry for entry in log if "settings" in entry):
-    print(f"{stage['settings']['steps']} steps of {stage['settings']['batch_size']} on {stage['machine']}")
-on_record.round(2)
+print(sum("step" in entry for entry in log), "steps of training")
+for name in on_record:
+    answerable, all_asked = (record[name][key]["questions"] for key in ("port-ellery", "port-ellery-abstention"))
+    print(f"{name}: {answerable} questions with an answer; abstention counted over {all_asked}")
+on_record.drop("questions").round(2)
 
 # %%
 assert on_record["reader"]["exact_match"] > on_record["untrained"]["exact_match"] + 0.5
@@ -609,7 +637,7 @@ assert on_record["reader"]["abstention, recall"] < 0.5
 # Look at what the shipped reader gets wrong, and where its wrong answers stand.
 
 # %% tags=["nbval-ignore-output"]
-wrong = [n for n in range(20) if not is_right(replies["shipped reader"][n], answers[n])]
+wrong = [n for n in range(asked) if not is_right(replies["shipped reader"][n], answers[n])]
 reply = {n: replies["shipped reader"][n].strip() for n in wrong}
 pages = {n: [page.title for page in crowded[n] if reply[n].lower() in page.text.lower()] for n in wrong}
 for n in wrong[:3]:
@@ -618,11 +646,11 @@ for n in wrong[:3]:
 print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replies stand in a source")
 
 # %% tags=["nbval-ignore-output"]
-made_up = [n for n in range(20, 28) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
+made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
 assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
 for n in made_up[:2]:
-    print(unanswerable[n - 20], "->", replies["shipped reader"][n])
+    print(unanswerable[n - asked], "->", replies["shipped reader"][n])
 
 # %% [markdown] lang="en"
 # A wrong answer seldom comes out of thin air now. It stands in the sources and answers another question: something else

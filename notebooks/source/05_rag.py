@@ -153,7 +153,7 @@ assert question in tight.prompt and all(hit.document.text in tight.prompt for hi
 # **Predict first.** Of 1, 3, 8 and 20 sources, which gives the most right answers?
 
 # %% tags=["nbval-ignore-output"]
-few = tests.select(list(tests.queries)[:6])
+few = tests.select(list(tests.queries)[:5])
 asked = list(few.queries.values())
 right, found, seconds = {}, {}, {}
 for k in (1, 3, 8, 20):
@@ -184,7 +184,7 @@ assert np.mean(found[20]) == 1 >= np.mean(found[1]) and seconds[20] > 4 * second
 assert max(np.mean(right[k]) for k in (1, 3)) >= np.mean(right[20])
 
 # %% [markdown] lang="en"
-# What is found rises to everything; what is read right does not follow, and every source costs time. (Six questions, wide intervals: that the right answers *fall* with k isn't shown, only
+# What is found rises to everything; what is read right does not follow, and every source costs time. (Five questions, wide intervals: that the right answers *fall* with k isn't shown, only
 # that they don't rise with what is found.)
 #
 # ## Does it matter where it stands?
@@ -358,7 +358,7 @@ assert np.allclose(list(ours.values()), list(theirs.values()))
 from ragedu.generation.reranking import LikelihoodReranker
 
 hard = archive.select(kind="paraphrase", split="test")
-hard = hard.select(list(hard.queries)[:6])
+hard = hard.select(list(hard.queries)[:5])
 rerank = LikelihoodReranker(reader)
 before = {query: bm25.search(text, k=5) for query, text in hard.queries.items()}
 start = perf_counter()
@@ -380,7 +380,7 @@ assert spent > 100 * answer.trace[0].seconds
 assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
 
 # %% [markdown] lang="en"
-# Six questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders trained for
+# Five questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders trained for
 # just this, as you trained the retriever in lesson 03.
 #
 # ## Link 5: read them one by one
@@ -407,15 +407,15 @@ for doubt, source in zip(doubts(question, sources), sources, strict=True):
     print(f"{doubt:.3f}  {source.title}")
 
 # %% [markdown] lang="en"
-# `RAG(reading="each")` does this, with `doubt=0.15` as the limit. (Test questions, read with an earlier adapter, suggested it, and the training split confirmed it. The clean order is the other way round.) It
+# `RAG(reading="each")` does this, with `doubt=0.03` as the limit, chosen on questions of the training split. It
 # also says which page it read: a citation that was not made up by a model.
 #
-# **Predict first.** Six questions with an answer and six without, five pages for each: how many right, read together and read one by one? How many
+# **Predict first.** Five questions with an answer and five without, five pages for each: how many right, read together and read one by one? How many
 # of those without are admitted?
 
 # %% tags=["nbval-ignore-output"]
 without = archive.select(kind="unanswerable", split="test")
-without = without.select(list(without.queries)[:6])
+without = without.select(list(without.queries)[:5])
 said = {}
 for reading in ("together", "each"):
     system = RAG(bm25, reader, k=5, reading=reading)
@@ -523,7 +523,7 @@ for text in two_hop.queries.values():
     assert [hit.document.id for hit in hops.search(text, k=3)] == two_steps(text)
 
 # %% tags=["nbval-ignore-output"]
-some = two_hop.select(list(two_hop.queries)[:8])
+some = two_hop.select(list(two_hop.queries)[:6])
 hop_right = {}
 for name, retriever in {"one search": bm25, "two searches": hops}.items():
     replies = RAG(retriever, reader, k=3).ask_many(list(some.queries.values()))
@@ -578,14 +578,14 @@ print(f"pages without poison that the filter would change: {sum(bool(SUSPICIOUS.
 
 # %% tags=["nbval-ignore-output"]
 taken = pd.DataFrame(index=["naive", "fenced", "filtered"])
-victims = list(few.queries)[:6]
+victims = list(tests.queries)[:8]
 for poison in (nothing, order, forged_turn, lie):
     for prompt in (naive, build_prompt, filtered):
         prompts = []
         for query in victims:
-            page = archive.corpus[next(iter(few.qrels[query]))]
-            bad = poison(page.text, few.queries[query], few.answers[query][-1])
-            prompts.append(prompt(few.queries[query], [Document(page.id, bad, page.title)]))
+            page = archive.corpus[next(iter(tests.qrels[query]))]
+            bad = poison(page.text, tests.queries[query], tests.answers[query][-1])
+            prompts.append(prompt(tests.queries[query], [Document(page.id, bad, page.title)]))
         texts = reader.generate(prompts, max_new_tokens=8)
         row = {naive: "naive", build_prompt: "fenced", filtered: "filtered"}[prompt]
         taken.loc[row, poison.__name__] = sum("fish" in text.lower() for text in texts)
@@ -595,11 +595,11 @@ taken.astype(int)
 # %%
 assert (taken["nothing"] == 0).all()
 assert max(taken.loc[["naive", "fenced"], "order"]) <= 1 and taken.loc["filtered", "forged_turn"] <= 1
-assert taken.loc["fenced", "forged_turn"] >= 2 and taken.loc["filtered", "lie"] >= 2
+assert taken.loc["fenced", "forged_turn"] >= 1 and taken.loc["filtered", "lie"] >= 2
 
 # %% [markdown] lang="en"
 # A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence, and no comfort: Greshake et al. (2023) led large models astray with such
-# orders. The forged turn works *through* the fence, probably because a fenced prompt ends in `Question:` too, as the reader's training did. The fence keeps a page from ending its own fence; it can't keep a model from
+# orders. The forged turn works now and then, and *through* the fence: a fenced prompt ends in `Question:`, too, as the reader's training did. The fence keeps a page from ending its own fence; it can't keep a model from
 # believing what is inside. A filter for such lines stops the forgery, until somebody words it otherwise. Against the lie no prompt helps: it is what a source looks like. Who may write into the corpus, and what a system may
 # *do* with an answer, is the defence.
 #
@@ -677,7 +677,7 @@ Markdown(whole)
 
 # %% [markdown] lang="en"
 # *One page* is the mean of the three kinds that one page answers. Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
-# measure the others by that. One by one abstains better than together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (A dozen
+# measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (A dozen
 # questions of each kind: look at the intervals before you rank neighbours.)
 #
 # ## What the article says

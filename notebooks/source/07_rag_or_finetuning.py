@@ -362,7 +362,7 @@ pd.DataFrame(
 # %%
 whole = entry_of["as it is"]
 assert all(entry_of[name]["perplexity"] > 1.1 * whole["perplexity"] for name in rivals if name.startswith("tuned"))
-assert entry_of["RAG, reader"]["perplexity"] == max(e["perplexity"] for e in entry_of.values() if "perplexity" in e)
+assert entry_of["RAG, reader"]["perplexity"] > 2 * whole["perplexity"]
 assert max(rivals, key=lambda name: np.mean(entry_of[name]["losses"][-5:])) == "LoRA on pages"
 
 # %% tags=["nbval-ignore-output"]
@@ -372,7 +372,7 @@ assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"
 # %% [markdown] lang="en"
 # *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
 #
-# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It answers hardly any general question: without a source it abstains, as it was trained to, so this number can't tell forgetting from obedience. Its perplexity, the highest of all, says that its weights moved far. A skill also costs.
+# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It answers hardly any general question: without a source it abstains, as it was trained to, so this number can't tell forgetting from obedience. Its perplexity, more than twice that of the model as it is, says that its weights moved far. A skill also costs.
 #
 # ## What it costs
 #

@@ -496,6 +496,6 @@ else:
 # 4. The generator is frozen and has a habit of saying *Not in the sources* to everything. What does the retriever learn?
 # <details><summary>Answer</summary>Little: the right answer is improbable from every page, and only the *differences* between pages count. If the right page still makes it less improbable, the direction is right. By this lesson's 5 % rule most such questions would be left out.</details>
 #
-# **Next:** 09. The corpus in a database, and a million documents.
+# **Exercises:** [`exercises/08_rag_as_one_model`](../exercises/08_rag_as_one_model.ipynb), which check themselves. **Next:** 09. The corpus in a database, and a million documents.
 #
 # **Further reading.** Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Karpukhin et al. (2020), *Dense Passage Retrieval*; Guu et al. (2020), *REALM*; Izacard and Grave (2021), *Distilling Knowledge from Reader to Retriever*; Shi et al. (2023), *REPLUG*.
