@@ -587,8 +587,8 @@ plt.show()
 
 # %% [markdown] lang="en"
 # Names and wordings never seen, and it is ahead of BM25 on lookups and paraphrases (identifiers: see above). It has learnt more than to look for
-# the name: most of its hard negatives had that, too. And the identifiers: same pieces, same mean, so the numbers were
-# in the vectors all along; the weights paid them no attention. Is the right sentence also among the first three more often?
+# the name: most of its hard negatives had that, too. And the identifiers: same pieces, same mean, so the
+# mean was not to blame; the weights gave the numbers too little. Is the right sentence also among the first three more often?
 
 # %% tags=["nbval-ignore-output"]
 paraphrases = tests.select(kind="paraphrase")
@@ -656,7 +656,7 @@ print(f"by our training: {np.mean(docs_before):.2f} -> {np.mean(docs_after):.2f}
 assert dense_ahead.low > 0.05 and docs_gain.difference < -0.01 and docs_gain.high < 0.02
 
 # %% [markdown] lang="en"
-# On real text the dense retriever is ahead: most of these questions use other words than their page. And our training harms it: some of what a billion pairs had taught got lost. Every
+# On real text, too, the dense retriever is ahead. And our training harms it: some of what a billion pairs had taught got lost. Every
 # fine-tuning can do this, and you only see it if you measure on something else.
 #
 # ## Two models, one index
@@ -710,9 +710,9 @@ same, turned, mixed = (
     for asked, dense_vectors in ((asked, vectors), (asked @ rotation, vectors @ rotation), (asked @ rotation, vectors))
 )
 print(f"one model {same:.2f}, the turned model {turned:.2f}, questions of one and index of the other {mixed:.2f}")
-kept = DenseRetriever.load(f"{folder.name}/index", cache=False)  # the trained model, with the index that we saved
-retrained = mixed_mrr(kept.embedder.encode(list(paraphrases.queries.values())), kept.embeddings)
-parent = mixed_mrr(asked, kept.embeddings)
+reopened = DenseRetriever.load(f"{folder.name}/index", cache=False)  # the trained model, with the index that we saved
+retrained = mixed_mrr(reopened.embedder.encode(list(paraphrases.queries.values())), reopened.embeddings)
+parent = mixed_mrr(asked, reopened.embeddings)
 print(f"trained model {retrained:.2f}, questions of the model before training and index of the trained {parent:.2f}")
 assert mixed < parent < retrained
 assert abs(same - turned) < 0.01 and mixed < 0.05 < same / 5
@@ -732,7 +732,7 @@ asks_for_years = next(
 )
 unanswerable = next(iter(tests.select(kind="unanswerable").queries))
 for q in (asks_for_years, unanswerable):
-    hit = kept.search(tests.queries[q], k=1)[0]
+    hit = reopened.search(tests.queries[q], k=1)[0]
     print(f"{tests.queries[q]}\n{hit.score:.2f}  {hit.document.title}: {hit.document.text}\n")
 
 # %%

@@ -604,7 +604,7 @@ assert table["shipped reader"]["abstention, f1"] > table["trained live"]["absten
 # %% [markdown] lang="en"
 # Two dozen steps took the model from no exact answer to some, on pages, names and phrasings that it had never seen. It has learned a skill and not the town.
 # Is the skill more than brevity? Look at the lines on *contained*: of two dozen steps so few questions can hardly show it, of the far longer training they do. (The untrained model was never told the words *Not in the sources*, so
-# its three zeros don't count against it. The live one uses them, often out of place.)
+# its three zeros don't count against it. How often the live one uses them out of place, its precision says.)
 #
 # The shipped reader was also tested on more questions, with **five** sources; the record lies with its weights, and shows its weakness.
 
