@@ -200,7 +200,8 @@ def my_retriever(question: str) -> str:
     # A word is worth the less, the more pages have it.
     pages_with = {word: sum(word in words for words in page_words.values()) for word in asked}
     worth = {word: 1 / count for word, count in pages_with.items() if count}
-    return max(page_words, key=lambda page: sum(worth[word] for word in asked & page_words[page]))
+    # sorted: a set has no order, and the order decides how a sum is rounded, and so who wins a tie.
+    return max(page_words, key=lambda page: sum(worth[word] for word in sorted(asked & page_words[page])))
     # END
 
 

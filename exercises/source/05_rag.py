@@ -226,7 +226,8 @@ def compress(question: str, pages: list[Document]) -> str:
             # A sentence is about its page: what the title says needn't be said again.
             shared = asked_for & (title | set(terms(sentence)))
             # A rare word says more about where the answer stands: inverse document frequency.
-            weight = sum(math.log(len(archive.corpus) / pages_with[term]) for term in shared)
+            # sorted: a set has no order, and the order decides how a sum is rounded, and so who wins a tie.
+            weight = sum(math.log(len(archive.corpus) / pages_with[term]) for term in sorted(shared))
             ranked.append((-weight, rank, number, sentence))
     words = []
     for *_, sentence in sorted(ranked):
