@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -52,7 +53,7 @@ def ask(options: argparse.Namespace) -> int:
     from ragedu.text import chunk
 
     started = time.perf_counter()
-    corpus = chunk(_corpus(options.corpus, options.table))
+    corpus = chunk(_corpus(options))
     retriever = _retriever(options.retriever).fit(corpus)
     # The model is loaded when it is first called, so that a mistake in the question is told at once.
     generator = lambda prompt: _language_model(options)(prompt)
@@ -170,7 +171,7 @@ def serve(options: argparse.Namespace) -> int:
         raise ValueError(f"--no-key is for this machine alone, and {options.host} is not: leave out --no-key or --host")
     key = None if options.no_key else service.key_from_environment()
     with service.listen(options.host, options.port) as listener:  # now, so that a port that is taken is told at once
-        retriever = _retriever(options.retriever).fit(chunk(_corpus(options.corpus, options.table)))
+        retriever = _retriever(options.retriever).fit(chunk(_corpus(options)))
         rag = RAG(retriever, _language_model(options), k=options.k, reading=options.reading)
         host = f"[{options.host}]" if ":" in options.host else options.host
         url = f"http://{host}:{listener.getsockname()[1]}"
@@ -206,10 +207,14 @@ def doctor(options: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def _corpus(name: str, table: str | None = None) -> Corpus:
-    if name in ("port-ellery", "python-docs"):
-        return _dataset(name).corpus
-    return ragedu.read_corpus(name, table=table)
+def _corpus(options: argparse.Namespace) -> Corpus:
+    if options.corpus in ("port-ellery", "python-docs"):
+        return _dataset(options.corpus).corpus
+    names = {name: getattr(options, name) for name in ("text", "title", "id", "table", "query")}
+    try:
+        return ragedu.read_corpus(options.corpus, **names)
+    except ValueError as error:  # "text=…" of Python is "--text" here
+        raise ValueError(re.sub(r"(\w+)=…", r"--\1", str(error))) from None
 
 
 def _dataset(name: str, split: str = "test") -> Dataset:
@@ -336,6 +341,10 @@ def _add_rag(command: argparse.ArgumentParser) -> None:
         "sqlite:///town.db, port-ellery (default) or python-docs",
     )
     command.add_argument("--table", metavar="NAME", help="which table of the database, if it has several")
+    command.add_argument("--query", metavar="SELECT", help="which rows of the database, in place of a table")
+    command.add_argument("--text", metavar="NAME", default="text", help="the key or column of the text (default: text)")
+    command.add_argument("--title", metavar="NAME", help="that of the title (default: title, where there is one)")
+    command.add_argument("--id", metavar="NAME", help="that of the id (default: id or _id)")
     _add_retriever(command)
     command.add_argument("-k", type=_positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
     command.add_argument(

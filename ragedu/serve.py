@@ -92,8 +92,14 @@ def create_app(
     A question that ragedu refuses with a ValueError gets 422 and that sentence. Any other failure gets 500; what it was
     is told to the log alone.
 
-    Raises ValueError for a key that is short or that no header can carry, and for limits that let nobody ask.
+    Raises ValueError for a key that is short or that no header can carry, and for limits that let nobody ask;
+    TypeError for what is no RAG.
     """
+    if not isinstance(rag, RAG):
+        raise TypeError(
+            f"the service answers from a RAG, not a {type(rag).__name__}: put LangChain's parts into one, "
+            "RAG(LangChainRetriever(…), LangChainGenerator(…))"
+        )
     if at_once < 1 or waiting < 1 or seconds <= 0:
         raise ValueError(
             f"at_once={at_once!r}, waiting={waiting!r} and seconds={seconds!r} leave no question room: "
@@ -130,6 +136,8 @@ def create_app(
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         told = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()]
+        if "json" not in request.headers.get("Content-Type", "").lower():
+            told = ["send JSON, with the header  Content-Type: application/json"]
         return JSONResponse({"detail": "; ".join(told)}, 422)
 
     @app.post("/query", dependencies=[Depends(authorise)])

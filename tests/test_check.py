@@ -321,6 +321,12 @@ def test_an_unknown_name_is_told_the_near_ones(name, near):
         assert str(error.value).startswith(f"there is no exercise {name!r}; did you mean") and near in str(error.value)
 
 
+def test_an_open_problem_has_neither_check_nor_hints():
+    for function in (hint, lambda name: check(name, total)):
+        with pytest.raises(KeyError, match="03.encode is an open problem: it has no check and no hints"):
+            function("03.encode")
+
+
 def test_a_name_that_is_no_string_is_refused():
     with pytest.raises(TypeError, match='named by a string such as "02.idf"'):
         check(total, "99.total")
@@ -405,6 +411,8 @@ def interrupted_once(join):
         (np.zeros((2, 1)), np.zeros(2), "The shape is (2, 1), and should be (2,)."),
         (np.array([1.0, 5.0]), np.array([1.0, 2.0]), "1 of the 2 numbers differs, the first at 1."),
         (np.zeros(3), np.ones(3), "All 3 numbers differ."),
+        (np.zeros(2), np.ones(2), "Both numbers differ."),
+        (np.zeros(1), np.ones(1), "The number differs."),
         (Fraction(1, 2), 0.5, ""),
         (1j, 0.5, "The number is complex."),
         (np.complex128(0.5 + 3j), 0.5, "The number is complex."),
@@ -417,12 +425,15 @@ def interrupted_once(join):
         (np.array(["a"]), np.array([1.0]), "The numbers are of type <U1, and should be float64."),
         ((1, 2), [1, 2], "There is a tuple, and it should be a list."),
         ([1, 2], [1, 2, 3], "It has 2 elements, and should have 3."),
+        ([1], [], "It has 1 element, and should have 0."),
         ([1, [2]], [1, [3]], "The number at position 0 at position 1 differs."),
         ({"a": 1}, {"b": 1}, "The key 'b' is missing."),
         ({"a": 1, "b": 2}, {"a": 1}, "There is a key 'b', which should not be there."),
         ({"a": 1.5}, {"a": 1}, "The number for 'a' differs."),
         ("Ferry", "ferry", "It differs."),
-        ({"a": None}, {"a": 1}, "There is None for 'a'."),
+        (None, 1.5, "There is None, and it should be a number."),
+        (None, np.zeros(2), "There is None, and it should be a numpy array."),
+        ({"a": None}, {"a": 1}, "There is None for 'a', and it should be a number."),
     ],
 )
 def test_differences_in_words(got, expected, said):
@@ -451,7 +462,7 @@ def test_differences_in_words(got, expected, said):
         ([None, 1.0], [2.0, 1.0], ""),
         (np.array([-1 + 1j]), np.array([1.0]), ""),
         (10**400, 0.5, ""),
-        ({"a": 2, "b": 1}, {"a": 1, "b": 2}, "their order is not"),
+        ({"a": 2, "b": 1}, {"a": 1, "b": 2}, "stand under the wrong keys"),
         (Fraction(-1, 2), 0.5, "The sign"),
     ],
 )

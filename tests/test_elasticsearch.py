@@ -227,7 +227,7 @@ def test_korean(make):
 
 
 def test_bad_calls(fitted, make):
-    with pytest.raises(RuntimeError, match="has no corpus yet"):
+    with pytest.raises(RuntimeError, match=r"has no corpus yet: .* ElasticsearchRetriever\.open\(url, index\)"):
         make().search("ferry")
     with pytest.raises(ValueError, match="only stop words"):
         fitted.search("who is the")
@@ -239,8 +239,8 @@ def test_bad_calls(fitted, make):
         fitted.mode = "knn"
     with pytest.raises(ValueError, match="no mode 'bm42'; there are: bm25, knn, hybrid"):
         make(mode="bm42")
-    for name in ("*", "a,b", "_all", "", "../x", "a b"):
-        with pytest.raises(ValueError, match="an index has one plain name"):
+    for name in ("*", "a,b", "_all", "", "../x", "a b", "MyNotes"):
+        with pytest.raises(ValueError, match="an index has one plain name in small letters"):
             make(name)
     assert fitted.search_many([" ", "who is the", "zeppelin"]) == [[], [], []]
     assert fitted.search_many([]) == []
@@ -477,7 +477,16 @@ def test_credentials_that_are_no_good(no_credentials):
     with pytest.raises(ValueError, match="must not hold user and password") as caught:
         ElasticsearchRetriever("https://ada:hunter2@127.0.0.1:9200")
     assert "hunter2" not in str(caught.value)
-    no_credentials.setenv("ELASTICSEARCH_USER", "ada")
+    for name in ("API_KEY", "PASSWORD"):  # either kind
+        no_credentials.setenv(f"ELASTICSEARCH_{name}", "hunter2")
+        no_credentials.setenv("ELASTICSEARCH_USER", "ada")
+        with pytest.raises(
+            ValueError, match=r"http://search\.example:9200 is not encrypted, .* write https://"
+        ) as caught:
+            ElasticsearchRetriever("http://search.example:9200")
+        assert "hunter2" not in str(caught.value)
+        ElasticsearchRetriever("https://search.example:9200")  # nothing is sent yet
+        no_credentials.delenv(f"ELASTICSEARCH_{name}")
     with pytest.raises(ValueError, match="set both ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD"):
         ElasticsearchRetriever()
 
@@ -517,6 +526,8 @@ def test_certificates_are_verified(server, harbour, tmp_path, no_credentials):
     asked = []
     with proxy(server, lambda request: asked.append(request.headers.get("Authorization")) or 200, both) as url:
         no_credentials.setenv("ELASTICSEARCH_API_KEY", "c2VjcmV0")
+        with pytest.raises(ConnectionError, match=r"no encrypted connection to .* \(.*\): does it speak https\?"):
+            ElasticsearchRetriever(server.url.replace("http:", "https:"), "harbour").fit(harbour)
         with pytest.raises(ConnectionError, match="the certificate of https://.* is not trusted"):
             ElasticsearchRetriever(url, "harbour").fit(harbour)
         assert not asked  # not even the credentials were sent

@@ -361,6 +361,10 @@ def test_what_is_no_part_of_langchains_is_refused(harbour):
         theirs.search_many({"q1": "ferry"})
     with pytest.raises(TypeError, match="leave out fit"):
         RAG(theirs, str.upper).fit(harbour)
+    with pytest.raises(TypeError, match=r"a RageduRetriever has not: .* wrap one of LangChain's, LangChainRetriever\("):
+        RAG(RageduRetriever(retriever=BM25Retriever()), str.upper)
+    with pytest.raises(TypeError, match=r"not a RunnableLambda: .* wrap one of LangChain's, LangChainGenerator\("):
+        RAG(theirs, RunnableLambda(str.upper))
     with pytest.raises(KeyError, match="no document has the id"):
         LangChainRetriever(RunnableLambda(lambda query: [LangChainDocument("x", id="y")]), harbour).search("ferry")
 

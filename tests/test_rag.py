@@ -119,6 +119,12 @@ def test_a_generator_that_is_none(retriever, generator, message):
         RAG(retriever, generator)
 
 
+def test_a_retriever_that_is_none():
+    for none in (None, "bm25", lambda question, k: []):
+        with pytest.raises(TypeError, match=r"search\(question, k\), which a \w+ has not: .* LangChainRetriever\(…\)"):
+            RAG(none, Recorder())
+
+
 @pytest.mark.parametrize("answer, kind", [(None, "NoneType"), (["text"], "list"), (b"text", "bytes")])
 def test_a_generator_that_returns_no_string(retriever, answer, kind):
     with pytest.raises(TypeError, match=f"the generator returned a {kind}, not a string"):

@@ -171,6 +171,15 @@ def test_a_malformed_request(url, path, body, says):
     assert refused.status_code == 422 and says in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/query", "/stream"])
+def test_a_request_that_is_not_said_to_be_json(url, path):
+    with client(url) as service:
+        for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):  # the latter is what curl -d says
+            refused = service.post(path, content=b'{"question": "word1"}', headers=headers)
+            assert refused.status_code == 422
+            assert refused.json() == {"detail": "send JSON, with the header  Content-Type: application/json"}
+
+
 def test_the_page_fetches_nothing(url):
     page = httpx.get(f"{url}/docs").text
     assert not re.search(r"<script|<link|<img|src=|url\(", page)
@@ -318,6 +327,11 @@ def test_a_service_that_answers_no_more_is_not_healthy():
         with ThreadPoolExecutor(1) as clients:
             clients.submit(post, url, "word1")
             wait_for(lambda: httpx.get(f"{url}/health").status_code == 503)
+
+
+def test_what_is_no_rag():
+    with pytest.raises(TypeError, match=r"answers from a RAG, not a function: .* RAG\(LangChainRetriever"):
+        create_app(lambda question: question, KEY)
 
 
 @pytest.mark.parametrize("limits", [{"at_once": 0}, {"waiting": 0}, {"seconds": 0}, {"seconds": -1}])

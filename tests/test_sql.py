@@ -162,13 +162,74 @@ def test_mistakes_in_the_call(town, tmp_path):
         read_corpus(town, query="SELECT id, text FROM pages WHERE locked = 0")
     with pytest.raises(ValueError, match=r"two columns 'text': rename one with AS"):
         read_corpus(town, query="SELECT id, text, year AS text FROM pages")
-    with pytest.raises(ValueError, match=r"must be a SELECT"):
-        read_corpus(town, query="DELETE FROM pages")
-    assert len(read_corpus(town)) == 3
     with pytest.raises(ValueError, match="a table or a query, not both"):
         read_corpus(town, table="pages", query="SELECT 1")
     with pytest.raises(ValueError, match="table and query are for databases"):
         read_corpus(tmp_path / "town.db", table="pages")
+    sqlite3.connect(tmp_path / "town.db").execute("CREATE TABLE wages (id, text)").close()
+    for table in ("Pages", "main.Pages"):  # SQLite ignores capitals, SQLAlchemy doesn't everywhere
+        with pytest.raises(ValueError, match=f"there is no table '{table}'; there are: pages, wages"):
+            read_corpus(town, table=table)
+
+
+CHANGES = [
+    "DROP TABLE pages",
+    "DELETE FROM pages",
+    "DELETE FROM pages RETURNING *",
+    "UPDATE pages SET text = 'x' RETURNING *",
+    "CREATE TABLE fares (id)",
+    "CREATE TABLE copy AS SELECT * FROM pages",
+    "ALTER TABLE pages RENAME TO old",
+    "PRAGMA user_version = 7",
+    "PRAGMA journal_mode = WAL",
+    "ATTACH 'other.db' AS other",
+    "VACUUM INTO 'other.db'",
+    "/* SELECT */ -- SELECT\nDROP TABLE pages",
+    "WITH x AS (SELECT 1) DELETE FROM pages",
+    "WITH x AS (SELECT 1) DELETE FROM pages RETURNING *",
+    "WITH x AS (SELECT 1) INSERT INTO pages VALUES (4, '', '', 0)",
+]
+
+
+@pytest.mark.parametrize("query", CHANGES)
+def test_a_query_changes_nothing(town, tmp_path, monkeypatch, query):
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    # One connection, which must be the caller's own again afterwards.
+    engine = sqlalchemy.create_engine(town, poolclass=sqlalchemy.pool.StaticPool)
+    for source in (town, engine):
+        with pytest.raises(ValueError, match="the query (must be a SELECT|would change the database)"):
+            read_corpus(source, query=query)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM pages WHERE id = 1")
+    assert read_corpus(engine, table="pages").ids == ["2", "3"]
+    engine.dispose()
+
+
+def test_an_engine_is_left_as_it_was(town):
+    engine = sqlalchemy.create_engine(town, poolclass=sqlalchemy.pool.StaticPool)
+    setting = lambda: engine.connect().exec_driver_sql("PRAGMA query_only").scalar()
+    documents = stream_sql(engine, query="SELECT * FROM pages")
+    next(documents)
+    assert setting() == 0  # and not only when all rows have been read
+    documents.close()
+    engine.connect().exec_driver_sql("PRAGMA query_only = ON")
+    assert len(read_corpus(engine, query="SELECT * FROM pages")) == 3 and setting() == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "\n  select * from pages;",
+        "-- the pages\n/* all\n of them */ SELECT * FROM pages",
+        "WITH x AS (SELECT * FROM pages) SELECT * FROM x",
+        "SELECT column1 AS id, column2 AS text FROM (VALUES (1, 'x'), (2, 'y'), (3, 'z'))",
+    ],
+)
+def test_queries_that_read(town, query):
+    assert sorted(read_corpus(town, query=query).ids) == ["1", "2", "3"]
 
 
 def test_databases_that_cannot_be_had(tmp_path):
@@ -180,6 +241,11 @@ def test_databases_that_cannot_be_had(tmp_path):
         read_corpus(f"sqlite:///{tmp_path}/letter.db")
     with pytest.raises(ValueError, match="SQLAlchemy knows no database 'cobol'"):
         read_corpus("cobol://archive")
+    for written in ("town.db", "data/town.db"):
+        with pytest.raises(ValueError, match=f"three slashes before it: write  sqlite:///{written}"):
+            read_corpus(f"sqlite://{written}")
+    with pytest.raises(ValueError, match=r"letter\.db looks like a database: write  sqlite:////.*letter\.db"):
+        read_corpus(tmp_path / "letter.db")
 
 
 def test_a_locked_database(town, tmp_path):
@@ -262,6 +328,7 @@ def test_postgresql(postgres):
     engine = sqlalchemy.create_engine(postgres)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SCHEMA archive")
+        connection.exec_driver_sql("CREATE SEQUENCE archive.fares")
         connection.exec_driver_sql(
             "CREATE TABLE archive.pages (id uuid PRIMARY KEY, title text, body text, made date, price numeric(8, 2), "
             "data jsonb)"
@@ -282,7 +349,15 @@ def test_postgresql(postgres):
         len(read_corpus(postgres, query="SELECT id, body AS text FROM archive.pages WHERE body LIKE '%7 is%'")) == 2000
     )
     with pytest.raises(ValueError, match="refuses the query: syntax error"):
-        read_corpus(postgres, query="SELEC")
+        read_corpus(postgres, query="SELECT FROM WHERE")
+    # What no rollback takes back. The engine's connection may write again afterwards.
+    for source in (engine, postgres):
+        with pytest.raises(ValueError, match="cannot execute setval.* in a read-only transaction"):
+            read_corpus(source, query="SELECT setval('archive.fares', 7) AS id, 'x' AS text")
+        with pytest.raises(ValueError, match="must not contain data-modifying statements"):
+            read_corpus(source, query="WITH gone AS (DELETE FROM archive.pages RETURNING *) SELECT * FROM gone")
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql("DELETE FROM archive.pages WHERE body = 'Ferry 1 is 100%% late.'").rowcount
     with pytest.raises(ValueError, match="there is no table 'pages'; there are: none"):
         read_corpus(postgres, table="pages")
     # A cursor on the server: the first thousand rows of a query that would take an hour.
@@ -306,4 +381,19 @@ def test_from_the_command_line(town, tmp_path, capsys):
     assert main(["ask", "zeppelin", "--corpus", town, "--table", "pages", "--retriever", "sqlite"]) == 0
     capsys.readouterr()
     assert main(["ask", "zeppelin", "--corpus", town]) == 2
-    assert capsys.readouterr().err == "ragedu: say which table to read with table=…; there are: pages, people\n"
+    assert capsys.readouterr().err == "ragedu: say which table to read with --table; there are: pages, people\n"
+    assert main(["ask", "zeppelin", "--corpus", "sqlite://town.db"]) == 2
+    assert "three slashes" in capsys.readouterr().err
+
+
+def test_columns_of_other_names_from_the_command_line(tmp_path, capsys):
+    town = make(tmp_path / "town.db", "CREATE TABLE pages (name, headline, body, year)")
+    ask = ["ask", "lighthouse ferry", "--corpus", town]
+    assert main(ask) == 2
+    said = "table 'pages' has no column 'text': name one of these with --text: name, headline, body, year"
+    assert capsys.readouterr().err == f"ragedu: {said}\n"
+    ask[1] = "zeppelin"
+    assert main([*ask, "--text", "body", "--id", "name", "--title", "headline"]) == 0
+    assert main([*ask, "--query", "SELECT name AS id, body AS text FROM pages"]) == 0
+    assert main([*ask, "--query", "DROP TABLE pages"]) == 2
+    assert main([*ask, "--text", "body", "--id", "name"]) == 0

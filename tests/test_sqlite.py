@@ -188,6 +188,24 @@ def test_a_file_is_ready_when_it_is_opened_again(tmp_path, harbour):
     assert SqliteRetriever(tmp_path / "town.db", str.split).corpus is None
 
 
+def test_a_file_that_is_not_there_is_made_by_fit_alone(tmp_path, harbour):
+    path = tmp_path / "twon.db"
+    retriever = SqliteRetriever(path)
+    for call in (
+        lambda: retriever.search("ferry"),
+        lambda: retriever.scores("ferry"),
+        lambda: retriever.explain("ferry", "ferry"),
+        lambda: retriever.save(tmp_path / "index"),
+    ):
+        with pytest.raises(
+            FileNotFoundError, match=r"there is no database file .*twon\.db: check its name, or call fit"
+        ):
+            call()
+    retriever.close()
+    assert not list(tmp_path.iterdir())
+    assert retriever.fit(harbour).search("lighthouse") == SqliteRetriever(path).search("lighthouse")
+
+
 def test_other_tables_of_the_file_stay(tmp_path, harbour):
     database = sqlite3.connect(tmp_path / "town.db")
     database.executescript("CREATE TABLE pages (id, text); INSERT INTO pages VALUES ('a', 'Ferry.')")

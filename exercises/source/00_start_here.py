@@ -88,7 +88,8 @@ check("00.retrieve", retrieve)
 def build_prompt(question: str, sources: list[str], most_words: int) -> str:
     """Numbered sources, one a line, then the question.
 
-    sources: best first; most_words: how many words all sources together may have (split at blanks).
+    sources: best first; most_words: how many words all sources together may have (split at blanks; the numbers in
+    brackets and the question don't count).
     """
     # SOLUTION build_prompt
     lines, words = [], 0
@@ -107,9 +108,9 @@ check("00.build_prompt", build_prompt)
 # %% [markdown] lang="en"
 # ## 4. Put it together (4 minutes)
 #
-# The third part of a RAG system is the line that joins the other two. Retriever and generator are functions that somebody gives you: yours
-# must work with any: inside `ask`, `retrieve` is the argument and not your function from exercise 2, and it returns the text of one page. (`ragedu`'s own `RAG` is made like this, so you can put it in front of the model that you already use.) The prompt is the source,
-# and on a second line `Question: …`.
+# The third part of a RAG system is the line that joins the other two. Retriever and generator are given to you as functions, and `ask` must work with any.
+# Inside it `retrieve` is the argument, not your function from exercise 2: it takes the question and returns the text of one page. The prompt is that text,
+# and on a second line `Question: …`. (`ragedu`'s own `RAG` is made like this, so you can put it in front of the model that you already use.)
 
 # %%
 from collections.abc import Callable

@@ -148,13 +148,23 @@ def weigh(corpus_counts: np.ndarray, new_counts: np.ndarray) -> np.ndarray:
 check("01.weigh", weigh)
 
 # %% [markdown] lang="en"
-# scikit-learn separates `fit`, which learns the idf, from `transform`, which applies it: `TfidfTransformer` agrees, on counts of your choice: try it. (And if many pages come in? Then the old idf no longer describes the
-# archive, and all is weighted anew.)
+# scikit-learn separates `fit`, which learns the idf, from `transform`, which applies it. Its `TfidfTransformer` agrees with you:
+
+# %%
+from sklearn.feature_extraction.text import TfidfTransformer
+
+with when_solved():
+    yesterday, today = np.array([[1, 0], [1, 2]]), np.array([[3, 1]])
+    assert np.allclose(weigh(yesterday, today), TfidfTransformer().fit(yesterday).transform(today).toarray())
+    print("the same numbers")
+
+# %% [markdown] lang="en"
+# And if many pages come in? Then the old idf no longer describes the archive, and all is weighted anew.
 #
 # ## 6. Which word decided? (10 minutes)
 #
 # One document came out ahead of another, and you want to know why. Every word adds something to each of the two cosines.
-# Find the word whose share in the winner's cosine exceeds its share in the loser's by the most.
+# Find the word that adds more to the winner's than to the loser's by the largest **amount**.
 
 
 # %%

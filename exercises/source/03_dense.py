@@ -68,8 +68,8 @@ check("03.quantise", quantise)
 #
 # ## 3. What an index misses (8 minutes)
 #
-# The lesson measured approximate indexes by recall@10 against exact search. Two things make it less simple in practice. You may ask an index for more
-# candidates than there are neighbours that count. And FAISS writes −1 where it found fewer than you asked for.
+# The lesson measured approximate indexes by recall@10 against exact search. In practice you may ask an index for more candidates than there are
+# neighbours that count. And FAISS writes −1 where it found fewer than you asked for: why does that do no harm here?
 
 
 # %%
@@ -210,11 +210,16 @@ with when_solved():
     codes, shared = encode(vectors)
     mine = recalls(score(queries, codes, shared))
     gain = paired_test(mine, baseline)
-    print(f"signs {np.mean(baseline):.3f}, yours {np.mean(mine):.3f}; gain {gain}")
     assert codes.shape == (len(vectors), 48) and codes.dtype == np.uint8, "48 bytes for each document"
     assert np.size(shared) <= 4 * 384, "what all share may be as large as four vectors"
-    assert gain.low > 0, "no gain that these questions can show"
+    print(f"signs {np.mean(baseline):.3f}, yours {np.mean(mine):.3f}; gain {gain}")
+
+# %%
+with when_solved():  # in a cell of its own, since this is the same on every machine
+    gain = paired_test(recalls(score(queries, *encode(vectors))), baseline)
+    print("a gain" if gain.low > 0 else "no gain that these questions can show: look at ten that you lose")
 
 # %% [markdown] lang="en"
 # Where is the limit? Product quantisation, in the lesson, also keeps 48 bytes: `faiss.IndexPQ(384, 48, 8)` tells you how far a method gets whose
-# shared patterns are as large as 256 vectors.
+# shared patterns are as large as 256 vectors. (It warns that 1,400 vectors are few to learn them from. The lesson's 0.36 was among 100,000 made
+# vectors: more rivals, and a harder test.)

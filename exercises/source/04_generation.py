@@ -100,7 +100,7 @@ check("04.min_p", min_p)
 
 # %%
 def penalise(logits: np.ndarray, seen: list[int], penalty: float) -> np.ndarray:
-    """New logits, lower for the tokens in `seen` (which may repeat): float array (n_tokens,).
+    """New logits, lower for the tokens in `seen` (which may repeat, or be empty): float array (n_tokens,).
 
     penalty: at least 1. `logits` is left as it is.
     """
@@ -271,7 +271,7 @@ with when_solved():
         assert np.isclose(sum(my_model(page[:7], word) for word in vocabulary), 1), "these are no probabilities"
     gain = paired_test(baseline, mine)
     print(f"perplexity: add_one {np.exp(np.mean(baseline)):.0f}, yours {np.exp(np.mean(mine)):.0f}; nats gained {gain}")
-    assert gain.low > 0.5, "no gain of half a nat: less can be had by guessing <unk> more often"
+    print("a gain" if gain.low > 0.5 else "no gain of half a nat: less can be had by guessing <unk> more often")
 
 # %% [markdown] lang="en"
 # Can you compare this number with the perplexity of a model that has other tokens? No: it depends on what a token is, and on how many

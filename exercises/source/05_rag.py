@@ -115,6 +115,7 @@ def cut(sentences: list[str], words: int, overlap: int) -> list[str]:
     """Chunks of whole sentences, joined by spaces, each as long as it can be and of at most `words` words.
 
     sentences: in order, none of more than `words` words; overlap: the most words that neighbours share, below `words`.
+    Without sentences there are no chunks: [].
     """
     # SOLUTION cut
     length = lambda chunk: sum(len(sentence.split()) for sentence in chunk)
@@ -139,7 +140,7 @@ check("05.cut", cut)
 # ## 5. The least doubt (8 minutes)
 #
 # Reading one by one, a system asks of every source how probable *Not in the sources.* is: its doubt. `log_likelihood` answers with natural
-# **logarithms**; the limit, 0.15 in `ragedu`, is a **probability**. Which source is the answer read from, and when from none?
+# **logarithms**; the limit, 0.02 in `ragedu`, is a **probability**. Which source is the answer read from, and when from none?
 
 
 # %%
@@ -211,8 +212,8 @@ print(f"the first thirty words: {sum(baseline) / len(baseline):.3f}")
 
 # %% [markdown] lang="en"
 # **The measure** is the share of test questions whose answer stands in your thirty words; **the baseline** are the first thirty. Take from the pages what
-# you like, as it stands there. `sentences`, `terms` and `pages_with` (in how many pages a term occurs) may be of use; the answers may not. Try things on
-# `train`, and use `test` once, at the end.
+# you like, as it stands there. `sentences`, `terms` and `pages_with` (in how many pages a term occurs) may be of use; the answers may not. A sentence often
+# lacks the name that the question asks for: it stands in the title or in a neighbour. Try things on `train`, and use `test` once, at the end.
 
 
 # %%
@@ -242,9 +243,8 @@ with when_solved():
     mine = kept(compress, test)
     gain = paired_test(mine, baseline)
     print(f"first words {sum(baseline) / len(test):.3f}, yours {sum(mine) / len(test):.3f}; gain {gain}")
-    assert gain.low > 0, "no gain that these questions can show"
+    print("a gain" if gain.low > 0 else "no gain that these questions can show: look at ten that you lose")
 
 # %% [markdown] lang="en"
 # Look at the questions that are lost. *Where did Tryphena Quick have rooms ashore?* shares no word with *When in port she was to be found at her lodgings in
-# Capstan Square*. The sentence doesn't even have her name: what it needs to be understood stands in its neighbours. A model that compares meanings (lesson
-# 03) finds some of these.
+# Capstan Square*. A model that compares meanings (lesson 03) finds some of these.

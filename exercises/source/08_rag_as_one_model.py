@@ -65,7 +65,8 @@ check("08.rag_sequence", rag_sequence)
 # ## 3. Where is it reading? (12 minutes)
 #
 # The lesson's table asked after each token, by itself, which document it came from. RAG-Sequence reads the whole answer from one document, so
-# there every token is evidence about the same secret. What is known after the first token, after the first two, and so on?
+# there every token is evidence about the same secret. What is known after the first token, after the first two, and so on? The answer
+# may again have two hundred tokens.
 #
 # $$p(z \mid x, y_{\le t}) \propto p(z \mid x) \prod_{s \le t} p(y_s \mid x, z, y_{<s})$$
 
@@ -124,6 +125,8 @@ check("08.gradient", gradient)
 
 # %% [markdown] lang="en"
 # With $\tau = 0.05$, as in the lesson, the gradient is twenty times as large as posterior minus prior. Do the gradient's numbers always sum to the same? To what, and why?
+#
+# <details><summary>Answer</summary>To 0: posterior and prior both sum to 1, so what one document wins, the others lose.</details>
 #
 # ## 5. The answers of all documents (10 minutes)
 #

@@ -268,7 +268,7 @@ assert len(hits) == 4
 # %%
 from ragedu.datasets import port_ellery
 
-archive = port_ellery.load(1000, questions=300)
+archive = port_ellery.load(1000, questions=300)  # at most 300 questions of each kind
 print(archive)
 print(archive.corpus[3].title)
 print(fill(archive.corpus[3].text, 100))
@@ -374,7 +374,7 @@ assert gains["analyzer on idf + cosine"].low < 0 < gains["analyzer on idf + cosi
 # %% [markdown] lang="en"
 # As the only part, idf helps most, then the analyzer, then the cosine. The analyzer does so by its stop words alone (last
 # line), and idf gives the same words a low weight: they mend the same fault. Once idf and the cosine are there, the interval of the analyzer's gain holds 0: it adds nothing that we
-# can measure here. When somebody tells you what a part is worth, ask: on top of what?
+# can measure here, and is missed least. (We keep it: *leave* should find *leaves*.) When somebody tells you what a part is worth, ask: on top of what?
 #
 # ## Turn it yourself
 #
@@ -391,12 +391,12 @@ assert (
 search_explorer({"TF-IDF": tfidf}, misspelt)
 
 # %% [markdown] lang="en"
-# Two letters exchanged, the rarest word of the question is worth nothing, and the wrong inn comes first. Try a question of stop words only too, and one in other
+# Two letters exchanged, a word of the inn's name is worth nothing, and the wrong inn comes first. Try a question of stop words only too, and one in other
 # words than the page uses. The last one leads to the failure.
 #
 # ## Where it fails
 #
-# Port Ellery's questions come in kinds. A *lookup* question uses words of its page. A *paraphrase* question names the same
+# Port Ellery's questions come in kinds. A *lookup* question mostly uses words of its page. A *paraphrase* question names the same
 # person or ship, but otherwise shares **no** content word with its page.
 #
 # **Predict first.** Every person or ship that they ask about has two pages. If the name is all that matches, what will
@@ -468,7 +468,7 @@ assert np.mean(found["same"]) > 4 * np.mean(found["different"])
 # %% tags=["nbval-ignore-output"]
 example = "how-010"
 print(docs.queries[example])
-print("wanted:", ", ".join(page for page, grade in docs.qrels[example].items() if grade == 3))
+print("wanted:", ", ".join(page for page, grade in docs.qrels[example].items() if grade == 3))  # grade 3: the best
 docs_tfidf.search(docs.queries[example], k=3)
 
 # %% [markdown] lang="en"

@@ -96,7 +96,7 @@ plt.show()
 # ## Idea 2: length
 #
 # A long text mentions a word more easily than a short one, so its mentions should weigh less. Let $|d|$ be the number of
-# tokens of document $d$, and $\mathrm{avgdl}$ the average over the corpus. BM25 stretches $k_1$ by
+# tokens of document $d$, and $\mathrm{avgdl}$ the average over the corpus. BM25 puts $k_1 L_d$ in the place of $k_1$, with
 #
 # $$L_d = 1 - b + b \cdot \frac{|d|}{\mathrm{avgdl}}$$
 #
@@ -198,7 +198,7 @@ print(retriever.explain(question, "0"))
 # | bm25l | $\ln\frac{N + 1}{df + 0.5}$ | with $c = tf / L$: $\frac{(k_1 + 1)(c + \delta)}{k_1 + c + \delta}$ |
 # | bm25+ | $\ln\frac{N + 1}{df}$ | as atire, plus $\delta$ |
 #
-# $\delta$ is a constant, 0.5 unless told. rank_bm25 takes Robertson's idf, with a quarter of the average idf in the place of
+# $\delta$ is a constant, 0.5 in `ragedu` unless told (rank_bm25's BM25Plus takes 1). rank_bm25 takes Robertson's idf, with a quarter of the average idf in the place of
 # negative values, and atire's part of the count.
 #
 # **Predict first.** Work out Robertson's idf of *gull* (2 of 4 notes) and *ferry* (3 of 4). What will his column look like?
@@ -477,8 +477,8 @@ for collection in collections:
 # %% [markdown] lang="en"
 # Over TF-IDF with its cosine there is no gain that we can measure on Port Ellery, and a clear one on the documentation.
 # Switching the ideas off shows what each is worth *inside* BM25: saturation is worth something on both, length normalisation
-# nothing that we can measure, not even where lengths differ so much. We had expected the opposite. Measure. (It does not show where
-# the gain over TF-IDF comes from: that one has no saturation either, and differs by its cosine and its idf as well.) (The digits
+# nothing that we can measure, not even where lengths differ so much. We had expected the opposite: measure. Where
+# the gain over TF-IDF comes from this does not show: TF-IDF has no saturation either, and differs by its cosine and its idf as well. (The digits
 # depend on the library versions that you have installed, so the course checks the conclusions.)
 #
 # ## Turn k1 and b
@@ -567,7 +567,7 @@ _, low, high = bootstrap_interval(by_kind["paraphrase"].values())
 assert low < 0.75 < high and {tests.metadata[q]["pages"] for q in by_kind["paraphrase"]} == {2}
 
 # %% [markdown] lang="en"
-# A number is as rare as a word can be, so why are identifiers not the easiest? Look at one whose page came second.
+# A number is as rare as a word can be, so why are not all identifiers found first? Look at one whose page came second.
 
 
 # %%
@@ -609,7 +609,7 @@ show_second_place("paraphrase")
 #
 # The article behind this course offers “Elasticsearch” as a place to keep the corpus, in one list with a JSON file.
 # Elasticsearch is a search engine, and its default is the first row of our table, with $k_1 = 1.2$,
-# times $k_1 + 1$, and with long lengths rounded (lesson 09). A JSON file is only text until something indexes it, as you have just done.
+# times the factor $k_1 + 1$ that Lucene itself dropped, and with long lengths rounded (lesson 09). A JSON file is only text until something indexes it, as you have just done.
 #
 # ## Recap
 #
@@ -633,9 +633,9 @@ show_second_place("paraphrase")
 # <details><summary>Answer</summary>Its idfs (N grows; df only for words that the new pages have) and the average length. The counts stay. An index with
 # weights computed in advance must be rebuilt or corrected.</details>
 #
-# 4. Why does `scores[numbers] += weights` work, though numpy adds only once where an index is repeated?
-# <details><summary>Answer</summary>A posting list holds each document once, so within one list no index is
-# repeated.</details>
+# 4. Why may the search write `scores[numbers] += weights` for one list after the other, and not for all lists at once?
+# <details><summary>Answer</summary>Within one list no document is repeated. Exercise 3 shows what happens when one
+# is.</details>
 #
 # **Exercises:** [`exercises/02_bm25`](../exercises/02_bm25.ipynb), which check themselves.
 #

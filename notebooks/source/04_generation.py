@@ -4,7 +4,7 @@
 # **You will be able to** go from a model's scores to a text, decode in four ways, say why BERT can't do it, measure how often a
 # model invents an answer, and train a model to read its sources.
 #
-# **Know first:** lesson 00; what a vector is (lesson 03). **Time:** 60 minutes. **Cost to run:** two to four minutes, half of
+# **Know first:** lessons 00 to 03 (vectors, intervals, the paired test). **Time:** 60 minutes. **Cost to run:** two to four minutes, half of
 # it training; no network.
 
 # %%
@@ -228,7 +228,7 @@ import ipywidgets as widgets
 
 
 def sampled(temperature, top_p, seed=1):
-    options = {"temperature": temperature, "top_p": top_p, "seed": seed, "max_new_tokens": 24}
+    options = {"temperature": temperature, "top_p": top_p, "seed": seed, "max_new_tokens": 16}
     return model.generate(text, chat=False, **options).strip()
 
 
@@ -281,13 +281,19 @@ def movement(network, ids_of_one, ids_of_other):
     return ((after - before).norm(dim=1) / before.norm(dim=1)).numpy()
 
 
+# [1:-1]: without [CLS] and [SEP]. Each of these words is one token in both models.
 moved_bert = movement(bert[0].auto_model, bert.tokenizer(one).input_ids, bert.tokenizer(other).input_ids)[1:-1]
 moved_llama = movement(network.model, model.encode(one, chat=False), model.encode(other, chat=False))
 words = one.split()
 
 # %% alt="How far each token's state moved when the last word was replaced. In BERT all tokens moved. In the causal model the states before the last word did not move at all." tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.4), sharex=True)
-for axis, name, moved in zip(axes, ("BERT (sees all)", "causal"), (moved_bert, moved_llama), strict=True):
+for axis, name, moved in zip(
+    axes,
+    ("lesson 03's model, built like BERT (sees all)", "the language model (causal: looks back only)"),
+    (moved_bert, moved_llama),
+    strict=True,
+):
     axis.bar(range(len(words)), moved, color="0.4")
     axis.set(ylabel="change, relative", ylim=(0, 1.3), title=name)
 axes[1].set_xticks(range(len(words)), [*words[:-1], "dark / cold"])
@@ -372,7 +378,7 @@ assert "Paris" in in_chat and bare == ""
 #
 # ## How often does it invent?
 #
-# Paris was in the texts that the model learned from. Nothing about Port Ellery was. We ask 16 questions in three ways: without a source; with
+# Paris was in the texts that the model learned from. Nothing about Port Ellery was. We ask 12 questions in three ways: without a source; with
 # the page that has the answer; and with that page among two others, the most similar that BM25 finds.
 
 # %%
@@ -382,7 +388,7 @@ from ragedu.generation.prompts import build_prompt, closed_book_prompt
 
 archive = port_ellery.load(1000)
 tests = archive.select(kind="lookup", split="test")
-query_ids = list(tests.queries)[:16]
+query_ids = list(tests.queries)[:12]
 questions = [tests.queries[query_id] for query_id in query_ids]
 answers = [tests.answers[query_id] for query_id in query_ids]
 
@@ -398,7 +404,7 @@ for query_id in query_ids:
 print(build_prompt(questions[0], gold[0]))
 
 # %% [markdown] lang="en"
-# **Predict first.** How many of 16 are right each time? And how often does the model say that it doesn't know?
+# **Predict first.** How many of 12 are right each time? And how often does the model say that it doesn't know?
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load()  # from here on in the number type that this processor is quickest with
@@ -453,7 +459,7 @@ assert count["the page among three"] <= count["the page"] + 2
 # %% [markdown] lang="en"
 # Without a source nearly everything is invented, fluently and with no sign of doubt: like our table of five sentences, the model
 # writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still many answers are wrong with the truth in front of it. (Some might have come to it behind the 24th token, where we
-# cut them off. Whether other pages do further harm, 16 questions are too few to say.) Finding is not enough; the model must learn to **read**.
+# cut them off. Whether other pages do further harm, 12 questions are too few to say.) Finding is not enough; the model must learn to **read**.
 #
 # ## Training it to read
 #
@@ -493,6 +499,8 @@ print(
 assert np.isclose(sum(surprise), -model.log_likelihood(prompt, answer), rtol=0.05)
 
 # %% [markdown] lang="en"
+# Nearly all of the surprise is in the first token: the model would have begun otherwise. Once it is in the year, it copies.
+#
 # **What is trained.** A text passes many **layers**, one after the other, with seven matrices of **weights** in each. All of these stay as they
 # are. Beside each matrix $W$ of attention (four of the seven) stands a product of two thin ones, and only those are learned (LoRA, *low-rank adaptation*):
 #
@@ -510,12 +518,12 @@ assert np.array_equal((W + alpha / r * B @ A) @ x, W @ x)
 print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size + B.size) / W.size:.1%}")
 
 # %% [markdown] lang="en"
-# Training begins with exactly the model that we have. Each **step** takes a batch and moves $A$ and $B$ a little, by the **learning rate**, in the direction that makes its answers less surprising. A batch of 2 is two sets of
-# sources here, each with up to six questions about it. A new model is loaded, so that the old one stays for comparison.
+# Training begins with exactly the model that we have. Each **step** takes a batch and moves $A$ and $B$ a little, by the **learning rate**, in the direction that makes its answers less surprising. `batch_size=2` counts sets of
+# sources; a set comes with up to six questions, each of which is an example of its own. A new model is loaded, so that the old one stays for comparison.
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 live = LanguageModel.load()
-losses = live.train(examples, steps=24, batch_size=2, learning_rate=3e-3, rank=r)
+losses = live.train(examples, steps=15, batch_size=2, learning_rate=3e-3, rank=r)
 
 # %% alt="The loss of each training step: it begins above 2 nats a token and falls within ten steps to less than 1, with ups and downs." tags=["nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2.6))
@@ -544,10 +552,10 @@ assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 # %% [markdown] lang="en"
 # ## What did it buy?
 #
-# The same 16 questions with the page among three, and 8 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
+# The same 12 questions with the page among three, and 6 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
 # was trained by the same recipe for far longer, first on a graphics card, and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
 # as well. The strict measure is **exact match**: the answer and nothing else, but for case and punctuation. *Precision* of abstention:
-# of those made, how many were due; *recall*: of those due, how many were made.
+# of those made, how many were due; *recall*: of those due, how many were made; *F1*: their harmonic mean, high only when both are.
 #
 # **Predict first.** The untrained model writes sentences, so its exact match will be poor. But in how many replies will the
 # answer be *contained*? Has training taught more than brevity?
@@ -555,7 +563,7 @@ assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 from ragedu.evaluation.answers import abstention_scores, exact_match
 
-unanswerable = list(archive.select(kind="unanswerable", split="test").queries.values())[:8]
+unanswerable = list(archive.select(kind="unanswerable", split="test").queries.values())[:6]
 nowhere = [build_prompt(question, [hit.document for hit in bm25.search(question, k=3)]) for question in unanswerable]
 crowd = prompts["the page among three"] + nowhere
 wanted = answers + [[] for _ in nowhere]
@@ -572,7 +580,7 @@ exact, contains = (
     {name: [score(*pair) for pair in zip(texts[:asked], answers, strict=True)] for name, texts in replies.items()}
     for score in (exact_match, is_right)
 )
-assert np.mean(exact["trained live"]) > np.mean(exact["as it was"]) + 0.1
+assert np.mean(exact["trained live"]) > np.mean(exact["as it was"])
 as_dict = lambda rows: dict(enumerate(rows))
 table = pd.DataFrame(
     {
@@ -602,8 +610,8 @@ assert paired_test(contains["shipped reader"], contains["as it was"]).low > 0
 assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
 # %% [markdown] lang="en"
-# Two dozen steps took the model from no exact answer to some, on pages, names and phrasings that it had never seen. It has learned a skill and not the town.
-# Is the skill more than brevity? Look at the lines on *contained*: of two dozen steps so few questions can hardly show it, of the far longer training they do. (The untrained model was never told the words *Not in the sources*, so
+# Fifteen steps took the model from no exact answer to a few, on pages, names and phrasings that it had never seen. Is that a gain? So few questions can hardly tell: where an interval leaves out 0 and its p-value is above 0.05, trust the more cautious of the two.
+# In *contained* so short a training shows no gain at all: what it taught is brevity. The far longer training shows both. (The untrained model was never told the words *Not in the sources*, so
 # its three zeros don't count against it. How often the live one uses them out of place, its precision says.)
 #
 # The shipped reader was also tested on more questions, with **five** sources; the record lies with its weights, and shows its weakness.
@@ -622,13 +630,16 @@ print(sum("step" in entry for entry in log), "steps of training")
 for name in on_record:
     answerable, all_asked = (record[name][key]["questions"] for key in ("port-ellery", "port-ellery-abstention"))
     print(f"{name}: {answerable} questions with an answer; abstention counted over {all_asked}")
-on_record.drop("questions").round(2)
+on_record.drop(["questions", "f1"]).round(2)
 
 # %%
 assert on_record["reader"]["exact_match"] > on_record["untrained"]["exact_match"] + 0.5
 assert on_record["reader"]["abstention, recall"] < 0.5
 
 # %% [markdown] lang="en"
+# Its weakness is in the second row: of the answers that are missing it admits hardly one in four, with five sources in one prompt; above, with three, it did far better. (The two
+# columns were measured on different numbers of questions, so compare them roughly.)
+#
 # Your own questions and answers can teach as well: `model.train([(prompt, answer), …])`, then
 # `model.save_adapter("my-reader")`, and later `LanguageModel.load(adapter="my-reader")`.
 #
@@ -648,12 +659,14 @@ print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replie
 # %% tags=["nbval-ignore-output"]
 made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
-assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
+assert 2 * sum(map(bool, pages.values())) >= len(wrong)
 for n in made_up[:2]:
-    print(unanswerable[n - asked], "->", replies["shipped reader"][n])
+    said_there, found = replies["shipped reader"][n].strip(" ."), bm25.search(unanswerable[n - asked], k=3)
+    where = [hit.document.title for hit in found if said_there.lower() in hit.document.text.lower()]
+    print(f"{unanswerable[n - asked]} -> {said_there!r}, which stands in {where}")
 
 # %% [markdown] lang="en"
-# A wrong answer seldom comes out of thin air now. It stands in the sources and answers another question: something else
+# The few wrong answers that we see don't come out of thin air. They stand in the sources and answer another question: something else
 # about the same thing, or the same thing about somebody else. And where no page answers, such a neighbour is tempting
 # too. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
 # nothing fits. That is no longer the model's affair alone: lesson 05 builds the whole system.
@@ -669,7 +682,7 @@ for n in made_up[:2]:
 # - A language model gives a probability to every next token; a text comes from choosing again and again.
 # - Greedy takes the best, temperature flattens or sharpens, top-k and top-p cut off the tail; a seed makes sampling repeatable.
 # - A causal model never changes what it computed for earlier tokens; so it can generate, with a cache.
-# - Without sources it invents, fluently. Sources help, and a little training to read them helps more.
+# - Without sources it invents, fluently. Sources help, and long training to read them helps much more.
 # - LoRA trains a small part of the numbers and leaves the model as it was.
 #
 # **Quiz.** Decide before you open the answer.

@@ -77,7 +77,7 @@ for name, cut in cuts.items():
     print(f"{name:<19} {cut(volumes[0])[1][:80]!r}")
 
 # %% [markdown] lang="en"
-# Two of them begin in the middle of something.
+# The first begins in the middle of a word, the next two in the middle of a page.
 #
 # **Predict first.** Say that a chunk *answers* if it comes from the right volume and contains the answer. For which cut is an answering
 # chunk most often among the first three that BM25 finds? Does overlap help?
@@ -150,13 +150,13 @@ assert question in tight.prompt and all(hit.document.text in tight.prompt for hi
 #
 # More sources contain the answer more often. They also give the reader more to mistake for it.
 #
-# **Predict first.** Of 1, 3, 8 and 20 sources, which gives the most right answers?
+# **Predict first.** Of 1, 3 and 20 sources, which gives the most right answers?
 
 # %% tags=["nbval-ignore-output"]
 few = tests.select(list(tests.queries)[:5])
 asked = list(few.queries.values())
 right, found, seconds = {}, {}, {}
-for k in (1, 3, 8, 20):
+for k in (1, 3, 20):
     start = perf_counter()
     replies = dict(zip(few.queries, RAG(bm25, reader, k=k).ask_many(asked), strict=True))
     seconds[k] = (perf_counter() - start) / len(few.queries)
@@ -166,7 +166,7 @@ for k in (1, 3, 8, 20):
         f"k = {k:>2}: found {np.mean(found[k]):.2f}, right {bootstrap_interval(right[k])}, {seconds[k]:.2f} s a question"
     )
 
-# %% alt="Left, against the number of sources from 1 to 20: the share of questions whose page is among the sources, a dashed line at or close to 1, and below it the share of right answers with wide intervals. Right: seconds a question, rising with every source." tags=["nbval-ignore-output"]
+# %% alt="Left, against the number of sources from 1 to 20: the share of questions whose page is among the sources, a dashed line that is lower at 1 and reaches 1 at 3; and the share of right answers, with wide intervals, which doesn't rise with it. Right: seconds a question, rising with every source." tags=["nbval-ignore-output"]
 figure, (left, side) = plt.subplots(1, 2, figsize=(9, 3))
 ks = list(right)
 left.plot(ks, [np.mean(found[k]) for k in ks], "s--", color="tab:blue", label="page among the sources")
@@ -184,39 +184,38 @@ assert np.mean(found[20]) == 1 >= np.mean(found[1]) and seconds[20] > 4 * second
 assert max(np.mean(right[k]) for k in (1, 3)) >= np.mean(right[20])
 
 # %% [markdown] lang="en"
-# What is found rises to everything; what is read right does not follow, and every source costs time. (Five questions, wide intervals: that the right answers *fall* with k isn't shown, only
-# that they don't rise with what is found.)
+# What is found rises to everything; what is read right does not follow, and every source costs time. At k = 1 more can be right than was found: asked for the godparent of Keziah Sandry, BM25
+# brings her obituary, where the same man walks as chief mourner. A right answer for a wrong reason, and exact match can't tell. (Five questions, wide intervals: that the right answers *fall* with k isn't shown.)
 #
 # ## Does it matter where it stands?
 #
 # Liu et al. (2023) found that large models overlook what stands in the middle of a long prompt. Ours? Put the wanted page first,
-# in the middle or last among five, and see how probable the right answer is then: nats a token, a finer scale than right or wrong.
+# in the middle or last among five, and see how surprised the model is by the right answer: nats a token, less is better, a finer scale than right or wrong.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.generation.prompts import build_prompt
 
 
-def answer_likelihood(query, place):
+def surprise_at(query, place):
     wanted = archive.corpus[next(iter(few.qrels[query]))]
     others = [hit.document for hit in bm25.search(few.queries[query], k=6) if hit.document is not wanted][:4]
     prompt = build_prompt(few.queries[query], [*others[:place], wanted, *others[place:]])
     answer = few.answers[query][-1]
-    return reader.log_likelihood(prompt, answer) / reader.count_tokens(answer)
+    return -reader.log_likelihood(prompt, answer) / reader.count_tokens(answer)
 
 
 places = {"first": 0, "middle": 2, "last": 4}
-told = {name: [answer_likelihood(query, place) for query in few.queries] for name, place in places.items()}
+told = {name: [surprise_at(query, place) for query in few.queries] for name, place in places.items()}
 for name in places:
     print(f"{name:<7} {np.mean(told[name]):6.2f} nats a token")
 for name in ("first", "last"):
     print(f"{name} against middle: {paired_test(told[name], told['middle'])}")
 
 # %%
-assert all(-6 < np.mean(values) < 0 for values in told.values())
+assert all(0 < np.mean(values) < 6 for values in told.values())
 
 # %% [markdown] lang="en"
-# If an interval contains 0, these few questions don't show that the place matters, nor do they exclude it: with so few, only a large effect would show. To know it for your model and
-# your lengths, run the cell with more.
+# If an interval contains 0, these few questions don't show that the place matters, nor do they exclude it: with so few, only a large effect would show.
 #
 # ## Link 4: two retrievers
 #
@@ -303,13 +302,15 @@ table = pd.DataFrame(per_query).groupby(of_kind).mean().T[list(kinds)]
 table["all"] = pd.DataFrame(per_query).mean()
 table.round(3)
 
-# %%
-assert table["all"]["ranks (RRF)"] < table["all"]["BM25"] < table["all"]["scaled scores"]
+# %% tags=["nbval-ignore-output"]
+by_ranks = paired_test(list(per_query["ranks (RRF)"].values()), list(per_query["BM25"].values()))
+print("RRF minus BM25, all questions:", by_ranks)
+assert by_ranks.high < 0.02 and table["all"]["BM25"] < table["all"]["scaled scores"]
 assert table["identifier"]["dense"] < table["identifier"]["ranks (RRF)"] < table["identifier"]["BM25"] - 0.1
 assert table["paraphrase"]["ranks (RRF)"] > table["paraphrase"]["BM25"] + 0.03
 
 # %% [markdown] lang="en"
-# A surprise: RRF does *worse* than BM25 alone, and the raw sum isn't the disaster that one reads about. The columns say why. On permit
+# A surprise: RRF gains nothing over BM25 alone (it looks worse, and these questions just can't show it), and the raw sum isn't the disaster that one reads about. The columns say why. On permit
 # numbers the dense retriever is weak, and RRF gives it an equal vote. The raw sum gives it a small one, enough to decide where BM25's scores lie close together.
 #
 # So the question is not *how to add* but *how much each vote should count*. Choose that on the training questions:
@@ -339,7 +340,7 @@ assert best["ranks (RRF)"] <= 0.1
 
 # %% [markdown] lang="en"
 # With a weight that was *chosen*, raw and scaled scores gain about as much: a weight can make up for a scale. What scaling buys is a weight that means something. Ranks throw away how sure a retriever is, and
-# here no weight saves them. On other collections (`benchmarks/RESULTS.md` has one) RRF gains without any tuning. Measure on yours.
+# here no weight saves them. On other collections (`benchmarks/RESULTS.md` has one) RRF gains without any tuning.
 
 # %%
 hybrid = HybridRetriever([bm25, dense], method="weighted", weights=[0.7, 0.3], depth=100)
@@ -380,13 +381,13 @@ assert spent > 100 * answer.trace[0].seconds
 assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
 
 # %% [markdown] lang="en"
-# Five questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders trained for
-# just this, as you trained the retriever in lesson 03.
+# Five questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders that read question and page together
+# (*cross-encoders*, where lesson 03's bi-encoder reads them apart), trained for just this.
 #
 # ## Link 5: read them one by one
 #
-# With several pages in one prompt our small reader mixes up who did what, and it seldom admits that the answer isn't there. It needn't
-# see them side by side. Give it each page alone and ask how probable *Not in the sources.* is then: its **doubt**. The answer is
+# With several pages in one prompt our small reader mixes up who did what, and it seldom admits that the answer isn't there.
+# Give it each page alone and ask how probable *Not in the sources.* is then: its **doubt**. The answer is
 # read from the page with the least doubt, and if even that is large, the system **abstains**:
 #
 # $$z^* = \arg\min_z\; p(\text{abstain} \mid q, z)$$
@@ -407,7 +408,7 @@ for doubt, source in zip(doubts(question, sources), sources, strict=True):
     print(f"{doubt:.3f}  {source.title}")
 
 # %% [markdown] lang="en"
-# `RAG(reading="each")` does this, with `doubt=0.03` as the limit. (Questions of the training split suggested it, and 0.01 as well; test questions decided, which isn't clean.) It
+# `RAG(reading="each")` does this, with `doubt=0.02` as the limit, chosen on questions of the training split. It
 # also says which page it read: a citation that was not made up by a model.
 #
 # **Predict first.** Five questions with an answer and five without, five pages for each: how many right, read together and read one by one? How many
@@ -436,7 +437,7 @@ admitted = {name: [reply.text == ABSTAIN for reply in replies[len(asked) :]] for
 assert sum(admitted["each"]) >= sum(admitted["together"]) + 2
 
 # %% [markdown] lang="en"
-# Nothing was trained between the two rows, nothing found anew: the same pages, one prompt or five. The model admits more of what it doesn't find. Two things help it: a page alone can't be mixed up with another,
+# The same pages, one prompt or five: the model admits more of what it doesn't find, and may refuse a question that it could have answered (*abstained wrongly*): the limit buys the one with the other. Two things help it: a page alone can't be mixed up with another,
 # and most of the shipped reader's last training was on pages alone. Lewis et al. (2020) read each document alone too, and add up
 # the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
 #
@@ -463,7 +464,7 @@ for reply in held[:3]:
 assert len(held) >= len(wrong) / 2
 
 # %% [markdown] lang="en"
-# What comes out of thin air is caught. The commoner mistake is not: the right kind of thing, about somebody else. Support is an alarm and no proof.
+# An invention such as the queen is caught. The commoner mistake is not: the right kind of thing, about somebody else. Support is an alarm and no proof.
 #
 # ## Link 6: two hops
 #
@@ -534,8 +535,7 @@ for name, retriever in {"one search": bm25, "two searches": hops}.items():
 assert sum(hop_right["two searches"]) >= sum(hop_right["one search"])
 
 # %% [markdown] lang="en"
-# Both pages are found more than eight times as often; about one question in four still misses one of them. Putting together what two pages say is still hard for so small a model; and reading one by one can't do it at all. Finding was the first
-# link to break, and mended, it shows the next.
+# Both pages are found more than eight times as often; about one question in four still misses one of them. Putting together what two pages say is still hard for so small a model; and reading one by one can't do it at all.
 #
 # ## Link 7: a document that gives orders, and one that lies
 #
@@ -578,7 +578,7 @@ print(f"pages without poison that the filter would change: {sum(bool(SUSPICIOUS.
 
 # %% tags=["nbval-ignore-output"]
 taken = pd.DataFrame(index=["naive", "fenced", "filtered"])
-victims = list(tests.queries)[:8]
+victims = list(tests.queries)[:6]
 for poison in (nothing, order, forged_turn, lie):
     for prompt in (naive, build_prompt, filtered):
         prompts = []
@@ -599,7 +599,7 @@ assert taken.loc["fenced", "forged_turn"] >= 1 and taken.loc["filtered", "lie"] 
 
 # %% [markdown] lang="en"
 # A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence, and no comfort: Greshake et al. (2023) led large models astray with such
-# orders. The forged turn works now and then, and *through* the fence: a fenced prompt ends in `Question:`, too, as the reader's training did. The fence keeps a page from ending its own fence; it can't keep a model from
+# orders. The forged turn works now and then, and *through* the fence. The fence keeps a page from ending its own fence; it can't keep a model from
 # believing what is inside. A filter for such lines stops the forgery, until somebody words it otherwise. Against the lie no prompt helps: it is what a source looks like. Who may write into the corpus, and what a system may
 # *do* with an answer, is the defence.
 #
@@ -652,10 +652,9 @@ for query in foreign:
 assert max(map(best, foreign)) < floor
 
 # %% [markdown] lang="en"
-# Ask your own users' questions, note the best scores, and warn below the usual. By construction one in twenty good questions falls below. A smoke detector and no judge: long questions score
+# Ask your own users' questions, note the best scores, and warn below the usual. A smoke detector and no judge: long questions score
 # higher than short ones.
-
-# %% [markdown] lang="en"
+#
 # ## The whole chain
 #
 # So few questions a cell make wide intervals. The same system was therefore put to other questions on 2,000 pages by a script
@@ -671,13 +670,13 @@ whole = results.split("## Answers: the whole system")[1].split("\n## ")[0]
 lines = [[cell.split()[0] for cell in line.split("|")[2:-1]] for line in whole.splitlines() if line[:2] == "| "]
 closed, each, together, hops_together = (list(map(float, lines[n])) for n in (2, -3, -2, -1))
 assert closed[0] == 0 and each[-1] > together[-1] and hops_together[4] > max(together[4], each[4])
-always_abstaining = 2 * 0.2 / 1.2  # 12 of the 60 questions have no answer: precision 1/5, recall 1
+always_abstaining = 2 * 0.2 / 1.2  # 36 of the 180 questions have no answer: precision 1/5, recall 1
 assert abs(closed[-1] - always_abstaining) < 0.05
-Markdown(whole)
+Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 
 # %% [markdown] lang="en"
 # *One page* is the mean of the three kinds that one page answers. Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
-# measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (A dozen
+# measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (Three dozen
 # questions of each kind: look at the intervals before you rank neighbours.)
 #
 # ## What the article says
@@ -687,7 +686,7 @@ Markdown(whole)
 #
 # ## Recap
 #
-# - Which link breaks first? On one page, reading. For two hops, finding, and then reading.
+# - Which link breaks first? With several sources in the prompt, reading. For two hops, finding, and then reading.
 # - Cut where the author cut; otherwise at sentences, with overlap.
 # - The prompt is a budget. What doesn't fit is left out whole, and reported.
 # - Adding raw scores lets one scale decide what each vote counts. Scale them, and choose the weight on training questions. Ranks need no scale, and forget how sure a retriever is.

@@ -4,7 +4,7 @@
 # **You will be able to** put facts into a model's weights and measure what arrives there, tell reciting from knowing, compare what
 # both ways cost in computation, bytes and questions, and choose between them for a reason.
 #
-# **Know first:** lessons 00, 04 and 05. **Time:** 50 minutes. **Cost to run:** about three minutes, no network.
+# **Know first:** lessons 00, 04 and 05. **Time:** 50 minutes. **Cost to run:** three to five minutes, no network.
 #
 # You have documents that a model has never seen. You can give it the right page with every question (RAG), or go on training
 # it until it knows the pages (**fine-tuning**). The source article says: RAG needs more compute and a large corpus, is more flexible, and is harder to
@@ -28,7 +28,7 @@ from ragedu.training import knowledge
 # %% [markdown] lang="en"
 # ## Four pages
 #
-# Four pages of the archive's test split. For two of them we shall later also train on questions; about the other two the model will only read.
+# Four pages of the archive's test split. *asked* questions will be trained on, *unasked* ones are about the other two pages, which the model will only read, *anew* are the asked facts in other words.
 
 # %%
 task = knowledge.make_task()
@@ -44,8 +44,6 @@ for name, some in (("asked", asked), ("unasked", unasked), ("anew", anew)):
     print(f"{name:<8} {len(some):>2}  {some[0].text}  ->  {some[0].answers[0]}")
 
 # %% [markdown] lang="en"
-# *anew* is a fact of an *asked* question in other words.
-#
 # First the model as it is. `closed_book_prompt` asks without any source.
 
 # %% tags=["nbval-ignore-output"]
@@ -154,8 +152,8 @@ assert np.mean(holds(recalled, questions)) < 0.6
 
 # %% [markdown] lang="en"
 # It is like a pupil who can recite the page and, when asked, recites some of it, or of another. The training made words probable *after the sentences that stand before
-# them*; a question has other words before it. Allen-Zhu and Li (2023) call it the failure of knowledge **extraction**, and found two cures: tell the same
-# fact in many ways, and train on questions as well.
+# them*; a question has other words before it. Allen-Zhu and Li (2023) call it the failure of knowledge **extraction**. In their experiments, with far more people, the cure was to tell each fact in many ways
+# and to train on questions about *some* of the people: then the model also answered about the others. Does ours?
 #
 # ## Taught to answer
 #
@@ -187,7 +185,7 @@ for name, values in taught.items():
 assert np.mean(taught["asked"]) > max(np.mean(taught["anew"]), np.mean(taught["unasked"])) + 0.15
 
 # %% [markdown] lang="en"
-# What it was asked, it answers. What it was asked in other words, it sometimes answers. What it only read, hardly ever. (An interval from 0 to 0 is no certainty: a bootstrap can't draw what it never saw, and of 11 questions none right would
+# What it was asked, it answers. What it was asked in other words, it sometimes answers. What it only read, hardly ever: theirs carried over, ours doesn't, and four pages are few. (An interval from 0 to 0 is no certainty: a bootstrap can't draw what it never saw, and of 11 questions none right would
 # happen to a model that knows a quarter, now and then.)
 #
 # ## The rival
@@ -264,7 +262,7 @@ pd.DataFrame(table)
 # *LoRA* and *tuned* are answered without sources; *tuned* means all weights. *RAG* is the model as it is, with three sources in one prompt; *RAG, reader* reads three one by one (lesson 05). *changed* is asked of
 # the first edition here, so 0 is right for *updated*; *generous* counts replies that contain the answer, over *asked*, *anew* and *unasked*.
 #
-# A surprise first. *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader far more: most of the gain is being taught to **read**. Two-hop questions nobody answers well, and RAG
+# A surprise first. *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader far more. (It is taught to **read**, *and* reads one source at a time; which gives more, this table can't tell.) Two-hop questions nobody answers well, and RAG
 # loses there: three sources read one by one can't be joined (lesson 05 has the cure).
 #
 # So is RAG ahead, with the reader? In pairs, on the same questions:
@@ -285,12 +283,12 @@ for kind in ("asked", "anew", "unasked"):
     gap[kind] = paired_test(scores["RAG, reader"][rows], scores[taught_fully][rows])
     print(f"{kind:<8} {gap[kind]}")
     print(f"{'':<8} drawn by pages: {bootstrap_interval(pd.Series(ahead[rows]).groupby(page_of[rows]).mean())}")
-assert gap["asked"].high < 0 < gap["unasked"].low
+assert gap["asked"].high < 0 < min(gap["anew"].low, gap["unasked"].low)
 assert scores["RAG"][plain].mean() < 0.1 < generous["RAG"].mean() < generous["RAG, reader"].mean()
 
 # %% [markdown] lang="en"
-# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On facts that nobody asked about in training it has almost nothing. Questions about one page hang together, so lesson 06 would draw pages: the
-# intervals become wider, and these two conclusions stay. (*anew*, where an interval ends so near 0, call undecided.)
+# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On facts that nobody asked about in training it has almost nothing. Questions about one page hang together, so we also draw pages, as in lesson 06, and no
+# interval reaches 0. But *asked* and *anew* stand on a dozen pages, and a bootstrap of so few is too sure of itself: take these two for likely, *unasked* for shown.
 #
 # ## The popular and the rare
 #
@@ -301,13 +299,15 @@ readings = np.array([first["readings"][question.page] for question in questions]
 lines = {
     "taught, asked": (taught_fully, "asked", "o-"),
     "taught, never asked": (taught_fully, "unasked", "s--"),
-    "RAG, reader, both": ("RAG, reader", "asked unasked", "^:"),
+    "RAG with reader, both kinds": ("RAG, reader", "asked unasked", "^:"),
 }
 figure, axis = plt.subplots(figsize=(6, 3.2))
 for label, (name, which, style) in lines.items():
     chosen = [np.isin(kinds, which.split()) & (readings == n) for n in knowledge.READINGS]
     axis.plot(knowledge.READINGS, [scores[name][rows].mean() for rows in chosen], style, label=label)
-axis.set(xlabel="times that the page (and its questions) were trained", ylabel="share right", ylim=(0, 1.06))
+axis.set(
+    xlabel="times that the page was trained on (and, where asked, its questions)", ylabel="share right", ylim=(0, 1.06)
+)
 axis.set_xticks(knowledge.READINGS)
 axis.legend()
 plt.show()
@@ -370,13 +370,13 @@ print(reader(closed_book_prompt("What is the capital of France?")))
 assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"))
 
 # %% [markdown] lang="en"
-# *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
+# (These perplexities are over twice as many pages of the documentation as yours above.) *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
 #
 # And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It answers hardly any general question: without a source it abstains, as it was trained to, so this number can't tell forgetting from obedience. Its perplexity, more than twice that of the model as it is, says that its weights moved far. A skill also costs.
 #
 # ## What it costs
 #
-# Count multiplications and additions; six tokens for the answer, and for RAG four prompts of one source: three for the doubt, and the chosen one again. A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020).
+# Count multiplications and additions (**FLOPs**); six tokens for the answer, and for RAG four prompts of one source: three for the doubt (lesson 05), and the chosen one again. A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020; attention and the look-up of token vectors aside).
 
 # %%
 N = sum(weights.numel() for weights in reader.model.parameters())
@@ -520,7 +520,7 @@ print(f"encoder against TF-IDF: {paired_test(encoder_right, tfidf_right)}")
 assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 
 # %% [markdown] lang="en"
-# Both learned a behaviour that no document could have been retrieved for: fine-tuning is the right kind of tool here. The network is ahead, by what its interval says; counted words come within some points in a fraction of the time. Run the baseline first: it tells you what the network is worth.
+# Both learned a behaviour, not a fact: no page says which library a new sentence is from. (The nearest labelled sentences could vote; the exercise lets you try.) The network is ahead, by what its interval says; counted words come within some points in a fraction of the time. Run the baseline first: it tells you what the network is worth.
 
 # %% [markdown] lang="en"
 # ## Others measured, too
@@ -531,7 +531,7 @@ assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 # | the same | Llama-2-7B | .353 | .219 | .392 | **.585** | .520 |
 #
 # (Share right of multiple choice; theirs, not ours.) *both* is the model tuned on paraphrases, with RAG. RAG is first in theirs and, once the model can read, in ours. Pages and tellings alone gave ours nothing, so their order can't be seen. And *both* is below RAG alone in theirs, but in ours far above RAG with the same untaught model: training on questions taught it to answer briefly. Soudani et al. (2024) found RAG furthest ahead for the least popular facts, as our curve says.
-# Ours is a model of 135 million weights, forty pages, one run for each system with one seed. A larger model learns more from each page; whether it also needs to be asked, the studies answer with yes.
+# Ours is a model of 135 million weights, forty pages, one run for each system with one seed. A larger model learns more from each page; whether it also needs to be asked, Allen-Zhu and Li, with models of several sizes, answer with yes.
 
 # %%
 both = f"{taught_fully}, with RAG"
@@ -558,8 +558,8 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # ## Recap
 #
 # - Reciting isn't knowing: a page learned by heart doesn't answer questions.
-# - Training on questions (here with tellings) cures that, for what was asked.
-# - What was trained on twice arrives half the time. Retrieval doesn't count how often.
+# - Training on questions (here with tellings) taught the answers to *those* questions, and hardly more.
+# - What was trained on twice arrived less often than what came often. Retrieval doesn't count how often.
 # - Weights that learn also forget. Measure on something else.
 # - Compute: $6N$ a token once against $2N$ a token with every question.
 #
@@ -575,7 +575,7 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # <details><summary>Answer</summary>The break-even is passed in hours. Twenty fixed facts may also simply stand in the prompt, or the answers in a table.</details>
 #
 # 4. In Ovadia's table RAG alone beats *both*; in ours *both* beats RAG with the untaught model. How can both be?
-# <details><summary>Answer</summary>Their models could read already, and training on facts overwrote some of it. Ours learned from the questions to answer briefly.</details>
+# <details><summary>Answer</summary>Their models could read already; training may have overwritten some of that. Ours learned from the questions to answer briefly.</details>
 #
 # **Exercises:** [`exercises/07_rag_or_finetuning`](../exercises/07_rag_or_finetuning.ipynb), which check themselves.
 #

@@ -20,8 +20,6 @@ def difference(got: Any, expected: Any, where: str = "") -> str:
     Numbers may differ by rounding, and a number counts as the same whatever its type. where: where in a larger value
     we are, such as " at position 2".
     """
-    if got is None and expected is not None:
-        return f"There is None{where}."
     if isinstance(expected, np.ndarray) and expected.ndim:
         return _array_difference(got, expected, where)
     if isinstance(expected, bool | np.bool_):
@@ -34,7 +32,7 @@ def difference(got: Any, expected: Any, where: str = "") -> str:
         return f"There is {kind(got)}{where}, and it should be {kind(expected)}."
     if isinstance(expected, list | tuple):
         if len(got) != len(expected):
-            return f"It has {len(got)} elements{where}, and should have {len(expected)}."
+            return f"It has {len(got)} element{'s' * (len(got) != 1)}{where}, and should have {len(expected)}."
         parts = (
             difference(*pair, f" at position {i}{where}") for i, pair in enumerate(zip(got, expected, strict=True))
         )
@@ -74,7 +72,8 @@ def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
     if not len(wrong):
         return ""
     if len(wrong) == got.size:
-        return f"All {got.size} numbers{where} differ." if got.size > 1 else f"The number{where} differs."
+        all_of_them = {1: "The number", 2: "Both numbers"}.get(got.size, f"All {got.size} numbers")
+        return f"{all_of_them}{where} differ{'s' * (got.size == 1)}."
     first = tuple(wrong[0].tolist()) if got.ndim > 1 else int(wrong[0, 0])
     return f"{len(wrong)} of the {got.size} numbers{where} differ{'s' * (len(wrong) == 1)}, the first at {first}."
 
@@ -119,7 +118,8 @@ def reason(got: Any, expected: Any) -> str:
     if np.allclose(a, -b):
         return "The sign is the wrong way round."
     if a.size > 1 and np.allclose(np.sort(a.ravel()), np.sort(b.ravel())):
-        return "The values are right, and their order is not."
+        place = "stand under the wrong keys" if keys else "their order is not"
+        return f"The values are right, and {place}."
     if (b != 0).sum() > 1 and np.allclose(a[b == 0], 0):
         ratios = a[b != 0] / b[b != 0]
         if np.allclose(ratios, ratios[0]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from operator import le, lt
 
 from ragedu.learn.exercise import Exercise
 
@@ -41,6 +43,7 @@ containing = Exercise(
         ("It leaves at nine.", ["nine"]),
         ("It cost ninety pounds.", ["nine"]),
         ("It was NINE o'clock", ["noon", "nine"]),
+        ("It was Martin Quill.", ["Martin Quill"]),
         ("Quill, said Martin", ["Martin Quill"]),
         ("Martin, Quill said", ["Martin Quill"]),
         ("Nobody knows.", []),
@@ -65,6 +68,12 @@ containing = Exercise(
         "All acceptable answers must stand in the text here; one of them is enough.": (
             lambda text, answers: all(_stands_in(words_of(answer), words_of(text)) for answer in answers)
         ),
+        "Every answer must be a word of the text here. One is enough (any, not all), and it may be of several words.": (
+            lambda text, answers: all(answer in words_of(text) for answer in answers)
+        ),
+        "An answer of two words is never one word of the text: look for its words side by side.": (
+            lambda text, answers: any(answer.lower() in words_of(text) for answer in answers)
+        ),
         "Punctuation between two words still counts here: compare words with words, and no characters.": (
             lambda text, answers: any(
                 re.search(rf"\b{re.escape(a.lower())}\b", text.lower()) is not None for a in answers
@@ -87,9 +96,11 @@ containing = Exercise(
 
 
 def retrieve(question, pages, k):
-    asked = set(words_of(question))
-    shared = lambda page: len(asked & set(words_of(pages[page])))
-    return sorted(pages, key=shared, reverse=True)[:k]
+    return sorted(pages, key=lambda page: shared(question, pages[page]), reverse=True)[:k]
+
+
+def shared(question, text, words=words_of):
+    return len(set(words(question)) & set(words(text)))
 
 
 def _count_repeats(question, pages, k):
@@ -97,22 +108,37 @@ def _count_repeats(question, pages, k):
     return sorted(pages, key=lambda page: -sum(word in asked for word in words_of(pages[page])))[:k]
 
 
+def _count_asked_twice(question, pages, k):
+    return sorted(pages, key=lambda page: -sum(word in words_of(pages[page]) for word in words_of(question)))[:k]
+
+
 def _by_name(question, pages, k):
-    asked = set(words_of(question))
-    return [name for _, name in sorted(((len(asked & set(words_of(p))), name) for name, p in pages.items()))[::-1]][:k]
+    return sorted(pages, key=lambda page: (shared(question, pages[page]), page), reverse=True)[:k]
 
 
 def _worst(question, pages, k):
     return retrieve(question, pages, len(pages))[::-1][:k]
 
 
+def _ties_turned(question, pages, k):
+    return retrieve(question, dict(reversed(pages.items())), k)
+
+
 def _texts(question, pages, k):
     return [pages[page] for page in retrieve(question, pages, k)]
 
 
-def _case(question, pages, k):
-    asked = set(question.split())
-    return sorted(pages, key=lambda page: -len(asked & set(pages[page].split())))[:k]
+def _names_too(question, pages, k):
+    return retrieve(question, {name: f"{name} {text}" for name, text in pages.items()}, k)
+
+
+def _only_with_shared(question, pages, k):
+    return [page for page in retrieve(question, pages, k) if shared(question, pages[page])]
+
+
+def _by_words(words):
+    """`retrieve` with texts cut into words in another way."""
+    return lambda question, pages, k: sorted(pages, key=lambda page: -shared(question, pages[page], words))[:k]
 
 
 PAGES = {
@@ -144,7 +170,10 @@ retrieving = Exercise(
     cases=[
         ("ferry", {"bread": "Bread is baked.", "ferry": "The ferry leaves."}, 1),
         ("the ferry", {"b": "the ferry", "a": "the ferry", "c": "the boat"}, 2),
-        ("the FERRY?", {"crier": "the the the the", "ferry": "Ferry: the timetable"}, 2),
+        ("the ferry", {"crier": "the the the the", "ferry": "the ferry"}, 2),
+        ("the boat and the ferry", {"tide": "the tide", "ferry": "boat or ferry"}, 1),
+        ("the FERRY?", {"tide": "The tide", "ferry": "Ferry: the timetable"}, 2),
+        ("bell", {"bell": "the wall", "wall": "the bell"}, 1),
         ("ferry", {"a": "the boat", "b": "a ferry"}, 5),
     ],
     random_case=_archive,
@@ -152,12 +181,21 @@ retrieving = Exercise(
         "A word that a page says twice counts twice here. Asked for are the different words that are shared.": (
             _count_repeats
         ),
+        "A word that the question says twice counts twice here. Make a set of its words.": _count_asked_twice,
         "Pages that share equally many words have changed places: they should stay in the order in which they came.": (
             _by_name
         ),
+        "Pages that share equally many words have turned round: [::-1] does that, and reverse=True does not.": (
+            _ties_turned
+        ),
         "These are the worst pages, not the best.": _worst,
         "These are the texts of the pages; their names were asked for.": _texts,
-        "Case and punctuation still count: “FERRY?” and “ferry” are to be one word.": _case,
+        "Case and punctuation still count: “FERRY?” and “ferry” are to be one word.": _by_words(str.split),
+        "Punctuation sticks to a word: “Ferry:” is not “ferry”. Cut texts into words with words_of.": (
+            _by_words(lambda text: text.lower().strip("?.").split())
+        ),
+        "The words of a page's name count too; only those of its text should.": _names_too,
+        "Pages without a shared word are missing: the k best of all were asked for.": _only_with_shared,
         "There is one page too few.": lambda question, pages, k: retrieve(question, pages, max(k - 1, 0)),
     },
     hints=(
@@ -182,24 +220,29 @@ def build_prompt(question, sources, most_words):
     return "\n".join([*numbered, f"Question: {question}"])
 
 
-def _prompt(first=1, fits=lambda used, most: used <= most, skip=False, cut=False, last=False):
+def _words(text):
+    return len(text.split())
+
+
+def _lines(sources, asked):
+    return "\n".join([*sources, asked])
+
+
+def _prompt(first=1, fits=le, count=_words, used=lambda question: 0, skip=False, cut=False, write=_lines):
     """The prompt with something changed."""
 
     def changed(question, sources, most_words):
-        fitting, used = [], 0
+        fitting, total = [], used(question)
         for source in sources:
-            words = source.split()
-            if not fits(used + len(words), most_words):
-                if cut and most_words > used:
-                    fitting.append(" ".join(words[: most_words - used]))
-                if skip:
-                    continue
+            if fits(total + count(source), most_words):
+                fitting.append(source)
+                total += count(source)
+            elif not skip:
+                if cut and most_words > total:
+                    fitting.append(" ".join(source.split()[: most_words - total]))
                 break
-            fitting.append(source)
-            used += len(words)
         numbered = [f"[{number}] {source}" for number, source in enumerate(fitting, start=first)]
-        asked = f"Question: {question}"
-        return "\n".join([asked, *numbered] if last else [*numbered, asked])
+        return write(numbered, f"Question: {question}")
 
     return changed
 
@@ -225,20 +268,35 @@ prompting = Exercise(
         ("When?", ["The ferry leaves at nine."], 2),
     ],
     random_case=lambda dice: (
-        "Who?",
+        "Who sells fish?",
         [str(source) for source in dice.choice(SOURCES, size=4, replace=False)],
         int(dice.integers(1, 18)),
     ),
     mistakes={
         "The sources are numbered from 0; people count them from 1, as the answer's [1] will.": _prompt(first=0),
-        "A source that fits exactly is left out: most_words is how many there may be.": (
-            _prompt(fits=lambda used, most: used < most)
+        "A source that fits exactly is left out: most_words is how many there may be.": _prompt(fits=lt),
+        "The number in brackets is counted as a word; only the source's own words count.": (
+            _prompt(count=lambda source: 1 + _words(source))
         ),
+        "The words of the question are counted too; only those of the sources count.": _prompt(used=_words),
+        "This counts characters; words are asked for: len(source.split()).": _prompt(count=len),
         "A source that does not fit is skipped, and a worse one behind it is taken. Stop there.": _prompt(skip=True),
         "A source is cut in the middle. Half a sentence invites the model to invent the rest: take it whole or not.": (
             _prompt(cut=True)
         ),
-        "The question stands before the sources; it belongs on the last line.": _prompt(last=True),
+        "The question stands before the sources; it belongs on the last line.": (
+            _prompt(write=lambda sources, asked: "\n".join([asked, *sources]))
+        ),
+        "The question is missing at the end.": _prompt(write=lambda sources, asked: "\n".join(sources)),
+        "With no source there is an empty line first: put the question into the list of lines, then join.": (
+            _prompt(write=lambda sources, asked: "\n".join(sources) + "\n" + asked)
+        ),
+        "There is an empty line before the question: one line break between two lines is enough.": (
+            _prompt(write=lambda sources, asked: "\n".join([*sources, "", asked]))
+        ),
+        "There is a line break at the end; it belongs only between the lines.": (
+            _prompt(write=lambda sources, asked: "\n".join([*sources, asked, ""]))
+        ),
         "All sources are in the prompt, whatever their length.": _prompt(fits=lambda used, most: True),
     },
     hints=(
@@ -262,6 +320,17 @@ def search(question):
     return PAGES[retrieve(question, PAGES, 1)[0]]
 
 
+@dataclass
+class NextPage:
+    """Another: at each call it finds another page."""
+
+    calls: int = field(default=0, repr=False, compare=False)
+
+    def __call__(self, question):
+        self.calls += 1
+        return list(PAGES.values())[self.calls % len(PAGES)]
+
+
 def parrot(prompt):
     """A generator for the checks: it says what its prompt was."""
     return f"I was told: {prompt}"
@@ -272,34 +341,51 @@ def shout(prompt):
     return f"{len(prompt.splitlines())} LINES, THE LAST: {prompt.splitlines()[-1].upper()}"
 
 
+def _ask(prompt="{source}\nQuestion: {question}", result=lambda text, source, prompt: (text, source)):
+    """`ask` with another prompt, or another result."""
+
+    def changed(question, retrieve, generate):
+        source = retrieve(question)
+        written = prompt.format(source=source, question=question)
+        return result(generate(written), source, written)
+
+    return changed
+
+
 asking = Exercise(
     name="00.ask",
     title="Put it together",
     minutes=4,
     reference=ask,
-    cases=[("What is baked?", search, parrot), ("When does the ferry leave the harbour?", search, shout)],
+    cases=[
+        ("What is baked?", search, parrot),
+        ("When does the ferry leave the harbour?", search, shout),
+        ("What is baked?", NextPage(), parrot),
+    ],
     random_case=lambda dice: (str(dice.choice(QUESTIONS)), search, (parrot, shout)[int(dice.integers(2))]),
     mistakes={
-        "The model gets the question alone: what was found is not in its prompt.": (
-            lambda question, retrieve, generate: (generate(f"Question: {question}"), retrieve(question))
-        ),
-        "The model gets the source alone, and does not know what was asked.": (
-            lambda question, retrieve, generate: (generate(retrieve(question)), retrieve(question))
-        ),
+        "The model gets the question alone: what was found is not in its prompt.": _ask("Question: {question}"),
+        "The model gets the source alone, and does not know what was asked.": _ask("{source}"),
         "The question comes first and the source after it; it should be the other way round.": (
-            lambda question, retrieve, generate: (
-                generate(f"Question: {question}\n{retrieve(question)}"),
-                retrieve(question),
-            )
+            _ask("Question: {question}\n{source}")
+        ),
+        "This is the lesson's prompt. The one that is asked for has two lines: the source, and “Question: …”.": (
+            _ask("{source}\n\nAnswer the question with a few words from the text.\nQuestion: {question}")
         ),
         "The two results have changed places: first the text of the answer, then the source.": (
-            lambda question, retrieve, generate: ask(question, retrieve, generate)[::-1]
+            _ask(result=lambda text, source, prompt: (source, text))
         ),
         "The source is not returned. Without it nobody can verify the answer.": (
-            lambda question, retrieve, generate: ask(question, retrieve, generate)[0]
+            _ask(result=lambda text, source, prompt: text)
         ),
         "This returns the prompt; the model was never called.": (
-            lambda question, retrieve, generate: (f"{retrieve(question)}\nQuestion: {question}", retrieve(question))
+            _ask(result=lambda text, source, prompt: (prompt, source))
+        ),
+        "The second result is the prompt; asked for is the source alone.": (
+            _ask(result=lambda text, source, prompt: (text, prompt))
+        ),
+        "It retrieves twice. Keep what was found: it goes into the prompt, and it is the second result.": (
+            lambda question, retrieve, generate: (ask(question, retrieve, generate)[0], retrieve(question))
         ),
     },
     hints=(
@@ -373,6 +459,12 @@ diagnosing = Exercise(
                 "not read": sum(f and not r for f, r in zip(found, right, strict=True)),
                 "lucky": 0,
             }
+        ),
+        "A lucky answer is counted twice here, as right and as lucky.": (
+            lambda found, right: diagnose(found, right) | {"right": sum(right)}
+        ),
+        "The four overlap: each question belongs to exactly one.": (
+            lambda found, right: diagnose(found, right) | {"right": sum(right), "not found": found.count(False)}
         ),
     },
     hints=(

@@ -32,6 +32,7 @@ frequency = Exercise(
         ([["the", "ferry"], ["the", "gull"]],),
         ([["ferry", "ferry", "ferry"], ["gull", "ferry"]],),
         ([["bell"], [], ["bell"]],),
+        ([["ferryman"], ["ferry"]],),
         ([],),
     ],
     random_case=_notes,
@@ -44,6 +45,9 @@ frequency = Exercise(
         ),
         "A word counts as soon as one document has it: here the words of single documents are missing.": (
             lambda documents: {term: df for term, df in document_frequency(documents).items() if df > 1}
+        ),
+        "This finds the letters inside other words too: look in the list of words, not in a joined string.": (
+            lambda documents: {t: sum(t in " ".join(d) for d in documents) for t in document_frequency(documents)}
         ),
         "This counts the documents that do not have the word.": (
             lambda documents: {t: len(documents) - df for t, df in document_frequency(documents).items()}
@@ -74,6 +78,10 @@ def _with_infinity(counts):
         return 1 + np.log(counts)
 
 
+def _to_base(log):
+    return lambda counts: np.where(counts > 0, 1 + log(np.maximum(counts, 1)), 0.0)
+
+
 damped = Exercise(
     name="01.sublinear",
     title="The tenth mention",
@@ -89,14 +97,16 @@ damped = Exercise(
         "The logarithm of 0 is minus infinity. A word that does not occur has weight 0 and needs a case of its own.": (
             _with_infinity
         ),
+        "nan_to_num turns minus infinity into the lowest number there is. Give 0 a case of its own.": (
+            lambda counts: np.nan_to_num(_with_infinity(counts))
+        ),
         "This is ln(1 + tf), another formula: one mention gets 0.69 here, and should keep weight 1.": np.log1p,
         "The 1 in front is missing: one mention has ln 1 = 0 and would count for nothing.": (
             lambda counts: np.log(np.maximum(counts, 1))
         ),
         "Words that do not occur get weight 1. They must stay at 0.": lambda counts: 1 + np.log(np.maximum(counts, 1)),
-        "This is a logarithm to base 10; here it is the natural one, np.log.": (
-            lambda counts: np.where(counts > 0, 1 + np.log10(np.maximum(counts, 1)), 0.0)
-        ),
+        "This is a logarithm to base 10; here it is the natural one, np.log.": _to_base(np.log10),
+        "This is a logarithm to base 2; here it is the natural one, np.log.": _to_base(np.log2),
         "Your function writes into the array that it was given, and its caller still needs it: make a new one.": (
             _in_place
         ),
@@ -135,6 +145,7 @@ distance = Exercise(
         "The sign of the mixed term is wrong: (a - b)·(a - b) has -2 a·b in it, so nearer directions are less far.": (
             lambda cosine: np.sqrt(2 + 2 * cosine)
         ),
+        "The two squared lengths are 1 each: 1 + 1 - 2·cosine.": lambda cosine: np.sqrt(1 - cosine),
     },
     hints=(
         "The squared length of any vector v is v·v. Which vector goes from one tip to the other?",
@@ -171,6 +182,10 @@ def _one_length(query, documents):
     return documents @ query / length if length else np.zeros(len(documents))
 
 
+def _all_or_none(query, documents):
+    return cosines(query, documents) if documents.any(axis=1).all() else np.zeros(len(documents))
+
+
 def _dropped(query, documents):
     return cosines(query, documents[np.linalg.norm(documents, axis=1) > 0])
 
@@ -202,6 +217,10 @@ safe_cosine = Exercise(
         ),
         "The length is taken of all documents together. Each document has its own: axis=1.": _one_length,
         "The empty documents are gone, and all others have moved up: no score fits its document any more.": _dropped,
+        "One document without words makes all scores 0 here; only its own should be.": _all_or_none,
+        "For an empty question there is one number; each document should have one: np.zeros(len(documents)).": (
+            lambda query, documents: cosines(query, documents) if query.any() else 0.0
+        ),
         "These are dot products; they have not been divided by the lengths.": lambda query, documents: (
             documents @ query
         ),
@@ -236,6 +255,21 @@ def _bare_idf(corpus_counts, new_counts):
     return _unit(new_counts * np.log((1 + len(corpus_counts)) / (1 + df)))
 
 
+def _rough_idf(corpus_counts, new_counts):
+    df = (corpus_counts > 0).sum(axis=0)
+    with np.errstate(all="ignore"):
+        return _unit(new_counts * (np.log(len(corpus_counts) / df) + 1))
+
+
+def _long(corpus_counts, new_counts):
+    return new_counts * tfidf_idf((corpus_counts > 0).sum(axis=0), len(corpus_counts))
+
+
+def _common_length(corpus_counts, new_counts):
+    rows = _long(corpus_counts, new_counts)
+    return rows / np.linalg.norm(rows)
+
+
 def _counts(dice):
     corpus = dice.integers(0, 3, size=(5, 4)).astype(float)
     new = dice.integers(0, 3, size=(2, 4)).astype(float)
@@ -260,18 +294,14 @@ new_texts = Exercise(
         "The idf comes from old and new texts together. The corpus was weighted without the new ones.": (
             lambda corpus_counts, new_counts: weigh(np.vstack([corpus_counts, new_counts]), new_counts)
         ),
-        "The rows are not brought to length 1.": (
-            lambda corpus_counts, new_counts: (
-                new_counts * tfidf_idf((corpus_counts > 0).sum(axis=0), len(corpus_counts))
-            )
-        ),
+        "The rows are not brought to length 1.": _long,
+        "The length is taken of all rows together. Each text has its own: axis=1, keepdims=True.": _common_length,
         "The rows are divided by their lengths before the idf comes in; weigh first, then divide.": (
-            lambda corpus_counts, new_counts: (
-                _unit(new_counts) * tfidf_idf((corpus_counts > 0).sum(axis=0), len(corpus_counts))
-            )
+            lambda corpus_counts, new_counts: _long(corpus_counts, _unit(new_counts))
         ),
         "The document frequency is the number of documents with the word, not of its mentions.": (_count_idf),
         "The 1 behind the logarithm is missing: in this form a word of every document has weight 1.": _bare_idf,
+        "The two ones inside the fraction are missing: (1 + N) / (1 + df).": _rough_idf,
     },
     hints=(
         "Which of the two arrays decides how rare a word is?",
@@ -285,11 +315,21 @@ new_texts = Exercise(
 
 
 def decisive_term(query, winner, loser, vocabulary):
-    return vocabulary[int(np.argmax(_length_one(query) * (_length_one(winner) - _length_one(loser))))]
+    return vocabulary[int(np.argmax(_differences(query, winner, loser)))]
+
+
+def _differences(query, winner, loser):
+    return _length_one(query) * (_length_one(winner) - _length_one(loser))
 
 
 def _length_one(vector):
     return vector / np.linalg.norm(vector)
+
+
+def _fractions(query, winner, loser, vocabulary):
+    a, b = query * winner, query * loser
+    with np.errstate(all="ignore"):
+        return vocabulary[int(np.argmax(a / a.sum() - b / b.sum()))]
 
 
 def _pair(dice):
@@ -309,6 +349,7 @@ deciding = Exercise(
         (np.array([1.0, 1.0, 0.0]), np.array([1.0, 3.0, 0.0]), np.array([0.0, 3.0, 1.0]), ["ferry", "the", "gull"]),
         (np.array([1.0, 1.0]), np.array([3.0, 4.0]), np.array([50.0, 10.0]), ["ferry", "the"]),
         (np.array([0.0, 1.0, 1.0]), np.array([9.0, 4.0, 3.0]), np.array([0.0, 5.0, 1.0]), ["gull", "ferry", "the"]),
+        (np.array([1.0, 1.0, 0.0]), np.array([5.0, 12.0, 0.0]), np.array([0.0, 7.0, 24.0]), ["the", "ferry", "gull"]),
     ],
     random_case=_pair,
     mistakes={
@@ -324,18 +365,20 @@ deciding = Exercise(
             lambda query, winner, loser, vocabulary: vocabulary[int(np.argmax(query * (winner - loser)))]
         ),
         "This is the word that helped the loser most: argmin in the place of argmax, or the difference turned round.": (
-            lambda query, winner, loser, vocabulary: vocabulary[
-                int(np.argmin(query * (_length_one(winner) - _length_one(loser))))
-            ]
+            lambda query, winner, loser, vocabulary: decisive_term(query, loser, winner, vocabulary)
+        ),
+        "This compares fractions of each cosine; asked for is the amount that a word adds.": _fractions,
+        "This is the word with the largest difference in either direction; it may have helped the loser.": (
+            lambda query, winner, loser, vocabulary: vocabulary[int(np.argmax(abs(_differences(query, winner, loser))))]
         ),
         "This is the position; asked for is the word that stands there in the vocabulary.": (
-            lambda query, winner, loser, vocabulary: int(np.argmax(query * (_length_one(winner) - _length_one(loser))))
+            lambda query, winner, loser, vocabulary: int(np.argmax(_differences(query, winner, loser)))
         ),
     },
     hints=(
         "A cosine is a sum over words. What does one word add to the winner's, and what to the loser's?",
-        "The word's share is q · d at its position, where both vectors are divided by their lengths.",
-        "np.argmax of the winner's shares minus the loser's is the position; the vocabulary has its word.",
+        "What a word adds is q · d at its position, where both vectors are divided by their lengths.",
+        "np.argmax of what each adds to the winner's, less what it adds to the loser's, is the position of the word.",
     ),
 )
 

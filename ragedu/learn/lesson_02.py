@@ -40,6 +40,15 @@ mentions = Exercise(
         "The length is not mixed by b: L is 1 - b + b times the relative length, so that b = 0 ignores length.": (
             lambda share, k1, b, relative_length: share / (1 - share) * k1 * relative_length
         ),
+        "The 1 - b is missing from L: L = 1 - b + b times the relative length.": (
+            lambda share, k1, b, relative_length: share / (1 - share) * k1 * b * relative_length
+        ),
+        "L divides here; it stretches k1, so that long documents need more mentions.": (
+            lambda share, k1, b, relative_length: share / (1 - share) * k1 / (1 - b + b * relative_length)
+        ),
+        "It need not be whole: don't round.": (
+            lambda share, k1, b, relative_length: np.ceil(mentions_needed(share, k1, b, relative_length))
+        ),
         "This multiplies by the share and never divides by what is left, 1 - share: a share near 1 needs very many.": (
             lambda share, k1, b, relative_length: share * k1 * (1 - b + b * relative_length)
         ),
@@ -62,7 +71,7 @@ def idf(document_frequency, n_documents, variant):
     return bm25_idf(document_frequency, n_documents, variant)
 
 
-def _idf(log=np.log, one=1.0, half=0.5, floor=1.0, atire=lambda df, N: N / df):
+def _idf(log=np.log, one=1.0, half=0.5, not_negative=lambda idf: np.maximum(idf, 0), atire=lambda df, N: N / df):
     """The three idfs with something changed."""
 
     def changed(document_frequency, n_documents, variant):
@@ -71,7 +80,7 @@ def _idf(log=np.log, one=1.0, half=0.5, floor=1.0, atire=lambda df, N: N / df):
             odds = (N - df + half) / (df + half)
             if variant == "lucene":
                 return log(one + odds)
-            return log(np.maximum(odds, floor)) if variant == "robertson" else log(atire(df, N))
+            return not_negative(log(odds)) if variant == "robertson" else log(atire(df, N))
 
     return changed
 
@@ -100,8 +109,16 @@ idfs = Exercise(
             _idf(half=0.0)
         ),
         "Robertson's idf may not be negative: a term in more than half of the documents gets 0, each one on its own.": (
-            _idf(floor=1e-300)
+            _idf(not_negative=lambda idf: idf)
         ),
+        "That is rank_bm25's rule, a quarter of the average. Here negative values become 0.": (
+            _idf(not_negative=lambda idf: np.where(idf < 0, idf.mean() / 4, idf))
+        ),
+        "The sign is dropped here; a negative value should become 0.": _idf(not_negative=np.abs),
+        "max(…) and `if` want single numbers; for an array it is np.maximum(0, x).": (
+            _idf(not_negative=lambda idf: max(0, idf))
+        ),
+        "ATIRE's form has no 1 in front of the fraction.": _idf(atire=lambda df, N: 1 + N / df),
         "The fraction of atire stands on its head: the rarer the term, the larger its idf.": (
             _idf(atire=lambda df, N: df / N)
         ),
@@ -124,6 +141,19 @@ def accumulate(n_documents, numbers, weights):
 def _fancy(n_documents, numbers, weights):
     scores = np.zeros(n_documents)
     scores[numbers] += weights
+    return scores
+
+
+def _largest(n_documents, numbers, weights):
+    scores = np.zeros(n_documents)
+    np.maximum.at(scores, numbers, weights)
+    return scores
+
+
+def _whole(n_documents, numbers, weights):
+    scores = np.zeros(n_documents, dtype=int)
+    for number, weight in zip(numbers, weights, strict=True):
+        scores[number] += weight
     return scores
 
 
@@ -154,7 +184,9 @@ accumulating = Exercise(
     ],
     random_case=_postings,
     mistakes={
-        "numpy adds only once where an index is repeated: a document keeps only its last points.": _fancy,
+        "numpy adds only once where an index is repeated, and a plain = keeps only a document's last points.": _fancy,
+        "Only the largest of a document's points is kept: add them.": _largest,
+        "The array holds whole numbers and cuts off the fractions: make it with np.zeros(n_documents).": _whole,
         "The array is as long as the largest number needs. Documents without a posting have a score too: 0.": (
             lambda n_documents, numbers, weights: np.bincount(numbers, weights)
         ),
@@ -199,6 +231,16 @@ def _unsorted(max_weights, threshold):
     return [term for term, sum_ in zip(max_weights, together, strict=True) if sum_ <= threshold]
 
 
+def _one_too_many(max_weights, threshold):
+    terms = sorted(max_weights, key=max_weights.get)
+    return terms[: len(skippable(max_weights, threshold)) + 1]
+
+
+def _in_their_order(max_weights, threshold):
+    can_be_skipped = skippable(max_weights, threshold)
+    return [term for term in max_weights if term in can_be_skipped]
+
+
 def _needed(max_weights, threshold):
     can_be_skipped = skippable(max_weights, threshold)
     return [term for term in sorted(max_weights, key=max_weights.get) if term not in can_be_skipped]
@@ -233,6 +275,11 @@ skipping = Exercise(
             _strict
         ),
         "The terms are taken in the question's order; take them from the smallest weight up.": _unsorted,
+        "One term too many: test the sum before you take the term in.": _one_too_many,
+        "The right terms, in the order of the question: smallest weight first.": _in_their_order,
+        "The right terms, in alphabetical order: smallest weight first.": (
+            lambda max_weights, threshold: sorted(skippable(max_weights, threshold))
+        ),
         "These are the terms that are needed. The others were asked for.": _needed,
     },
     hints=(
@@ -250,13 +297,26 @@ CODE = re.compile(r"[^\W_]+(?:[-/][^\W_]+)+")
 
 
 def analyze(text):
-    return _terms(text) + [code.lower() for code in CODE.findall(text) if re.search(r"\d", code)]
+    return _terms(text) + _codes(text)
+
+
+def _codes(text, pattern=CODE):
+    return [code.lower() for code in re.findall(pattern, text) if re.search(r"\d", code)]
+
+
+def _by_pattern(pattern):
+    """`analyze` with another idea of what an identifier is."""
+    return lambda text: _terms(text) + _codes(text, pattern)
 
 
 def _pieces_dropped(text):
-    pieces = {piece.lower() for code in CODE.findall(text) for piece in re.split("[-/]", code)}
-    whole = [code.lower() for code in CODE.findall(text) if re.search(r"\d", code)]
-    return [term for term in _terms(text) if term not in pieces] + whole
+    pieces = {piece for code in _codes(text) for piece in re.split("[-/]", code)}
+    return [term for term in _terms(text) if term not in pieces] + _codes(text)
+
+
+def _groups_joined(text):
+    codes = ["".join(groups).lower() for groups in re.findall(r"([^\W_]+)([-/][^\W_]+)+", text)]
+    return _terms(text) + [code for code in codes if re.search(r"\d", code)]
 
 
 CODES = ("EL-5071-L", "17/204", "b-12", "3-4-5", "PH/88-a", "GX-1")
@@ -278,6 +338,8 @@ analyzing = Exercise(
         ("Hull number EL-5071-L.",),
         ("Is permit 17/204 for the well-known Ada Quill?",),
         ("3-4 or 1887",),
+        ("17/204 for 17/240, and 17/204 again",),
+        ("The hull (EL-5071-L): afloat.",),
         ("",),
     ],
     random_case=_note,
@@ -286,18 +348,32 @@ analyzing = Exercise(
             lambda text: _terms(text) + [code.lower() for code in CODE.findall(text)]
         ),
         "The case of the letters is kept. Who types el-5071-l should find EL-5071-L: use lower case.": (
-            lambda text: _terms(text) + [code for code in CODE.findall(text) if re.search(r"\d", code)]
+            lambda text: _terms(text) + [code for code in CODE.findall(text) if code.lower() in _codes(text)]
         ),
         "The pieces are gone. Keep them as well: somebody may remember the number only.": _pieces_dropped,
-        "These are the analyzer's terms alone; the whole identifiers should follow them.": lambda text: _terms(text),
-        "These are the whole identifiers alone; the analyzer's terms should come before them.": (
-            lambda text: [code.lower() for code in CODE.findall(text) if re.search(r"\d", code)]
+        "These are the analyzer's terms alone; the whole identifiers should follow them.": _terms,
+        "These are the whole identifiers alone; the analyzer's terms should come before them.": _codes,
+        "The identifiers come first here; the usual terms should.": lambda text: _codes(text) + _terms(text),
+        "An identifier that occurs twice is a term twice: BM25 counts.": (
+            lambda text: _terms(text) + list(dict.fromkeys(_codes(text)))
         ),
-        "Identifiers are joined by a hyphen or by a slash: 17/204 is one too.": (
-            lambda text: (
-                _terms(text)
-                + [code.lower() for code in re.findall(r"[^\W_]+(?:-[^\W_]+)+", text) if re.search(r"\d", code)]
-            )
+        "Terms that occur twice are kept once here. Leave the repeats in: BM25 counts.": (
+            lambda text: list(dict.fromkeys(analyze(text)))
+        ),
+        "Identifiers are joined by a hyphen or by a slash: 17/204 is one too.": _by_pattern(r"[^\W_]+(?:-[^\W_]+)+"),
+        "This finds one form only. Two or more pieces of letters and digits make an identifier: 17/204 is one too.": (
+            _by_pattern("[A-Z]{2}[-/][0-9]{4}[-/][A-Z]")
+        ),
+        "Only two pieces are taken; there may be more: repeat the second part.": _by_pattern(r"[^\W_]+[-/][^\W_]+"),
+        "With round brackets re.findall returns the groups, not the whole match: write (?:…).": _groups_joined,
+        "re.findall returns only what stands in the round brackets, the last piece: write (?:…).": (
+            _by_pattern(r"[^\W_]+([-/][^\W_]+)+")
+        ),
+        "Punctuation sticks to the identifier: find it by a pattern in place of cutting at blanks.": (
+            _by_pattern(r"\S+[-/]\S+")
+        ),
+        "Not all signs are cut off: brackets and colons stick to the identifier. Find it by a pattern.": (
+            _by_pattern(r"\S+[-/]\S*[^\s.,?]")
         ),
     },
     hints=(

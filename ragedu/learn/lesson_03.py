@@ -24,7 +24,7 @@ shortening = Exercise(
     minutes=5,
     reference=shorten,
     cases=[
-        (np.array([[0.6, 0.0, 0.8], [0.48, 0.6, 0.64]]), 2),
+        (np.array([[0.6, 0.0, 0.8], [0.48, 0.6, 0.64], [0.0, 0.8, 0.6]]), 2),
         (np.array([[0.6, 0.8]]), 2),
         (np.array([[-0.6, 0.8]]), 1),
     ],
@@ -41,6 +41,12 @@ shortening = Exercise(
         ),
         "All rows are divided by one length. Each text has its own: axis=1, keepdims=True.": (
             lambda vectors, dimension: vectors[:, :dimension] / np.linalg.norm(vectors[:, :dimension])
+        ),
+        "Each column is divided by its own length. Each text, that is each row, has one: axis=1.": (
+            lambda vectors, dimension: vectors[:, :dimension] / np.linalg.norm(vectors[:, :dimension], axis=0)
+        ),
+        "The lengths lie flat, one for each text. keepdims=True makes a column, which divides the rows.": (
+            lambda vectors, dimension: vectors[:, :dimension] / np.linalg.norm(vectors[:, :dimension], axis=1)
         ),
     },
     hints=(
@@ -89,6 +95,20 @@ def _by_column(vectors):
     return np.round(vectors / scales).astype(np.int8), scales
 
 
+def _flat(vectors):
+    scales = np.abs(vectors).max(axis=1) / 127
+    return np.round(vectors / scales).astype(np.int8), scales
+
+
+def _steps_in_one(vectors):
+    codes, scales = quantise(vectors)
+    return codes, 1 / scales
+
+
+def _same_step(vectors):
+    return np.round(vectors * 127).astype(np.int64).astype(np.int8), np.full(len(vectors), 1 / 127)
+
+
 quantising = Exercise(
     name="03.quantise",
     title="One byte for each number",
@@ -96,7 +116,7 @@ quantising = Exercise(
     reference=quantise,
     cases=[
         (np.array([[1.0, 0.4, -0.2]]),),
-        (np.array([[0.3, -1.0], [0.1, 0.3]]),),
+        (np.array([[0.3, -1.0], [0.1, 0.3], [-0.5, 0.2]]),),
         (np.array([[-2.0, 1.99, 0.0], [0.3, 0.0, -0.1]]),),
     ],
     random_case=lambda dice: (dice.normal(size=(3, 5)).round(3),),
@@ -107,6 +127,11 @@ quantising = Exercise(
         "The largest number may be negative: take the largest absolute value of the row.": _signed_largest,
         "The codes take eight bytes each, as floats or as int64: convert them to np.int8.": _no_integers,
         "The scales are those of the columns; each text, a row, was to have one.": _by_column,
+        "The scales lie flat, one for each text. scales[:, None] makes a column, which divides the rows.": _flat,
+        "This is how many steps make 1. The scale is what one step is worth: one divided by it.": _steps_in_one,
+        "The step is 1/127 everywhere here. Choose it for each row, so that its largest absolute value becomes 127.": (
+            _same_step
+        ),
     },
     hints=(
         "The number with the largest absolute value of a row shall become 127 or -127. What is one step then worth?",
@@ -173,6 +198,9 @@ neighbours = Exercise(
         "A neighbour counts as found when it was found for any of the queries. Compare row with row.": _anywhere,
         "This asks whether any of the neighbours was found, which is success; recall is the share.": _at_least_one,
         "This divides by how many places `found` has; what is to be found is in `exact`.": _width,
+        "Only the first k candidates are looked at. Whoever asks for more may use them all.": (
+            lambda found, exact: recall(found[:, : exact.shape[1]], exact)
+        ),
     },
     hints=(
         "Take one row of each. Does the order matter?",
@@ -208,9 +236,23 @@ def _first_only(cosines, passages, temperature):
     return _loss(cosines[np.ix_(rows, rows)], [passages[n] for n in rows], temperature)
 
 
+def _cosine_zero(cosines, passages, temperature):
+    copies = np.array([[a == b for b in passages] for a in passages]) & ~np.eye(len(passages), dtype=bool)
+    return _loss(np.where(copies, 0, cosines), passages, temperature, left_out="nothing")
+
+
+def _each_passage_once(cosines, passages, temperature):
+    powers, losses = np.exp(cosines / temperature), []
+    for n, row in enumerate(powers):
+        once = dict(zip(passages, row, strict=True)) | {passages[n]: row[n]}
+        losses.append(-np.log(row[n] / sum(once.values())))
+    return float(np.mean(losses))
+
+
 def _batch(dice):
-    passages = [f"p{number}" for number in dice.permutation([0, 0, 1, 2, 3])]
-    return dice.uniform(0.1, 0.9, size=(5, 5)).round(2), passages, float(dice.choice([0.2, 0.5, 1.0]))
+    numbers = dice.permutation([0, 0, 0, 1, 2])
+    cosines = dice.uniform(0.1, 0.9, size=(5, 3)).round(2)[:, numbers]  # copies are equally near to a question
+    return cosines, [f"p{number}" for number in numbers], float(dice.choice([0.2, 0.5, 1.0]))
 
 
 contrast = Exercise(
@@ -230,6 +272,12 @@ contrast = Exercise(
         ),
         "The question's own passage is left out of the sum as well. It belongs there: the fraction is a probability.": (
             lambda cosines, passages, temperature: _loss(cosines, passages, temperature, left_out="own too")
+        ),
+        "The copies' cosines are set to 0, and e to the power of 0 is 1: they still count. Make the exponential 0.": (
+            _cosine_zero
+        ),
+        "Every passage counts once here. Only the copies of the question's *own* passage are left out.": (
+            _each_passage_once
         ),
         "The questions of repeated passages are gone. They teach as well; only the copies are to be left out.": (
             _first_only
@@ -275,6 +323,18 @@ def _zeroed(query, document, mask):
     return float((query @ (document * mask[:, None]).T).max(axis=1).sum())
 
 
+def _mask_as_places(query, document, mask):
+    return late_interaction(query, document[mask], np.ones_like(mask))
+
+
+def _until(query, document, mask):
+    return late_interaction(query, document[: mask.sum()], mask[mask == 1])
+
+
+def _best_pair(query, document, mask):
+    return float((query @ document[mask == 1].T).max())
+
+
 def _tokens(dice):
     query, document = unit(dice.normal(size=(3, 4))), unit(dice.normal(size=(6, 4)))
     document[4:] = unit(query[:2] + 0.1)  # filling that looks tempting
@@ -288,10 +348,11 @@ late = Exercise(
     minutes=12,
     reference=late_interaction,
     cases=[
-        (np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 1.0]]), np.array([1, 1])),
+        (np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.28, 0.96]]), np.array([1, 1])),
         (np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.6, 0.8], [0.8, 0.6], [0.0, 1.0]]), np.array([1, 1, 1])),
         (np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.6, 0.8], [1.0, 0.0]]), np.array([1, 0])),
         (np.array([[1.0, 0.0]]), np.array([[-0.6, 0.8], [1.0, 0.0]]), np.array([1, 0])),
+        (np.array([[1.0, 0.0]]), np.array([[1.0, 0.0], [0.6, 0.8]]), np.array([0, 1])),
     ],
     random_case=_tokens,
     mistakes={
@@ -304,11 +365,19 @@ late = Exercise(
         "This is the mean over the question's pieces; the score is their sum.": _late(end=np.mean),
         "This adds up all cosines. Each piece of the question counts with its best partner alone.": _late(best=np.sum),
         "Filling that is set to zeros has cosine 0, and 0 beats every negative cosine. Leave it out instead.": _zeroed,
+        "`document[mask]` with numbers takes rows 0 and 1 again and again. A choice is true or false: mask == 1.": (
+            _mask_as_places
+        ),
+        "This is divided by the number of the document's pieces. The score is the plain sum.": (
+            lambda query, document, mask: late_interaction(query, document, mask) / mask.sum()
+        ),
+        "Filling needn't stand at the end: some models put it in front. Go by the mask itself, not by its sum.": _until,
+        "This is the best of all pairs. Each piece of the question brings its own best; add these.": _best_pair,
     },
     hints=(
         "query @ document.T has a row for each piece of the question and a column for each piece of the document.",
         "Which columns may be chosen from? Then the largest of each row.",
-        "document[mask == 1] keeps the pieces that are text; .max(axis=1) takes the largest of each row.",
+        "Index the rows of the document with a condition on `mask`, and take .max along the axis of its pieces.",
     ),
 )
 

@@ -50,6 +50,12 @@ surprise = Exercise(
         "The sign is missing: ln p is negative, so this is below 1. A model can't be unsure among less than one.": (
             lambda probabilities: np.exp(np.mean(np.log(probabilities)))
         ),
+        "The minus stands outside. It belongs to the logarithms: e to the power of the mean of -ln p.": (
+            lambda probabilities: -np.exp(np.mean(np.log(probabilities)))
+        ),
+        "This weighs each surprise by its probability (that is an entropy). The text's tokens count alike: a mean.": (
+            lambda probabilities: np.exp(-np.sum(probabilities * np.log(probabilities)))
+        ),
     },
     hints=(
         "Which loss did the lesson compute for an answer? Begin with it.",
@@ -72,6 +78,11 @@ def _overflowing(logits, temperature):
         return powers / powers.sum()
 
 
+def _largest_too_early(logits, temperature):
+    powers = np.exp(logits / temperature - logits.max())
+    return powers / powers.sum()
+
+
 def _afterwards(logits, temperature):
     return probabilities_of(logits) / temperature
 
@@ -92,6 +103,9 @@ safe_softmax = Exercise(
     mistakes={
         "e to the power of 1000 is too large for a float, and inf / inf is nan. Take off the largest first.": (
             _overflowing
+        ),
+        "3 / 0.001 is 3000, and taking off 3 leaves 2997. Divide by the temperature, then take off the largest.": (
+            _largest_too_early
         ),
         "This multiplies by the temperature; the logits are divided by it.": (
             lambda logits, temperature: softmax(logits, 1 / temperature)
@@ -119,15 +133,19 @@ def min_p(logits, share):
     return kept / kept.sum()
 
 
-def _cut(bound, normalise=True):
+def _cut(bound, normalise=True, reaches=np.greater_equal):
     """Keep tokens whose probability reaches bound(p, share)."""
 
     def changed(logits, share):
         p = probabilities_of(logits)
-        kept = np.where(p >= bound(p, share), p, 0.0)
-        return kept / kept.sum() if normalise and kept.any() else kept
+        kept = np.where(reaches(p, bound(p, share)), p, 0.0)
+        return kept / kept.sum() if normalise else kept
 
     return changed
+
+
+def _logit_zero(logits, share):
+    return probabilities_of(np.where(min_p(logits, share) > 0, logits, 0.0))
 
 
 def _top_p(logits, share):
@@ -151,9 +169,11 @@ minimum = Exercise(
     reference=min_p,
     cases=[
         (np.log([0.6, 0.3, 0.1]), 0.2),
-        (np.log([0.3, 0.25, 0.25, 0.2]), 0.4),
+        (np.log([0.3, 0.25, 0.25, 0.2]), 0.28),
         (np.log([0.9, 0.06, 0.04]), 0.5),
         (np.log([0.05] * 20), 0.5),
+        (np.log([0.5, 0.3, 0.2]), 1.0),
+        (np.log([0.4, 0.4, 0.2]), 1.0),
     ],
     random_case=lambda dice: (dice.normal(scale=1.5, size=6).round(2), float(dice.choice([0.1, 0.23, 0.37]))),
     mistakes={
@@ -166,6 +186,12 @@ minimum = Exercise(
         "The bound is applied to the logits. It is meant for the probabilities, so take the softmax first.": _on_logits,
         "This is top-p: it adds probabilities up until there is enough. Min-p looks at each one alone.": _top_p,
         "The bound is a share of the mean; it should be one of the largest.": _cut(lambda p, share: share * p.mean()),
+        "The most probable token is exactly as probable as itself: at a share of 1 it stays. At least means >=.": (
+            _cut(lambda p, share: share * p.max(), reaches=np.greater)
+        ),
+        "These tokens are ruled out with a logit of 0, and e to the power of 0 is 1. Minus infinity makes 0.": (
+            _logit_zero
+        ),
     },
     hints=(
         "Take the softmax. How probable is the most probable token, and what is the share of that?",
@@ -212,6 +238,19 @@ def _subtract(logits, seen, penalty):
     return changed
 
 
+def _swapped(logits, seen, penalty):
+    return penalise(logits, seen, 1 / penalty)
+
+
+def _all(logits, seen, penalty):
+    return penalise(logits, range(len(logits)), penalty)
+
+
+def _floats_as_places(logits, seen, penalty):
+    logits[np.unique(seen)]  # an error where nothing has occurred
+    return penalise(logits, seen, penalty)
+
+
 repetition = Exercise(
     name="04.penalise",
     title="Against going round in circles",
@@ -236,6 +275,11 @@ repetition = Exercise(
         "Your function writes into the logits that it was given: work on a copy.": _in_place,
         "The tokens that did not occur are penalised; it should be those that did.": _the_others,
         "The penalty is subtracted; it divides positive logits and multiplies negative ones.": _subtract,
+        "Positive logits are multiplied and negative ones divided: that raises both.": _swapped,
+        "Tokens that haven't occurred are changed as well.": _all,
+        "No token has occurred yet, and numpy makes floats of an empty list: use set(seen), or say dtype=int.": (
+            _floats_as_places
+        ),
     },
     hints=(
         "What happens to a token's probability when its logit goes from -2 to -1?",
@@ -252,7 +296,7 @@ def beam_search(following, start, steps, width):
     return _search(following, start, steps, width)
 
 
-def _search(following, start, steps, width, value=np.log, add=True):
+def _search(following, start, steps, width, value=np.log, add=True, by=lambda words, total: total):
     """Beam search, with something changed."""
     beams = [([start], 0.0 if add else 1.0)]
     for _ in range(steps):
@@ -262,7 +306,7 @@ def _search(following, start, steps, width, value=np.log, add=True):
                 ([*words, word], so_far + value(p) if add else p) for word, p in following.get(words[-1], {}).items()
             ]
             longer += options or [(words, so_far)]
-        beams = sorted(longer, key=lambda beam: -beam[1])[:width]
+        beams = sorted(longer, key=lambda beam: -by(*beam))[:width]
     return beams[0][0]
 
 
@@ -278,6 +322,18 @@ def _without_the_finished(following, start, steps, width):
     return beams[0][0]
 
 
+def _each_alone(following, start, steps, width):
+    """The best `width` continuations of each text, and all of these go on."""
+    beams = [([start], 0.0)]
+    for _ in range(steps):
+        longer = []
+        for words, total in beams:
+            options = [([*words, word], total + np.log(p)) for word, p in following.get(words[-1], {}).items()]
+            longer += sorted(options, key=lambda beam: -beam[1])[:width] or [(words, total)]
+        beams = longer
+    return max(beams, key=lambda beam: beam[1])[0]
+
+
 def _second(following, start, steps, width):
     return _search(following, start, steps, width)[1:]
 
@@ -288,6 +344,18 @@ NEXT = {
     "tide": {"turns": 0.95, "waits": 0.05},
     "waits": {".": 1.0},
     "turns": {".": 1.0},
+}
+
+
+# Two good continuations of *b* push *c* out of a beam of two, and *c* would have ended better.
+CROWDED = {
+    "a": {"b": 0.6, "c": 0.4},
+    "b": {"d": 0.5, "e": 0.45, "n": 0.05},
+    "c": {"f": 0.6, "g": 0.4},
+    "d": {"h": 0.3, "i": 0.4, "j": 0.3},
+    "e": {"h": 0.6, "i": 0.4},
+    "f": {"j": 1.0},
+    "g": {"j": 1.0},
 }
 
 
@@ -314,11 +382,16 @@ beams = Exercise(
         (NEXT, "the", 2, 2),
         (NEXT, "the", 4, 3),
         ({"a": {"b": 0.6, "c": 0.4}, "b": {"d": 0.5, "e": 0.5}}, "a", 3, 2),
+        ({"a": {"b": 0.9, "c": 0.1}, "c": {"d": 1.0}}, "a", 2, 2),
+        (CROWDED, "a", 3, 2),
     ],
     random_case=_table,
     mistakes={
         "This is greedy: the best next word each time. Keep `width` texts, and let the best of all go on.": (
             lambda following, start, steps, width: _search(following, start, steps, 1)
+        ),
+        "Every text goes on here. After each step only the best `width` stay.": (
+            lambda following, start, steps, width: _search(following, start, steps, None)
         ),
         "Texts are compared by their last word alone. The value of a text is the product of all its probabilities.": (
             lambda following, start, steps, width: _search(following, start, steps, width, add=False)
@@ -329,6 +402,13 @@ beams = Exercise(
         "A text that has no next word is finished, and it is lost here: it keeps its place and its value.": (
             _without_the_finished
         ),
+        "Long texts win here: the sum is divided by the number of words. The value of a text is the plain product.": (
+            lambda following, start, steps, width: _search(
+                following, start, steps, width, by=lambda words, total: total / len(words)
+            )
+        ),
+        "A text comes back here that had been dropped: the continuations of all texts compete with each other, and "
+        "`width` of them stay in all, not of each.": _each_alone,
         "The first word is missing: the text begins with `start`.": _second,
     },
     hints=(
@@ -353,7 +433,7 @@ merging = Exercise(
     reference=merge,
     cases=[
         (np.eye(2), np.array([[1.0, 0.0]]), np.array([[0.0], [2.0]]), 1.0),
-        (np.zeros((2, 2)), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 1.0], [0.0, 1.0]]), 4.0),
+        (np.zeros((2, 2)), np.array([[1.0, 0.0], [2.0, 1.0]]), np.array([[3.0, 1.0], [0.0, 1.0]]), 4.0),
         (np.ones((3, 2)), np.array([[1.0, 2.0]]), np.array([[0.0], [1.0], [2.0]]), 2.0),
     ],
     random_case=lambda dice: (
@@ -366,6 +446,12 @@ merging = Exercise(
         "The factor alpha / r is missing.": lambda weights, down, up, alpha: weights + up @ down,
         "alpha is there, and it is not divided by the rank r.": lambda weights, down, up, alpha: (
             weights + alpha * up @ down
+        ),
+        "This holds only where alpha is 2r, as in the lesson. Here alpha is an argument: alpha / r.": (
+            lambda weights, down, up, alpha: weights + 2 * up @ down
+        ),
+        "A B has the shape (r, r). W has (n_out, n_in), and so has B A: up @ down.": (
+            lambda weights, down, up, alpha: weights + alpha / len(down) * (down @ up)
         ),
         "The rank is the thin side of the two matrices. This divides by the wide one.": (
             lambda weights, down, up, alpha: weights + alpha / len(weights) * (up @ down)

@@ -90,15 +90,20 @@ scaling = Exercise(
 
 
 def fuse(rankings, k):
-    fused = {}
-    for ranking in rankings:
-        for rank, page in enumerate(dict.fromkeys(map(_page, ranking)), start=1):
-            fused[page] = fused.get(page, 0) + 1 / (k + rank)
-    return fused
+    return _fuse(rankings, k)
 
 
 def _page(piece):
     return piece.partition("/")[0]
+
+
+def _fuse(rankings, k, page=_page, once=dict.fromkeys):
+    """Reciprocal rank fusion, with something changed."""
+    fused = {}
+    for ranking in rankings:
+        for rank, name in enumerate(once(map(page, ranking)), start=1):
+            fused[name] = fused.get(name, 0) + 1 / (k + rank)
+    return fused
 
 
 def _piece_ranks(rankings, k):
@@ -112,25 +117,17 @@ def _piece_ranks(rankings, k):
     return fused
 
 
-def _every_piece(rankings, k):
-    fused = {}
-    for ranking in rankings:
-        for rank, piece in enumerate(ranking, start=1):
-            fused[_page(piece)] = fused.get(_page(piece), 0) + 1 / (k + rank)
-    return fused
-
-
-def _pieces_kept(rankings, k):
-    fused = {}
-    for ranking in rankings:
-        for rank, piece in enumerate(ranking, start=1):
-            fused[piece] = fused.get(piece, 0) + 1 / (k + rank)
-    return fused
-
-
 def _best_ranking_only(rankings, k):
     alone = [fuse([ranking], k) for ranking in rankings]
     return {page: max(one.get(page, 0) for one in alone) for page in fuse(rankings, k)}
+
+
+def _once_in_all(rankings, k):
+    fused = {}
+    for ranking in rankings:
+        new = [page for page in dict.fromkeys(map(_page, ranking)) if page not in fused]
+        fused |= {page: 1 / (k + rank) for rank, page in enumerate(new, start=1)}
+    return fused
 
 
 def _found_by_all(rankings, k):
@@ -154,6 +151,7 @@ fusing = Exercise(
         ([["mill/1", "mill/2", "quay/1"]], 60),
         ([["mill/3", "mill/1", "quay/1"], ["quay/2", "quay/1", "mill/3"]], 10),
         ([["mill/1"], []], 60),
+        ([["mill/12", "quay/1", "mill/2"]], 60),
     ],
     random_case=_rankings,
     mistakes={
@@ -161,9 +159,11 @@ fusing = Exercise(
             _piece_ranks
         ),
         "Each piece of a page counts here, so long pages win because they have many. A page's best piece counts.": (
-            _every_piece
+            lambda rankings, k: _fuse(rankings, k, once=list)
         ),
-        "These are the pieces. The page is what stands before the slash, and its pieces count as one.": _pieces_kept,
+        "These are the pieces. The page is what stands before the slash, and its pieces count as one.": (
+            lambda rankings, k: _fuse(rankings, k, page=str)
+        ),
         "The best rank stands at 1: here the first page is worth 1 / k, and it should be 1 / (k + 1).": (
             lambda rankings, k: fuse(rankings, k - 1)
         ),
@@ -172,6 +172,13 @@ fusing = Exercise(
         ),
         "Only the better of a page's ranks counts here. Fusing adds up what all rankings say.": _best_ranking_only,
         "Pages that a ranking doesn't have are gone. They keep what the other rankings give them.": _found_by_all,
+        "A set forgets the order, and the rank with it. dict.fromkeys keeps each page where it came first.": (
+            lambda rankings, k: _fuse(rankings, k, once=set)
+        ),
+        "A page that an earlier ranking had gets nothing from this one: begin anew for each ranking.": _once_in_all,
+        "mill/12 and mill/2 are pieces of one page: take what stands before the slash, however long the number.": (
+            lambda rankings, k: _fuse(rankings, k, page=lambda piece: piece[:-2])
+        ),
     },
     hints=(
         "Turn each ranking of pieces into a ranking of pages first. Where does a page stand in it?",
@@ -232,7 +239,8 @@ budgeting = Exercise(
         int(10 * dice.integers(25, 50)),
     ),
     mistakes={
-        "Behind the first source that doesn't fit nothing more is read. A shorter one may still find room there.": (
+        "Behind the first source that doesn't fit nothing more is read: by a `break`, or because its size was added "
+        "although it was left out. A shorter one may still find room.": (
             lambda sizes, fixed, budget: _fill(sizes, fixed, budget, stop=True)
         ),
         "Instruction and question take room as well: begin to count at `fixed`.": (
@@ -248,6 +256,9 @@ budgeting = Exercise(
             lambda sizes, fixed, budget: _fill(sizes, 0, budget, each=fixed)
         ),
         "The source that breaks the budget is still read: look at the sum with it, before you take it.": _one_too_many,
+        "Each source fits alone. What was read before it takes room as well.": (
+            lambda sizes, fixed, budget: [place for place, size in enumerate(sizes) if fixed + size <= budget]
+        ),
         "These are the sizes; the places of the sources, from 0, are asked for.": (
             lambda sizes, fixed, budget: [sizes[place] for place in _fill(sizes, fixed, budget)]
         ),
@@ -267,39 +278,59 @@ def cut(sentences, words, overlap):
     return _cut(sentences, words, overlap)
 
 
-def _cut(sentences, words, overlap, room=True, last=True, too_late=False):
+def _length(sentences):
+    return sum(len(sentence.split()) for sentence in sentences)
+
+
+def _cut(sentences, words, overlap, room=True, last=True, too_late=False, length=_length):
     """Cut at sentences, with something changed."""
     chunks, chunk = [], []
     for sentence in sentences:
-        if chunk and _length(chunk if too_late else [*chunk, sentence]) > words:
+        if chunk and length(chunk if too_late else [*chunk, sentence]) > words:
             chunks.append(" ".join(chunk))
-            while chunk and (_length(chunk) > overlap or room and _length([*chunk, sentence]) > words):
+            while chunk and (length(chunk) > overlap or room and length([*chunk, sentence]) > words):
                 chunk = chunk[1:]
         chunk = [*chunk, sentence]
     return [*chunks, " ".join(chunk)] if chunk and last else chunks
 
 
-def _length(sentences):
-    return sum(len(sentence.split()) for sentence in sentences)
-
-
 def _overlapping(keep):
-    """A cut after which the next chunk begins with keep(chunk, overlap)."""
+    """A cut after which the next chunk begins with keep(chunk, overlap, the words that fit)."""
 
     def changed(sentences, words, overlap):
         chunks, chunk = [], []
         for sentence in sentences:
             if chunk and _length([*chunk, sentence]) > words:
                 chunks.append(" ".join(chunk))
-                chunk = keep(chunk, overlap)
+                chunk = keep(chunk, overlap, min(overlap, words - _length([sentence])))
             chunk = [*chunk, sentence]
         return [*chunks, " ".join(chunk)] if chunk else chunks
 
     return changed
 
 
-def _last_words(chunk, overlap):
+def _last_words(chunk, overlap, room):
     return [" ".join(" ".join(chunk).split()[-overlap:])] if overlap else []
+
+
+def _back(chunk, overlap, room):
+    while _length(chunk) > room:
+        chunk = chunk[1:]
+    return chunk
+
+
+def _front(chunk, overlap, room):
+    while _length(chunk) > room:
+        chunk = chunk[:-1]
+    return chunk
+
+
+def _with_a_hole(chunk, overlap, room):
+    kept = []
+    for sentence in reversed(chunk):
+        if _length([sentence, *kept]) <= room:
+            kept = [sentence, *kept]
+    return kept
 
 
 TALE = ["The mill burned.", "Nobody was hurt.", "Ann Orr built it again.", "It took years.", "She sold it."]
@@ -325,7 +356,9 @@ cutting = Exercise(
         (TALE, 8, 3),
         (TALE, 6, 3),
         (TALE, 100, 20),
-        (["One.", "Two three four.", "Five six.", "Seven eight nine ten."], 6, 3),
+        (["One.", "Two three four.", "Five six.", "Seven eight nine."], 6, 3),
+        (["One two three.", "Four.", "Five six.", "Seven eight nine."], 6, 3),
+        ([], 8, 3),
     ],
     random_case=_sentences,
     mistakes={
@@ -342,13 +375,29 @@ cutting = Exercise(
             lambda sentences, words, overlap: _cut(sentences, words, overlap, room=False)
         ),
         "One sentence is taken over whatever its length. It may be several, or none: count their words.": (
-            _overlapping(lambda chunk, overlap: chunk[-1:] if overlap else [])
+            _overlapping(lambda chunk, overlap, room: chunk[-1:] if overlap else [])
         ),
         "This takes over so many *sentences*; the overlap is counted in words.": (
-            _overlapping(lambda chunk, overlap: chunk[-overlap:] if overlap else [])
+            _overlapping(lambda chunk, overlap, room: chunk[-overlap:] if overlap else [])
         ),
         "Half a sentence is taken over. The overlap consists of whole sentences, and may be shorter than allowed.": (
             _overlapping(_last_words)
+        ),
+        "The overlap is taken from the front of the last chunk; its last sentences are wanted.": _overlapping(_front),
+        "The overlap has a hole: where a sentence doesn't fit, those before it stay out, too.": (
+            _overlapping(_with_a_hole)
+        ),
+        "More than one sentence may fit into `overlap`.": (
+            _overlapping(lambda chunk, overlap, room: _back(chunk, overlap, room)[-1:])
+        ),
+        "The overlap's sentences stand in the wrong order.": (
+            _overlapping(lambda chunk, overlap, room: _back(chunk, overlap, room)[::-1])
+        ),
+        "This counts characters; `words` and `overlap` are numbers of words.": (
+            lambda sentences, words, overlap: _cut(sentences, words, overlap, length=lambda chunk: len(" ".join(chunk)))
+        ),
+        "No sentences make no chunk, and not an empty one.": (
+            lambda sentences, words, overlap: cut(sentences, words, overlap) or [""]
         ),
     },
     hints=(
@@ -399,6 +448,27 @@ def _nothing_found(log_doubts, limit):
     return choose(log_doubts, limit)
 
 
+def _largest(log_doubts, limit):
+    if not log_doubts or math.exp(max(log_doubts)) > limit:
+        return None
+    return log_doubts.index(max(log_doubts))
+
+
+def _as_if_sure(log_doubts, limit):
+    if not log_doubts or 1 - math.exp(min(log_doubts)) > limit:
+        return None
+    return log_doubts.index(min(log_doubts))
+
+
+def _at_the_limit(log_doubts, limit):
+    return choose(log_doubts, math.nextafter(limit, 0))
+
+
+def _last_of_equals(log_doubts, limit):
+    place = choose(log_doubts[::-1], limit)
+    return place if place is None else len(log_doubts) - 1 - place
+
+
 def _counted_from_one(log_doubts, limit):
     place = choose(log_doubts, limit)
     return place if place is None else place + 1
@@ -409,8 +479,8 @@ def _logs(*doubts):
 
 
 def _doubts(dice):
-    doubts = dice.choice([0.02, 0.05, 0.09, 0.3, 0.5, 0.8], size=int(dice.integers(2, 5)), replace=False)
-    return _logs(*doubts.tolist()), float(dice.choice([0.07, 0.15, 0.4, 0.6, 0.9]))
+    doubts = dice.choice([0.02, 0.05, 0.3, 0.5, 0.7, 0.8], size=int(dice.integers(2, 4)), replace=False)
+    return _logs(*doubts.tolist()), float(dice.choice([0.15, 0.6, 0.9]))
 
 
 choosing = Exercise(
@@ -422,8 +492,11 @@ choosing = Exercise(
         (_logs(0.6, 0.05, 0.3), 0.15),
         (_logs(0.1, 0.02, 0.9), 0.15),
         (_logs(0.6, 0.4), 0.15),
+        (_logs(0.8, 0.6), 0.7),
         (_logs(0.13, 0.14, 0.12), 0.15),
         ([], 0.15),
+        (_logs(0.05, 0.3, 0.05), 0.15),
+        ([0.0], 1.0),
     ],
     random_case=_doubts,
     mistakes={
@@ -431,6 +504,10 @@ choosing = Exercise(
             _two_scales
         ),
         "The largest value is the greatest doubt: it belongs to the source that answers least.": _most_doubtful,
+        "The largest doubt is looked at, and it abstains because of it. Look for the least one.": _largest,
+        "This takes the doubt off 1, which is how sure the source is. The doubt itself is p, e to the power of ln p.": (
+            _as_if_sure
+        ),
         "This takes the first source below the limit. A later one may leave less doubt.": _first_below,
         "One source that doesn't hold the answer is no reason to abstain: most don't. The least doubt decides.": (
             _any_doubt
@@ -439,6 +516,11 @@ choosing = Exercise(
             _mean_doubt
         ),
         "With no source there is no least doubt: then the system abstains.": _nothing_found,
+        "Place 0 is a place: in Python `0 or None` and `if place` take it for nothing.": (
+            lambda log_doubts, limit: choose(log_doubts, limit) or None
+        ),
+        "A doubt that is just the limit isn't above it.": _at_the_limit,
+        "Of equal doubts the first counts: that source was found further up.": _last_of_equals,
         "Places count from 0 here, as in every list.": _counted_from_one,
     },
     hints=(

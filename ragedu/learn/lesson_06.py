@@ -168,6 +168,11 @@ def _as_listed(scores, relevant):
     return 1 / (sorted(range(len(scores)), key=lambda n: -scores[n]).index(relevant) + 1)
 
 
+def _nothing_above(scores, relevant):
+    _, equal = _above_and_equal(scores, relevant)
+    return sum(1 / place for place in range(1, equal + 1)) / equal
+
+
 def _first_and_last(scores, relevant):
     return (_lucky(scores, relevant) + _unlucky(scores, relevant)) / 2
 
@@ -195,6 +200,7 @@ fair_ties = Exercise(
             _unlucky
         ),
         "This takes the order of the list for the order of the ranking. Among equals chance decides.": _as_listed,
+        "Pages with a higher score certainly stand before it; here they are forgotten.": _nothing_above,
         "This is the mean of the best and the worst case; the places between them count as well.": _first_and_last,
     },
     hints=(
@@ -217,7 +223,7 @@ enough = Exercise(
     title="How many questions to write?",
     minutes=6,
     reference=questions_needed,
-    cases=[(0.5, 0.1), (0.3, 0.02), (0.3, 0.01), (0.2, 0.5)],
+    cases=[(0.5, 0.1), (0.3, 0.02), (0.3, 0.01), (0.2, 0.5), (1.0, 1.96)],
     random_case=lambda dice: (round(dice.uniform(0.1, 0.5), 3), round(dice.uniform(0.01, 0.15), 3)),
     mistakes={
         "The square is missing: half the width costs four times the questions, not twice.": (
@@ -228,6 +234,9 @@ enough = Exercise(
         ),
         "This rounds down, and the interval comes out a little wider than was wanted.": (
             lambda standard_deviation, half_width: int((1.96 * standard_deviation / half_width) ** 2)
+        ),
+        "This adds one even where the number is whole already: round up with math.ceil.": (
+            lambda standard_deviation, half_width: int((1.96 * standard_deviation / half_width) ** 2) + 1
         ),
         "The 1.96 is missing: without it the interval holds about two thirds of what chance gives, not 95 %.": (
             lambda standard_deviation, half_width: math.ceil((standard_deviation / half_width) ** 2)
@@ -316,13 +325,13 @@ def best_f1(prediction, answers):
     return answer_metrics.f1(prediction, answers)
 
 
-def _f1(normalise=answer_metrics.normalise, best=max, shared=None, combine=None):
+def _f1(normalise=answer_metrics.normalise, words=str.split, best=max, shared=None, combine=None):
     """The best F1 with something changed."""
     multiset = lambda a, b: sum(min(a.count(word), b.count(word)) for word in set(a))
     shared = shared or multiset
 
     def one(prediction, answer):
-        said, wanted = normalise(prediction).split(), normalise(answer).split()
+        said, wanted = words(normalise(prediction)), words(normalise(answer))
         common = shared(said, wanted)
         if not common:
             return 0.0
@@ -356,6 +365,7 @@ several = Exercise(
         "Case, punctuation and articles still count; both texts are to be normalised first.": (
             _f1(normalise=lambda text: text)
         ),
+        "These are letters, not words: `normalise` gives a text here, so split it.": _f1(words=list),
         "A word that was said twice is credited twice, or once too seldom: share it as often as both texts have it.": (
             _f1(shared=lambda a, b: sum(word in b for word in a))
         ),

@@ -145,6 +145,11 @@ def _break_even(learning=6, asking=2, own=1, never=math.inf, weights=None):
     return changed
 
 
+def _reader_in_both(tuned, training_tokens, closed_tokens, reader, rag_tokens):
+    more = 2 * reader * (rag_tokens - closed_tokens)
+    return 6 * tuned * training_tokens / more if more > 0 else math.inf
+
+
 def _upside_down(tuned, training_tokens, closed_tokens, reader, rag_tokens):
     return 1 / break_even(tuned, training_tokens, closed_tokens, reader, rag_tokens)
 
@@ -183,6 +188,7 @@ price = Exercise(
         "The two systems have models of different size: each is to be counted with its own weights.": (
             _break_even(weights=lambda tuned, reader: tuned)
         ),
+        "The question without sources is asked of the fine-tuned model, whose weights are `tuned`.": _reader_in_both,
         "Where RAG computes no more for a question than the other, it never catches up: math.inf.": (
             _break_even(never=None)
         ),
@@ -266,6 +272,9 @@ popular = Exercise(
         ),
         "A number of readings about which nothing was asked has no share, and 0 would say that all were wrong.": (
             _shares(_mean, empty=True)
+        ),
+        "Numbers of readings that no question has are left out; here their mean is nan.": (
+            _shares(lambda found, total: _mean(found, total) if found else math.nan, empty=True)
         ),
     },
     hints=(

@@ -59,6 +59,9 @@ mixture = Exercise(
         ),
         "The sum over the documents is missing.": lambda documents, tokens: documents[:, None] * tokens,
         "This is a mean of logarithms: a token that one document excludes would be excluded by all.": _geometric,
+        "Probabilities are added up over documents, not multiplied: one of them is the right one.": (
+            lambda documents, tokens: np.exp(documents @ np.log(tokens))
+        ),
         "Of each token only the document that likes it best is counted. The others add to it.": _either,
         "The sum of what the documents give is divided by their number as well; the weights sum to 1 already.": (
             lambda documents, tokens: documents @ tokens / len(documents)
@@ -97,6 +100,12 @@ def _largest_taken_off(values):
     return np.log(np.exp(values - values.max()).sum())
 
 
+def _largest_tokens_taken_off(documents, tokens):
+    of_tokens = tokens.sum(axis=1)
+    largest = of_tokens.max()
+    return float(np.log((np.exp(documents) * np.exp(of_tokens - largest)).sum()) + largest)
+
+
 def _token(documents, tokens):
     return float(log_sum(documents[:, None] + tokens, axis=0).sum())
 
@@ -119,6 +128,7 @@ whole = Exercise(
         (np.log([0.6, 0.4]), np.full((2, 200), -5.0)),
         (np.array([-0.5, -0.9316]), np.array([[-6.0] * 150, [-6.01] * 150])),
         (np.array([0.0, -np.inf]), np.log([[0.5, 0.5], [0.9, 0.9]])),
+        (np.array([0.0, -np.inf]), np.array([[-5.0] * 200, [-0.1] * 200])),
     ],
     random_case=_long,
     mistakes={
@@ -127,6 +137,9 @@ whole = Exercise(
         ),
         "What was taken off before the exponential has to be added again after the logarithm.": (
             _sequence(outer=_largest_taken_off)
+        ),
+        "Take off the largest of ln p(z|x) + ln p(y|x,z): the document with the largest tokens may be excluded.": (
+            _largest_tokens_taken_off
         ),
         "This is the best document alone. The others add their share.": _sequence(outer=np.max),
         "This is RAG-Token, with the sum over documents at every token. Here one document gives the whole answer.": (
@@ -180,6 +193,11 @@ def _not_normalised(documents, tokens):
     return np.exp(documents[:, None] + tokens.cumsum(axis=1)).T
 
 
+def _powers_too_small(documents, tokens):
+    powers = _not_normalised(documents, tokens)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
 def _over_places(documents, tokens):
     return softmax(documents[:, None] + tokens.cumsum(axis=1), axis=1).T
 
@@ -197,6 +215,7 @@ reading = Exercise(
         (np.log([0.75, 0.25]), np.log([[0.9, 0.2], [0.1, 0.8]])),
         (np.log([0.5, 0.3, 0.2]), np.log([[0.1, 0.1], [0.1, 0.1], [0.9, 0.9]])),
         (np.log([0.6, 0.4]), np.log([[0.5], [0.25]])),
+        (np.log([0.6, 0.4]), np.full((2, 200), -5.0)),
     ],
     random_case=_read,
     mistakes={
@@ -212,6 +231,9 @@ reading = Exercise(
         ),
         "All rows know the whole answer. Row t knows the tokens up to t.": _all_at_once,
         "The rows don't sum to 1: divide by the sum over the documents.": _not_normalised,
+        "e to the power of -1000 is 0 for a computer, and 0 / 0 is nan. Take off each token's largest first.": (
+            _powers_too_small
+        ),
         "This is normalised over the tokens. At each token the documents share a probability of 1.": _over_places,
         "Rows and columns are exchanged: a row for each token, a column for each document.": (
             lambda documents, tokens: posteriors(documents, tokens).T

@@ -44,6 +44,8 @@ def read_corpus(path: str | Path, *, text: str = "text", title: str | None = Non
     else:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path} is neither a file nor a folder")
+        if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
+            raise ValueError(f"{path} looks like a database: write  sqlite:///{path}")
         if path.suffix.lower() not in (*TEXT, *RECORDS):
             raise ValueError(f"{path} is of a type that cannot be read; supported are {SUPPORTED}")
         files = [path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 ROWS = 1000  # fetched at a time
+SELECT = re.compile(r"(?>[\s(]|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|VALUES)\b", re.IGNORECASE | re.DOTALL)
 SECRET = ("pass", "pwd", "secret", "token", "key", "connect")  # in the names of a URL's options
 PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
 
@@ -72,8 +74,9 @@ def stream_sql(
     needs an id (whole numbers and UUIDs become text) and a text. All other columns become metadata, with dates,
     decimal numbers and UUIDs as text, so that it can be saved as JSON; of binary values only the size is kept.
 
-    Names of tables and columns are quoted by SQLAlchemy and never part of a statement as they are. Nothing is
-    committed. No message holds a password.
+    Names of tables and columns are quoted by SQLAlchemy and never part of a statement as they are. The database is
+    only read: a query must begin with SELECT, WITH or VALUES, SQLite and PostgreSQL refuse one that would still change
+    something, and nothing is committed. No message holds a password.
 
     Raises ModuleNotFoundError where SQLAlchemy or the database's driver is not installed; ConnectionError,
     FileNotFoundError or TimeoutError (locked) where the database cannot be had; ValueError for a malformed URL, a
@@ -85,22 +88,20 @@ def stream_sql(
         raise ModuleNotFoundError("databases are read by SQLAlchemy: run  pip install 'ragedu[sql]'") from None
     if table is not None and query is not None:
         raise ValueError("give a table or a query, not both")
+    if query is not None and not SELECT.match(query):
+        raise ValueError("the query must be a SELECT: the database is read, and nothing in it is changed")
     engine = source if isinstance(source, sqlalchemy.Engine) else _engine(source)
     name = _name(engine.url)
     try:
         with _explained(engine.url, f"cannot connect to {name}"):
             connection = engine.connect()
         with connection, _explained(engine.url, f"{name} refuses the query"):
-            connection = connection.execution_options(yield_per=ROWS)
+            connection = connection.execution_options(yield_per=ROWS, postgresql_readonly=True)
             if query is None:
                 table, statement = _select(connection, table, id)
                 rows, place = connection.execute(statement), f"table {table!r}"
             else:
-                # As it stands: sqlalchemy.text would take ":word" for a parameter, and a driver "%" for a place.
-                rows = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
-                place = "the query"
-            if not rows.returns_rows:
-                raise ValueError("the query returns no rows: it must be a SELECT")
+                rows, place = _execute(connection, query), "the query"
             keys = list(rows.keys())
             _check_columns(keys, place, text=text, title=title, id=id)
             id = id or next(key for key in ("id", "_id") if key in keys)
@@ -122,8 +123,11 @@ def _engine(url: str | URL) -> Engine:
             "this is no URL of a database: write  sqlite:///file.db  or  postgresql://user@host/database , "
             "with signs such as @ : / in a password as %40 %3A %2F"
         ) from None
-    # SQLite makes a file that is not there, and an empty database would be searched in vain.
     file = url.database if url.get_backend_name() == "sqlite" else None
+    if url.host and url.drivername == "sqlite":
+        path = "/".join(filter(None, [url.host, file]))
+        raise ValueError(f"a file has three slashes before it: write  sqlite:///{path}")
+    # SQLite makes a file that is not there, and an empty database would be searched in vain.
     if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
         raise FileNotFoundError(f"there is no database file {file}: check its name and the folder you are in")
     try:
@@ -146,15 +150,29 @@ def _select(connection: Connection, table: str | None, id: str | None) -> tuple[
             raise ValueError(f"say which table to read with table=…; there are: {', '.join(names) or 'none'}")
         table = names[0]
     schema, name = (None, table) if table in names else _split(table)
-    if not inspector.has_table(name, schema):
-        raise ValueError(f"there is no table {table!r}; there are: {', '.join(names) or 'none'}")
-    columns = [column["name"] for column in inspector.get_columns(name, schema)]
-    order = inspector.get_pk_constraint(name, schema)["constrained_columns"] or [
-        key for key in (id, "id", "_id") if key in columns
-    ]
+    try:
+        columns = [column["name"] for column in inspector.get_columns(name, schema)]
+        key = inspector.get_pk_constraint(name, schema)["constrained_columns"]
+    except sqlalchemy.exc.NoSuchTableError:
+        raise ValueError(f"there is no table {table!r}; there are: {', '.join(names) or 'none'}") from None
+    order = key or [column for column in (id, "id", "_id") if column in columns]
     # Without types: a value comes as the driver gives it, and SQLite's columns hold what they like anyway.
     source = sqlalchemy.table(name, *map(sqlalchemy.column, columns), schema=schema)
     return table, sqlalchemy.select(source).order_by(*(source.c[key] for key in order))
+
+
+def _execute(connection: Connection, query: str) -> Any:
+    # As it stands: sqlalchemy.text would take ":word" for a parameter, and a driver "%" for a place.
+    execute = lambda: connection.exec_driver_sql(query, execution_options={"no_parameters": True})
+    if connection.dialect.name != "sqlite":
+        return execute()
+    # Python's driver would commit a WITH … DELETE before anybody could roll it back.
+    before = connection.exec_driver_sql("PRAGMA query_only").scalar()
+    connection.exec_driver_sql("PRAGMA query_only = ON")
+    try:
+        return execute()
+    finally:  # the connection may be the caller's
+        connection.exec_driver_sql(f"PRAGMA query_only = {before}")
 
 
 def _split(table: str) -> tuple[str | None, str]:
@@ -222,6 +240,8 @@ def _explained(url: URL, what: str) -> Iterator[None]:
         reason = _without_secrets(" ".join(str(error.orig).split()), url)
         if getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise TimeoutError(f"{_name(url)} is locked by another program: wait until that has finished") from None
+        if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_READONLY":
+            raise ValueError("the query would change the database, which is only read: give a SELECT") from None
         raise (ConnectionError if what.startswith("cannot") else ValueError)(f"{what}: {reason}") from None
     except SQLAlchemyError as error:
         raise ValueError(f"{what}: {_without_secrets(str(error), url)}") from None

@@ -49,8 +49,8 @@ class ElasticsearchRetriever(EngineRetriever):
     """Rank documents by a server's BM25, by its nearest vectors, or by both fused.
 
     url: such as "http://127.0.0.1:9200"; index: its name on the server. Credentials come from the environment:
-    ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD. They are kept nowhere else. Certificates
-    are verified; ca_certs is the file of an authority of your own.
+    ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD. They are kept nowhere else, and sent
+    over http to this machine only. Certificates are verified; ca_certs is the file of an authority of your own.
 
     embedder: an Embedder, for vectors beside the terms; mode: "bm25", "knn" (cosine) or "hybrid" (reciprocal rank
     fusion of both, with `depth` hits of each and the constant rrf_k); hybrid if there is an embedder, unless told. The
@@ -80,8 +80,10 @@ class ElasticsearchRetriever(EngineRetriever):
         ca_certs: str | Path | None = None,
     ) -> None:
         super().__init__(analyzer)
-        if not index or set(index) & set("*?,/ ") or index[0] in "-_+.":
-            raise ValueError(f"an index has one plain name, without wildcards, such as 'ragedu', not {index!r}")
+        if not index or set(index) & set("*?,/ ") or index[0] in "-_+." or index != index.lower():
+            raise ValueError(
+                f"an index has one plain name in small letters, without wildcards, such as 'ragedu', not {index!r}"
+            )
         if rrf_k < 0 or not 1 <= depth <= PAGE:
             raise ValueError(f"rrf_k must be at least 0 and depth from 1 to {PAGE:,}, not {rrf_k} and {depth}")
         self.url, self.index, self.embedder, self.shards = url, index, embedder, shards
@@ -358,6 +360,13 @@ class ElasticsearchRetriever(EngineRetriever):
 
     # Searching.
 
+    def _check_fitted(self) -> None:
+        if self.corpus is None:
+            raise RuntimeError(
+                "ElasticsearchRetriever has no corpus yet: call fit(corpus), or for an index that is on the server "
+                "ElasticsearchRetriever.open(url, index)"
+            )
+
     def _check_words(self, query: str) -> None:
         self._terms(query) if self.mode == "bm25" else self._check_query(query)
 
@@ -459,6 +468,10 @@ class ElasticsearchRetriever(EngineRetriever):
         try:
             yield
         except es.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise ConnectionError(
+                    f"no encrypted connection to {self.url} could be made ({_reason(error)}): does it speak https?"
+                ) from None
             raise ConnectionError(
                 f"the certificate of {self.url} is not trusted ({_reason(error)}): give ca_certs=, the file of the "
                 "authority that signed it"
@@ -501,10 +514,16 @@ def _client(url: str, timeout: float, ca_certs: str | Path | None):
             "the URL must not hold user and password, which would be shown and saved: set ELASTICSEARCH_USER and "
             "ELASTICSEARCH_PASSWORD, or ELASTICSEARCH_API_KEY"
         )
+    credentials = _credentials()
+    if credentials and parts.scheme == "http" and not _is_here(url):
+        raise ValueError(
+            f"{url} is not encrypted, and your credentials could be read on the way: write https://, or take "
+            "ELASTICSEARCH_… out of the environment"
+        )
     # The client tries again where a connection breaks, and logs each time with a traceback. Where nobody has asked for
     # logs, Python would print that; what is wrong in the end is told by the error.
     logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
-    return Elasticsearch(url, request_timeout=timeout, ca_certs=ca_certs and str(ca_certs), **_credentials())
+    return Elasticsearch(url, request_timeout=timeout, ca_certs=ca_certs and str(ca_certs), **credentials)
 
 
 def _credentials() -> dict[str, Any]:

@@ -61,7 +61,8 @@ class SqliteRetriever(EngineRetriever):
     """Rank documents by the BM25 of SQLite's FTS5.
 
     path: a database file, or ":memory:". Documents and index stand in tables ragedu_…, beside any tables that the
-    file has already. A file that was fitted before is ready to be searched, by this program and by others.
+    file has already. A file that was fitted before is ready to be searched, by this program and by others; one that is
+    not there is made by fit.
 
     analyzer: a function from text to terms; ragedu.text.Analyzer() unless told otherwise, and for a file that was
     fitted before the one that it was fitted with. timeout: how many seconds to wait while another program writes.
@@ -83,20 +84,19 @@ class SqliteRetriever(EngineRetriever):
         self.path = path if path == ":memory:" else str(Path(path).expanduser())
         if self.path != ":memory:" and not Path(self.path).parent.is_dir():
             raise FileNotFoundError(f"there is no folder {Path(self.path).parent} for the database: make it first")
-        self._turn = threading.RLock()
-        with self._explained():
-            self._database = sqlite3.connect(
-                self.path,
-                timeout,
-                isolation_level=None,  # transactions begin and end where this file says so
-                check_same_thread=sqlite3.threadsafety < 3,  # 3: SQLite lets threads take turns
-            )
-            self._open(given=analyzer is not None)
+        self._turn, self._timeout = threading.RLock(), timeout
+        self._database: sqlite3.Connection | None = None
+        if self.path == ":memory:" or Path(self.path).exists():
+            with self._explained():
+                self._connect()
+                self._open(given=analyzer is not None)
 
     def fit(self, corpus: Corpus) -> Self:
         """Index the corpus, in place of what was indexed before; interrupted or failed, nothing has changed."""
         self._check_corpus(corpus)
         settings = {"format": FORMAT, "analyzer": self._analyzer_settings(), "stamp": uuid.uuid4().hex}
+        with self._explained():
+            self._connect()
         with self._explained(), self._transaction():
             for name, create in TABLES.items():
                 self._database.execute(f"DROP TABLE IF EXISTS {name}")
@@ -172,11 +172,28 @@ class SqliteRetriever(EngineRetriever):
 
     def close(self) -> None:
         """Close the database file."""
-        self._database.close()
+        if self._database is not None:
+            self._database.close()
         self.corpus = None
 
     def __repr__(self) -> str:
         return f"SqliteRetriever({self.path!r})"
+
+    def _check_fitted(self) -> None:
+        if self._database is None:
+            raise FileNotFoundError(
+                f"there is no database file {self.path}: check its name, or call fit(corpus) to make it"
+            )
+        super()._check_fitted()
+
+    def _connect(self) -> None:
+        if self._database is None:
+            self._database = sqlite3.connect(
+                self.path,
+                self._timeout,
+                isolation_level=None,  # transactions begin and end where this file says so
+                check_same_thread=sqlite3.threadsafety < 3,  # 3: SQLite lets threads take turns
+            )
 
     def _open(self, given: bool = False) -> None:
         """Take over an index that is there. One by another analyzer than the one given must be made again."""
