@@ -542,7 +542,7 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# More than eleven points, out of nothing. Now for real: twenty settings of BM25. Choose the best on 60 questions, and note its gain over the default, $k_1 = 1.5$ and $b = 0.75$, on these and on all
+# Over eleven points, out of nothing. Now for real: twenty settings of BM25. Choose the best on 60 questions, and note its gain over the default, $k_1 = 1.5$ and $b = 0.75$, on these and on all
 # the **other** questions. Repeat with other 60.
 
 # %%
@@ -675,7 +675,7 @@ for order in ("AB", "BA"):
     assert min(shares) > 0.6
 
 # %% [markdown] lang="en"
-# It says A, wherever A stands and whatever is written there: a habit about a *letter*. Had we swapped only the answers, we'd have taken it for one about *places*, which studies find in large judges (Zheng et al. 2023). Before you use one, label a hundred answers by hand, compute kappa, and swap answers *and* letters.
+# It says A, wherever A stands and whatever is written there: a habit about a *letter*. Had we swapped only the answers, we'd have taken it for one about *places*, which studies find in large judges (Zheng et al. 2023). Before you use one, label a hundred answers, compute kappa, and swap answers *and* letters.
 #
 # ## Where it fails
 #

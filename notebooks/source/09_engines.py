@@ -270,8 +270,8 @@ assert sqlite.search("harbour NOT (wall")[0].document.id == "wall"
 assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
 
 # %% [markdown] lang="en"
-# *Harbour* is in three of five notes, and SQLite uses Robertson's idf, negative for a term in more than half of the documents, which it
-# replaces by a millionth. In a real archive, how do SQLite's scores and ours compare?
+# *Harbour* is in three of five notes, and SQLite replaces Robertson's idf, negative for a term in more than half of the documents,
+# by a millionth. In a real archive, how do SQLite's scores and ours compare?
 
 # %%
 archive = port_ellery.load(1000).select(split="test")
