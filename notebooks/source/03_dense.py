@@ -551,7 +551,7 @@ HTML(bars(0.05))
 # %% [markdown] lang="en"
 # ## Train it
 #
-# Now live: fifty steps, each with a batch of sixteen triples from the *train* half. A step moves the weights a little in the
+# Now live: forty steps, each with a batch of sixteen triples from the *train* half. A step moves the weights a little in the
 # direction in which the loss falls. **Predict first.** The test half has other names, other sentences and other
 # questions. By how much will MRR@10 rise on paraphrases: hardly, by 0.05, by more than 0.15? And on identifiers? No question
 # of the training holds a number.
@@ -562,7 +562,7 @@ from tempfile import TemporaryDirectory
 folder = TemporaryDirectory()
 trained = DenseRetriever(cache=False)
 # The learning rate says how far a step moves the weights.
-losses = trained.train(triples, steps=50, batch_size=16, learning_rate=2e-4, folder=f"{folder.name}/model")
+losses = trained.train(triples, steps=40, batch_size=16, learning_rate=2e-4, folder=f"{folder.name}/model")
 print(f"mean loss of the first ten steps {np.mean(losses[:10]):.2f}, of the last ten {np.mean(losses[-10:]):.2f}")
 
 # %% tags=["nbval-ignore-output"]
