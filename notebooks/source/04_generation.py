@@ -580,7 +580,7 @@ exact, contains = (
     {name: [score(*pair) for pair in zip(texts[:asked], answers, strict=True)] for name, texts in replies.items()}
     for score in (exact_match, is_right)
 )
-assert np.mean(exact["trained live"]) > np.mean(exact["as it was"])
+assert np.mean(exact["trained live"]) > np.mean(exact["as it was"]) + 0.1
 as_dict = lambda rows: dict(enumerate(rows))
 table = pd.DataFrame(
     {
@@ -607,6 +607,7 @@ for name in ("trained live", "shipped reader"):
 # %%
 assert np.mean(exact["shipped reader"]) > np.mean(exact["as it was"]) + 0.3
 assert paired_test(contains["shipped reader"], contains["as it was"]).low > 0
+assert paired_test(contains["trained live"], contains["as it was"]).low <= 0
 assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
 # %% [markdown] lang="en"
@@ -659,7 +660,7 @@ print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replie
 # %% tags=["nbval-ignore-output"]
 made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
-assert 2 * sum(map(bool, pages.values())) >= len(wrong)
+assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
 for n in made_up[:2]:
     said_there, found = replies["shipped reader"][n].strip(" ."), bm25.search(unanswerable[n - asked], k=3)
     where = [hit.document.title for hit in found if said_there.lower() in hit.document.text.lower()]
