@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ragedu import RAG, BM25Retriever, ElasticsearchRetriever, LanguageModel, SqliteRetriever, read_corpus
+from ragedu.corpus import Corpus, Document
 from ragedu.datasets import port_ellery
 from ragedu.evaluation import compare
 from ragedu.learn.server import SmallServer
@@ -324,8 +325,6 @@ assert "choir" in ask(query_string={"query": words}) and ask(match={"body": word
 
 # %%
 from elasticsearch.helpers import scan
-
-from ragedu import Corpus, Document
 
 theirs = Corpus(Document(hit["_id"], hit["_source"]["body"]) for hit in scan(client, index="by-hand"))
 assert {page.text for page in theirs} == {page.text for page in corpus}
