@@ -2,7 +2,7 @@
 without sources and with five of each retriever (three where two searches found them), all in one prompt ("together")
 or one by one ("each"). Exact match by the SQuAD rules, with 95 % bootstrap intervals over the questions; abstaining is
 measured over answerable and unanswerable questions together. The hybrid's weights (BM25 .7, dense .3) and the limit of
-doubt (.02) were chosen on the training split."""
+doubt (.1) were chosen on the training split."""
 
 from __future__ import annotations
 

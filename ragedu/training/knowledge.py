@@ -326,7 +326,7 @@ def tuned(task: Task, name: str, learning_rate: float, rank: int | None = None, 
 
 
 def learn(model: LanguageModel, rows: Sequence[Row], learning_rate: float, rank: int | None) -> Entry:
-    """Fine-tune, and then calculate in bfloat16 as everybody else does."""
+    """Fine-tune, and then calculate as everybody else does."""
     started = time.perf_counter()
     losses = fine_tune(model, rows, learning_rate, rank=rank)
     took = {
@@ -334,7 +334,7 @@ def learn(model: LanguageModel, rows: Sequence[Row], learning_rate: float, rank:
         "training tokens": sum(len(row.ids) for row in rows),
         "losses": [round(loss, 3) for loss in losses],
     }
-    model.model.to(torch.bfloat16)
+    model.model.to(fastest_dtype())
     return took
 
 

@@ -32,7 +32,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ragedu.corpus import Corpus, Dataset, Document
-from ragedu.generation.language_model import ADAPTERS, quiet_transformers
+from ragedu.generation.language_model import ADAPTERS, fastest_dtype, quiet_transformers
 from ragedu.models import embedding_model_folder
 from ragedu.retrieval.embeddings import Embedder
 from ragedu.text import sentences
@@ -176,7 +176,7 @@ def train(
         rows = [example(copying) for _ in range(batch_size)]
         ids, labels = padded([row[0] for row in rows], bart.config.pad_token_id), padded([row[1] for row in rows], -100)
         mask = (ids != bart.config.pad_token_id).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=fastest_dtype() == torch.bfloat16):
             loss = bart(input_ids=ids, attention_mask=mask, labels=labels).loss
         pace = min((step + 1) / 400, 0.5 * (1 + math.cos(math.pi * step / steps)))
         optimizer.param_groups[0]["lr"] = learning_rate * pace
