@@ -140,7 +140,7 @@ check("05.cut", cut)
 # ## 5. The least doubt (8 minutes)
 #
 # Reading one by one, a system asks of every source how probable *Not in the sources.* is: its doubt. `log_likelihood` answers with natural
-# **logarithms**; the limit, 0.02 in `ragedu`, is a **probability**. Which source is the answer read from, and when from none?
+# **logarithms**; the limit, 0.1 in `ragedu`, is a **probability**. Which source is the answer read from, and when from none?
 
 
 # %%

@@ -606,13 +606,13 @@ for name in ("trained live", "shipped reader"):
 
 # %%
 assert np.mean(exact["shipped reader"]) > np.mean(exact["as it was"]) + 0.3
-assert paired_test(contains["shipped reader"], contains["as it was"]).low > 0
+assert np.mean(contains["shipped reader"]) > np.mean(contains["as it was"]) + 0.1
 assert paired_test(contains["trained live"], contains["as it was"]).low <= 0
 assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
 # %% [markdown] lang="en"
 # Fifteen steps took the model from no exact answer to a few, on pages, names and phrasings that it had never seen. Is that a gain? So few questions can hardly tell: where an interval leaves out 0 and its p-value is above 0.05, trust the more cautious of the two.
-# In *contained* so short a training shows no gain at all: what it taught is brevity. The far longer training shows both. (The untrained model was never told the words *Not in the sources*, so
+# In *contained* so short a training shows no gain at all: what it taught is brevity. The far longer training shows its gain in exact match even on 12 questions; in *contained* it is ahead as well, by hardly enough for so few. (The untrained model was never told the words *Not in the sources*, so
 # its three zeros don't count against it. How often the live one uses them out of place, its precision says.)
 #
 # The shipped reader was also tested on more questions, with **five** sources; the record lies with its weights, and shows its weakness.
@@ -638,7 +638,7 @@ assert on_record["reader"]["exact_match"] > on_record["untrained"]["exact_match"
 assert on_record["reader"]["abstention, recall"] < 0.5
 
 # %% [markdown] lang="en"
-# Its weakness is in the second row: of the answers that are missing it admits hardly one in four, with five sources in one prompt; above, with three, it did far better. (The two
+# Its weakness is in the second row: of the answers that are missing it admits one in four, with five sources in one prompt; above, with three, it did far better. (The two
 # columns were measured on different numbers of questions, so compare them roughly.)
 #
 # Your own questions and answers can teach as well: `model.train([(prompt, answer), …])`, then
@@ -660,14 +660,14 @@ print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replie
 # %% tags=["nbval-ignore-output"]
 made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
-assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
+assert 2 * sum(map(bool, pages.values())) + 1 >= len(wrong) > 0
 for n in made_up[:2]:
     said_there, found = replies["shipped reader"][n].strip(" ."), bm25.search(unanswerable[n - asked], k=3)
     where = [hit.document.title for hit in found if said_there.lower() in hit.document.text.lower()]
     print(f"{unanswerable[n - asked]} -> {said_there!r}, which stands in {where}")
 
 # %% [markdown] lang="en"
-# The few wrong answers that we see don't come out of thin air. They stand in the sources and answer another question: something else
+# Few answers are wrong, and hardly one comes out of thin air. They stand in the sources and answer another question: something else
 # about the same thing, or the same thing about somebody else. And where no page answers, such a neighbour is tempting
 # too. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
 # nothing fits. That is no longer the model's affair alone: lesson 05 builds the whole system.
@@ -683,7 +683,7 @@ for n in made_up[:2]:
 # - A language model gives a probability to every next token; a text comes from choosing again and again.
 # - Greedy takes the best, temperature flattens or sharpens, top-k and top-p cut off the tail; a seed makes sampling repeatable.
 # - A causal model never changes what it computed for earlier tokens; so it can generate, with a cache.
-# - Without sources it invents, fluently. Sources help, and long training to read them helps much more.
+# - Without sources it invents, fluently. Sources help, and long training to read them helps more.
 # - LoRA trains a small part of the numbers and leaves the model as it was.
 #
 # **Quiz.** Decide before you open the answer.

@@ -412,7 +412,7 @@ for doubt, source in zip(doubts(question, sources), sources, strict=True):
     print(f"{doubt:.3f}  {source.title}")
 
 # %% [markdown] lang="en"
-# `RAG(reading="each")` does this, with `doubt=0.02` as the limit, chosen on questions of the training split. It
+# `RAG(reading="each")` does this, with `doubt=0.1` as the limit, chosen on questions of the training split. It
 # also says which page it read: a citation that was not made up by a model.
 #
 # **Predict first.** Five questions with an answer and five without, five pages for each: how many right, read together and read one by one? How many
@@ -679,7 +679,7 @@ assert abs(closed[-1] - always_abstaining) < 0.05
 Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 
 # %% [markdown] lang="en"
-# *One page* is the mean of the three kinds that one page answers. Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
+# *One page* is the mean of the three kinds that one page answers. (Rows with * are of the reader before its last stage of training, but for the two hops of the last row.) Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
 # measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (Three dozen
 # questions of each kind: look at the intervals before you rank neighbours.)
 #

@@ -632,7 +632,7 @@ a, b = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0]), np.array([1, 0, 0, 1, 0, 0, 0, 
 print(f"agreement {np.mean(a == b)}, kappa {kappa(a, b):.3f}")
 assert np.isclose(kappa(a, b), cohen_kappa_score(a, b))
 
-# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No, or hardly above it, and cover about the same range." tags=["nbval-ignore-output"]
+# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No, or hardly above it; the right answers lie mostly nearer to 0." tags=["nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2))
 for place, which in enumerate((labels, ~labels)):
     beside_each_other = place + np.linspace(-0.2, 0.2, which.sum())
@@ -649,10 +649,10 @@ print(
     f"kappa of our judge: {kappa(verdicts, labels):.2f}; with the line that suits these answers best: {after_looking:.2f}"
 )
 print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all pairs, ties counted as one half")
-assert kappa(verdicts, labels) < 0.4 and area < 0.8
+assert kappa(verdicts, labels) < 0.4 and area > 0.5 and (~labels).sum() < 12
 
 # %% [markdown] lang="en"
-# By its Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Another line than 0 does better, but it was chosen on the very answers that it is judged by, and few of them are wrong. Asked which of two
+# By its Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more. But the line that suits was chosen on the very answers that it is judged by, and few of them are wrong. Asked which of two
 # answers is better, it has a habit:
 
 # %% tags=["nbval-ignore-output"]

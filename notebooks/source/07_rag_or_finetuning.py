@@ -22,6 +22,7 @@ from ragedu import RAG, BM25Retriever, LanguageModel
 from ragedu.datasets import port_ellery, python_docs
 from ragedu.evaluation import bootstrap_interval, paired_test
 from ragedu.evaluation.answers import exact_match
+from ragedu.generation.language_model import fastest_dtype
 from ragedu.generation.prompts import build_prompt, closed_book_prompt
 from ragedu.training import knowledge
 
@@ -174,7 +175,7 @@ more = knowledge.page_rows(model, told) + knowledge.question_rows(model, pairs) 
 start = perf_counter()
 knowledge.fine_tune(model, more, learning_rate=2e-4, batch_size=4)
 seconds += perf_counter() - start
-model.model.to(torch.bfloat16)  # to ask, that is precise enough and quicker
+model.model.to(fastest_dtype())  # to ask, bfloat16 is precise enough, and quicker where the processor knows it
 tokens += sum(len(row.ids) for row in more)
 groups = {"asked": asked, "anew": anew, "unasked": unasked}
 taught = {name: right(replies(model, some), some) for name, some in groups.items()}

@@ -418,6 +418,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log.write(history)  # what the adapter went through before belongs to its story
 
         def note(**entry) -> None:
+            if entry.get("evaluation") == {}:
+                return  # without test questions, what is on record stays
             entry["seconds"] = round(time.monotonic() - started, 1)
             print(json.dumps(entry, ensure_ascii=False), file=log, flush=True)
 
