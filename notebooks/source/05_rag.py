@@ -679,9 +679,9 @@ assert abs(closed[-1] - always_abstaining) < 0.05
 Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 
 # %% [markdown] lang="en"
-# *One page* is the mean of the three kinds that one page answers. (Rows with * are of the reader before its last stage of training, but for the two hops of the last row.) Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
+# *One page* is the mean of the three kinds that one page answers. (*: by an earlier reader, except 0.611.) Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
 # measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (Three dozen
-# questions of each kind: look at the intervals before you rank neighbours.)
+# questions of each kind: look at the intervals first.)
 #
 # ## What the article says
 #

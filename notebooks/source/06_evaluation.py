@@ -652,7 +652,7 @@ print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all p
 assert kappa(verdicts, labels) < 0.4 and area > 0.5 and (~labels).sum() < 12
 
 # %% [markdown] lang="en"
-# By its Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more. But the line that suits was chosen on the very answers that it is judged by, and few of them are wrong. Asked which of two
+# By its Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more. But the line that suits was chosen on the very answers that it is judged by, and few are wrong. Asked which of two
 # answers is better, it has a habit:
 
 # %% tags=["nbval-ignore-output"]
