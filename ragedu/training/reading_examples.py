@@ -380,7 +380,7 @@ def examples(
             if rest and not _says(rest, first.answer):
                 asked, sources = [first._replace(answer=None)], rest
         others = [q for source in sources for q in about[source.id] if _ids(q.passages) <= _ids(sources)]
-        alike = [hit.document for hit in retriever.search(first.text, k=6) if hit.document.id not in _ids(sources)]
+        alike = [document for document in _found(first, retriever, 6) if document.id not in _ids(sources)]
         elsewhere = [
             [q._replace(answer=None) for d in some for q in about[d.id] if q.answer and not _says(sources, q.answer)]
             for some in (alike[:1], alike)
@@ -409,7 +409,7 @@ def _ids(documents: Sequence[Document]) -> set[str]:
 def neighbours(question: Question, corpus: Corpus, retriever, number: int, dice: Random) -> list[Document]:
     """Up to `number` passages other than the gold ones: the best of BM25, in half of the cases with some at random."""
     golden = {document.id for document in question.passages}
-    near = [hit.document for hit in retriever.search(question.text, k=number + 4) if hit.document.id not in golden]
+    near = [document for document in _found(question, retriever, number + 4) if document.id not in golden]
     chosen = {d.id: d for d in near[: number if dice.random() < 0.5 else number // 2]}
     for _ in range(4 * number):  # a small corpus may not have so many
         if len(chosen) >= number:
@@ -418,6 +418,13 @@ def neighbours(question: Question, corpus: Corpus, retriever, number: int, dice:
         if document.id not in golden:
             chosen[document.id] = document
     return list(chosen.values())[:number]
+
+
+def _found(question: Question, retriever, number: int) -> list[Document]:
+    try:
+        return [hit.document for hit in retriever.search(question.text, k=number)]
+    except ValueError:  # "When?" has no word to search for
+        return []
 
 
 def _says(documents: Sequence[Document], answer: str) -> bool:
