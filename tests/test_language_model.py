@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ragedu import models
 from ragedu.generation import decoding, language_model
-from ragedu.generation.language_model import GeneratedText, LanguageModel, batch_by_length
+from ragedu.generation.language_model import GeneratedText, LanguageModel, batch_by_length, fastest_dtype
 from ragedu.models import ModelUnavailable
 
 installed = pytest.mark.skipif(
@@ -374,8 +374,10 @@ def test_bfloat16_says_nearly_the_same_and_leaves_torchs_settings(lm):
     assert half.model.dtype == torch.bfloat16
     before = torch.backends.mkldnn.enabled
     stream = half.stream(PROMPTS[0], 8)
-    assert next(stream) + "".join(stream)  # which words, rounding decides: another processor, another first word
-    assert torch.backends.mkldnn.enabled == before
+    streamed = next(stream) + "".join(stream)
+    # Where the processor only imitates bfloat16, rounding may prefer another first word.
+    assert "Paris" in streamed or fastest_dtype() != torch.bfloat16
+    assert streamed.strip() and torch.backends.mkldnn.enabled == before
     text = "The capital of France is Paris."
     exact, rounded = lm.log_likelihood(PROMPTS[0], text), half.log_likelihood(PROMPTS[0], text)
     assert rounded == pytest.approx(exact, rel=0.1, abs=0.3)

@@ -606,7 +606,7 @@ for name in ("trained live", "shipped reader"):
 
 # %%
 assert np.mean(exact["shipped reader"]) > np.mean(exact["as it was"]) + 0.3
-assert np.mean(contains["shipped reader"]) > np.mean(contains["as it was"]) + 0.1
+assert paired_test(contains["shipped reader"], contains["as it was"]).low > 0
 assert paired_test(contains["trained live"], contains["as it was"]).low <= 0
 assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
@@ -660,14 +660,14 @@ print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replie
 # %% tags=["nbval-ignore-output"]
 made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
-assert 2 * sum(map(bool, pages.values())) + 1 >= len(wrong) > 0
+assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
 for n in made_up[:2]:
     said_there, found = replies["shipped reader"][n].strip(" ."), bm25.search(unanswerable[n - asked], k=3)
     where = [hit.document.title for hit in found if said_there.lower() in hit.document.text.lower()]
     print(f"{unanswerable[n - asked]} -> {said_there!r}, which stands in {where}")
 
 # %% [markdown] lang="en"
-# Few answers are wrong, and hardly one comes out of thin air. They stand in the sources and answer another question: something else
+# Few answers are wrong, and most of those stand in the sources. They answer another question: something else
 # about the same thing, or the same thing about somebody else. And where no page answers, such a neighbour is tempting
 # too. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
 # nothing fits. That is no longer the model's affair alone: lesson 05 builds the whole system.
