@@ -410,3 +410,17 @@ def test_the_shipped_adapter_reads_and_abstains():
     # Read one by one it abstains from most of what five sources in one prompt tempt it to answer.
     alone = reader.evaluate(trained, {name: sets[name] for name in ("port-ellery", "port-ellery-unanswerable")}, "each")
     assert alone["port-ellery"]["exact_match"] >= 0.4 and alone["port-ellery-abstention"]["recall"] >= 0.6
+
+
+def test_a_stage_without_test_questions_keeps_the_figures_on_record(tmp_path, monkeypatch):
+    pytest.importorskip("peft")
+    monkeypatch.setattr(reading_examples, "mixture", lambda number, seed: [Example("Who? Tomas Brandt.", "Tomas")] * 2)
+    options = "--start reader --steps 1 --batch-size 1 --test-questions 0 --out".split()
+    reader.main([*options, str(tmp_path / "stage")])
+    on_record = []
+    for folder in (ADAPTERS / "reader", tmp_path / "stage"):
+        entries = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+        figures = {entry["model"]: entry["evaluation"] for entry in entries if "evaluation" in entry}
+        on_record.append((figures, sum("step" in entry for entry in entries)))
+    (before, steps), (after, more_steps) = on_record
+    assert before == after and more_steps == steps + 1

@@ -448,7 +448,7 @@ def _shuffled(items: list, dice: Random) -> list:
 def mixture(number: int, seed: int = 0) -> list[Example]:
     """Training examples of all four kinds in random order, those that ask about the same sources together. In most a
     source stands alone, as `RAG(reading="each")` shows it, and about half of those are unanswerable; in the others
-    there are up to eight."""
+    there are up to five."""
     # Lessons and tests use towns below 1000: nothing is known by heart.
     town = archive(1800, 3000, seed=1000 + seed, times=4)
     two_hop = town._replace(questions=[question for question in town.questions if len(question.passages) > 1])
