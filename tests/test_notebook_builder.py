@@ -16,7 +16,7 @@ from nbconvert import HTMLExporter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import build_notebooks
 from lesson_source import SourceError, read_source
-from notebook_outputs import LARGE_OUTPUT, output_problems
+from notebook_outputs import LARGE_OUTPUT, ExecutionError, output_problems
 
 LESSON = """\
 # %% [markdown] lang="en"
@@ -251,6 +251,10 @@ def display(**data):
         (code_cell(display(image_png="AAAA")), "a plot without alt text"),
         (code_cell(display(image_png="AA"), display(image_png="BB"), alt="x"), "shows 2: one plot a cell"),
         (code_cell(stream("no plot"), alt="x"), "shows 0"),
+        (
+            code_cell(display(text_plain="encoding:   0%|          | 0/300 [00:00<?, ? texts/s]")),
+            "a progress bar.*tag it",
+        ),
     ],
 )
 def test_outputs_that_must_not_be_stored(cell, message):
@@ -268,6 +272,16 @@ def test_outputs_that_must_not_be_stored(cell, message):
 )
 def test_outputs_that_may_be_stored(cell):
     assert output_problems(cell, Path("/course")) == []
+
+
+def test_a_progress_bar_is_shown_to_a_first_run_and_kept_from_what_nbval_compares(tmp_path):
+    """What a full cache would save is computed, so that its bar is seen, and refused unless the cell says so."""
+    code = "import os\nfrom tqdm.auto import tqdm\nassert not os.listdir(os.environ['RAGEDU_CACHE'])\n"
+    code += "_ = list(tqdm('ab'))"
+    with pytest.raises(ExecutionError, match="code cell 1 .*progress bar.*nbval-ignore-output"):
+        build_notebooks.build(source(tmp_path, "# %%", code), tmp_path, 60)
+    build_notebooks.build(source(tmp_path, '# %% tags=["nbval-ignore-output"]', code), tmp_path, 60)
+    assert read(tmp_path / "notebooks/01_x.ipynb").cells[-1].outputs == []
 
 
 def test_a_failing_cell_is_shown_and_the_old_notebooks_stay(copy, capsys):

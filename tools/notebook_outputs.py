@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 LARGE_OUTPUT = 300_000  # bytes of one cell's outputs, above which the builder warns
 PROGRESS_BAR = re.compile(r"[^|]*\d+%\|")  # as tqdm writes it
+IGNORED = "nbval-ignore-output"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -36,7 +38,8 @@ class CurrentEnvironment(AsyncKernelManager):
 def execute(notebook: NotebookNode, folder: Path, lines: list[int], timeout: float) -> list[float]:
     """Run all code cells in a fresh kernel that works in `folder`; return the seconds that each took.
 
-    lines: where each code cell stands in the source, for messages. Outputs go into `notebook`.
+    lines: where each code cell stands in the source, for messages. Outputs go into `notebook`. The cache is empty, as
+    a learner's is at first: with a full one, a progress bar that learners see may stay away.
     """
     client = nbclient.NotebookClient(
         notebook,
@@ -49,7 +52,7 @@ def execute(notebook: NotebookNode, folder: Path, lines: list[int], timeout: flo
     environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     code = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     seconds = []
-    with client.setup_kernel(env=environment):
+    with tempfile.TemporaryDirectory() as cache, client.setup_kernel(env=environment | {"RAGEDU_CACHE": cache}):
         for (index, cell), line in zip(tqdm(code, unit="cell", leave=False, disable=None), lines, strict=True):
             start = time.perf_counter()
             try:
@@ -57,7 +60,7 @@ def execute(notebook: NotebookNode, folder: Path, lines: list[int], timeout: flo
             except (nbclient.exceptions.CellControlSignal, nbclient.exceptions.DeadKernelError) as error:
                 raise ExecutionError(describe_failure(cell, len(seconds) + 1, line, error)) from None
             seconds.append(time.perf_counter() - start)
-            cell.outputs = clean(cell.outputs)
+            cell.outputs = clean(cell)
     return seconds
 
 
@@ -68,16 +71,18 @@ def describe_failure(cell: NotebookNode, number: int, line: int, error: Exceptio
     return f"code cell {number} (line {line}) failed:\n\n{cell.source}\n\n{last}"
 
 
-def clean(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """The outputs without what differs from run to run though the result is the same.
+def clean(cell: NotebookNode) -> list[NotebookNode]:
+    """The cell's outputs without what differs from run to run though the result is the same.
 
     A stream arrives in as many pieces as the kernel happened to flush; a widget's view names a random model; and a
-    progress bar without its widget is a bar that stands at 0 % for ever.
+    progress bar without its widget is a bar that stands at 0 % for ever. A bar that nbval would compare is left, to be
+    refused.
     """
+    ignored = IGNORED in cell.metadata.get("tags", [])
     cleaned: list[NotebookNode] = []
-    for output in outputs:
+    for output in cell.outputs:
         is_widget = output.get("data", {}).pop(WIDGET_VIEW, None)
-        if is_widget and PROGRESS_BAR.match(output.data.get("text/plain", "")):
+        if is_widget and ignored and shows_progress(output):
             continue
         previous = cleaned[-1] if cleaned else {}
         if output.output_type == "stream" and previous.get("name") == output.name:
@@ -85,6 +90,10 @@ def clean(outputs: list[NotebookNode]) -> list[NotebookNode]:
         else:
             cleaned.append(output)
     return cleaned
+
+
+def shows_progress(output: NotebookNode) -> bool:
+    return bool(PROGRESS_BAR.match(output.get("data", {}).get("text/plain", "")))
 
 
 def output_problems(cell: NotebookNode, root: Path) -> list[str]:
@@ -96,6 +105,8 @@ def output_problems(cell: NotebookNode, root: Path) -> list[str]:
             problems.append(f"it raised {output.ename}: {output.evalue}")
         elif output.get("name") == "stderr" and "allow-stderr" not in tags:
             problems.append(f"it writes to standard error (silence it, or tag it allow-stderr): {output.text!r:.200}")
+        if shows_progress(output):
+            problems.append(f"it shows a progress bar, which stays away when the cache is full: tag it {IGNORED}")
         for text in texts(output):
             found = machine_dependent(root).search(text)
             if found:

@@ -214,7 +214,7 @@ tests.corpus[:3]
 # **Predict first.** Three kinds of question, two thirds of all (the rest have no answer, need two pages, or wait for later lessons): *lookup* (in the words of the page), *paraphrase* (the name, and
 # otherwise other words), *identifier* (a permit or hull number). Who wins which, BM25 or the dense retriever?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 from ragedu.evaluation import bootstrap_interval, paired_test
 
 kinds = ("lookup", "paraphrase", "identifier")
