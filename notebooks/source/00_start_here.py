@@ -25,7 +25,7 @@ assert all(model.verified for model in status(thorough=False)), "run `ragedu mod
 # The one that writes is SmolLM2 with 135 million **parameters**, the numbers that training has set. That is small for a
 # language model. It works like the large ones and has their faults, more of them, in a size that your laptop can run, train and open up.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 from ragedu import LanguageModel
 
 model = LanguageModel.load()
