@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -27,7 +28,7 @@ def measure(documents: int = 2000, questions: int = 36) -> tuple[str, list[dict[
     torch.set_num_threads(os.cpu_count() or 1)
     archive = port_ellery.load(documents, questions=400)
     of_kind = {kind: _some(archive, kind, questions) for kind in (*KINDS, "two-hop", "unanswerable")}
-    reader = LanguageModel.load(adapter="reader")
+    reader = _Remembering(LanguageModel.load(adapter="reader"))
     bm25, dense = BM25Retriever(), DenseRetriever()
     hybrid = HybridRetriever([bm25, dense], method="weighted", weights=[0.7, 0.3]).fit(archive.corpus)
     systems = {
@@ -59,10 +60,36 @@ def measure(documents: int = 2000, questions: int = 36) -> tuple[str, list[dict[
     return f"{documents:,} documents; questions: {counts}", rows
 
 
+class _Remembering:
+    """The model, asked each thing once: the retrievers often find the same page for a question."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model, self.known = model, {}
+
+    def log_likelihood(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[float]:
+        pairs = list(zip(prompts, continuations, strict=True))
+        return self._ask(pairs, lambda new: self.model.log_likelihood(*zip(*new, strict=True)))
+
+    def generate(self, prompts: Sequence[str], **options) -> list[str]:
+        settings = tuple(options.items())
+        return self._ask(
+            [(prompt, settings) for prompt in prompts],
+            lambda new: self.model.generate([prompt for prompt, _ in new], **options),
+        )
+
+    def __call__(self, prompt: str) -> str:
+        return self.generate([prompt])[0]
+
+    def _ask(self, things: list, answers: Callable[[list], Sequence]) -> list:
+        if new := list(dict.fromkeys(thing for thing in things if thing not in self.known)):
+            self.known.update(zip(new, answers(new), strict=True))
+        return [self.known[thing] for thing in things]
+
+
 class _ClosedBook:
     """The model alone."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: _Remembering) -> None:
         self.model = model
 
     def ask_many(self, questions: list[str]) -> list[str]:

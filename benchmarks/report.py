@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("numpy", "scipy", "bm25s", "numba", "rank-bm25", "scikit-learn", "sentence-transformers", "faiss-cpu")
@@ -17,9 +18,16 @@ def machine(all_cores: bool = False) -> str:
 
 def measured(text: str, all_cores: bool = False) -> str:
     """A section's text, after a line that says with what it was measured."""
-    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    software = f"{platform.system()}, Python {platform.python_version()}, {packages}"
+    software = ", ".join([platform.system(), f"Python {platform.python_version()}", *_installed()])
     return f"Measured on {machine(all_cores)}; {software}.\n\n{text}"
+
+
+def _installed() -> Iterator[str]:
+    for package in PACKAGES:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:  # a part that measures without this peer took place all the same
+            pass
 
 
 def table(rows: list[dict[str, str]]) -> str:

@@ -1,11 +1,12 @@
 """What the benchmarks write: section by section, and nothing that was not measured."""
 
+import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import report, scale
+from benchmarks import answers, report, scale
 from benchmarks.scale_systems import SYSTEMS, Server
 
 RESULTS = Path(report.__file__).with_name("RESULTS.md")
@@ -37,6 +38,33 @@ def test_a_section_says_where_it_was_measured(monkeypatch):
     one, all_cores = report.measured("text"), report.measured("text", all_cores=True)
     assert one.startswith("Measured on ") and one.endswith(".\n\ntext")
     assert "cores of which one is used" in one and "cores which are all used" in all_cores
+
+
+def test_a_package_that_is_missing_does_not_undo_a_measurement(monkeypatch):
+    monkeypatch.setattr(report, "PACKAGES", ("numpy", "no-such-package", "scipy"))
+    line = report.measured("text").partition("\n")[0]
+    assert re.search(r"numpy [\d.]+, scipy [\d.]+\.$", line) and "no-such-package" not in line
+
+
+def test_a_model_that_remembers_is_asked_each_thing_once_and_says_the_same():
+    asked = []
+
+    class Model:
+        def generate(self, prompts, max_new_tokens=64):
+            asked.extend(prompts)
+            return [f"{prompt}, {max_new_tokens} tokens" for prompt in prompts]
+
+        def log_likelihood(self, prompts, continuations):
+            asked.extend(zip(prompts, continuations, strict=True))
+            return [-len(prompt + continuation) for prompt, continuation in zip(prompts, continuations, strict=True)]
+
+    model = answers._Remembering(Model())
+    assert model.generate(["a", "b", "a"]) == ["a, 64 tokens", "b, 64 tokens", "a, 64 tokens"]
+    assert model("b") == "b, 64 tokens" and model.generate(["c", "a"])[0] == "c, 64 tokens"
+    assert model.generate(["a"], max_new_tokens=2) == ["a, 2 tokens"]  # another question
+    assert list(model.log_likelihood(["a", "bb"], ["x", "x"])) == [-2, -3]
+    assert list(model.log_likelihood(["bb", "bb"], ["x", "yy"])) == [-3, -4]
+    assert asked == ["a", "b", "c", "a", ("a", "x"), ("bb", "x"), ("bb", "yy")]
 
 
 def measured_line(name, size, **figures):
