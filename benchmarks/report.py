@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,10 +25,8 @@ def measured(text: str, all_cores: bool = False) -> str:
 
 def _installed() -> Iterator[str]:
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):  # a part that measures without this peer took place all the same
             yield f"{package} {version(package)}"
-        except PackageNotFoundError:  # a part that measures without this peer took place all the same
-            pass
 
 
 def table(rows: list[dict[str, str]]) -> str:
