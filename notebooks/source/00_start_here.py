@@ -57,7 +57,7 @@ assert len(set(inventions)) == len(inventions)
 assert not any(words in invention for invention in inventions for words in ("not know", "n't know"))
 
 # %% [markdown] lang="en"
-# Fluent, different every time, and made up. Not once did it say that it didn't know. (Each text breaks off after 25 *tokens*, the pieces of words in which the model writes.) People call this **hallucination**. A language model
+# Fluent, different every time, and made up. Not once did it say that it didn't know. (They are cut off after 25 *tokens*, the pieces of words in which the model writes.) People call this **hallucination**. A language model
 # continues text with words that are likely to follow, and nothing in that requires them to be true. An answer that it has
 # read somewhere and one that it makes up come out of the same process and sound the same.
 #
@@ -335,7 +335,7 @@ airport
 assert airport.text == "Not in the sources."
 
 # %% [markdown] lang="en"
-# Short answers, more of them right, and here it said no. How reliably it says so, above all where a name or a number is *nearly*
+# More answers are right, and here it said no. How reliably it says so, above all where a name or a number is *nearly*
 # in the archive, is measured in lesson 04.
 #
 # ## On your own documents

@@ -249,7 +249,7 @@ for (temperature, top_p), one in zip(settings, texts, strict=True):
     print(f"T = {temperature}, top-p = {top_p}\n{fill(one, 100, initial_indent='    ', subsequent_indent='    ')}")
 
 # %% [markdown] lang="en"
-# At 1.5 the text breaks; at 0.7, or at 1 with the tail cut off, it comes closest. Sampling draws from a random generator, so it depends on the **seed**. The same seed gives the same text; greedy
+# At 1.5 the text breaks; at 0.7 or 1 it comes closest. Sampling draws from a random generator, so it depends on the **seed**. The same seed gives the same text; greedy
 # decoding needs none.
 
 # %%
@@ -458,13 +458,13 @@ assert count["the page among three"] <= count["the page"] + 2
 
 # %% [markdown] lang="en"
 # Without a source nearly everything is invented, fluently and with no sign of doubt: like our table of five sentences, the model
-# writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still many answers are wrong with the truth in front of it. (Some might have come to it behind the 24th token, where we
+# writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still most answers are wrong with the truth in front of it. (Some might have come to it behind the 24th token, where we
 # cut them off. Whether other pages do further harm, 12 questions are too few to say.) Finding is not enough; the model must learn to **read**.
 #
 # ## Training it to read
 #
-# The examples are prompts with one or two sources, and the short answer. Their pages and phrasings are those of the archive's
-# training split, and of another archive at that: none of the names that we test on is in them. Some questions have
+# The examples are prompts with one or two sources, and the short answer. Their pages are of the training split of
+# another archive, told and asked in more ways: none of the names that we test on is in them. Some questions have
 # no answer in their sources; then the wanted answer says so.
 
 # %%
@@ -499,7 +499,7 @@ print(
 assert np.isclose(sum(surprise), -model.log_likelihood(prompt, answer), rtol=0.05)
 
 # %% [markdown] lang="en"
-# Nearly all of the surprise is in the first token: the model would have begun otherwise. Once it is in the year, it copies.
+# Most of the surprise is in the first token: the model would have begun otherwise. Once it is in the answer's last word, it finishes it without doubt.
 #
 # **What is trained.** A text passes many **layers**, one after the other, with seven matrices of **weights** in each. All of these stay as they
 # are. Beside each matrix $W$ of attention (four of the seven) stands a product of two thin ones, and only those are learned (LoRA, *low-rank adaptation*):
@@ -525,7 +525,7 @@ print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size
 live = LanguageModel.load()
 losses = live.train(examples, steps=15, batch_size=2, learning_rate=3e-3, rank=r)
 
-# %% alt="The loss of each training step: it begins above 2 nats a token and falls within ten steps to less than 1, with ups and downs." tags=["nbval-ignore-output"]
+# %% alt="The loss of each training step: it begins above 2 nats a token and falls within ten steps to about 1, with ups and downs." tags=["nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2.6))
 axis.plot(range(1, len(losses) + 1), losses, "o-", color="black")
 axis.set(xlabel="step", ylabel="loss, nats a token", ylim=(0, None))
@@ -553,7 +553,7 @@ assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 # ## What did it buy?
 #
 # The same 12 questions with the page among three, and 6 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
-# was trained by the same recipe for far longer, first on a graphics card, and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
+# was trained by the same recipe for far longer, first on a graphics card, later with thin matrices beside all seven, and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
 # as well. The strict measure is **exact match**: the answer and nothing else, but for case and punctuation. *Precision* of abstention:
 # of those made, how many were due; *recall*: of those due, how many were made; *F1*: their harmonic mean, high only when both are.
 #
@@ -611,9 +611,9 @@ assert paired_test(contains["trained live"], contains["as it was"]).low <= 0
 assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
 # %% [markdown] lang="en"
-# Fifteen steps took the model from no exact answer to a few, on pages, names and phrasings that it had never seen. Is that a gain? So few questions can hardly tell: where an interval leaves out 0 and its p-value is above 0.05, trust the more cautious of the two.
-# In *contained* so short a training shows no gain at all: what it taught is brevity. The far longer training shows its gain in exact match even on 12 questions; in *contained* it is ahead as well, by hardly enough for so few. (The untrained model was never told the words *Not in the sources*, so
-# its three zeros don't count against it. How often the live one uses them out of place, its precision says.)
+# Fifteen steps took the model from no exact answer to a few, on pages, names and phrasings that it had never seen. Is that a gain? So few questions can hardly tell.
+# In *contained* so short a training shows none: it taught brevity, and to say *Not in the sources* mostly out of place, as its precision tells. The far longer training shows its gain in exact match even on 12 questions. In *contained* it leads as well;
+# but where an interval leaves out 0 and its p-value is above 0.05, trust the more cautious of the two. (The untrained model was never told the words *Not in the sources*, so its three zeros don't count against it.)
 #
 # The shipped reader was also tested on more questions, with **five** sources; the record lies with its weights, and shows its weakness.
 
@@ -667,9 +667,9 @@ for n in made_up[:2]:
     print(f"{unanswerable[n - asked]} -> {said_there!r}, which stands in {where}")
 
 # %% [markdown] lang="en"
-# Few answers are wrong, and most of those stand in the sources. They answer another question: something else
-# about the same thing, or the same thing about somebody else. And where no page answers, such a neighbour is tempting
-# too. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
+# Most of the wrong answers stand in a source. They answer another question: something else
+# about the same thing. And where no page answers, the same thing about somebody else is
+# tempting. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
 # nothing fits. That is no longer the model's affair alone: lesson 05 builds the whole system.
 #
 # ## What the article says

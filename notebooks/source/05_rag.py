@@ -4,7 +4,7 @@
 # **You will be able to** cut long documents, plan a prompt's tokens, choose how many sources a model reads, fuse and rerank
 # rankings, check an answer against its sources, follow a question through two documents, and say which attacks a prompt withstands.
 #
-# **Know first:** lessons 00 to 04. **Time:** 60 minutes. **Cost to run:** three minutes, no network.
+# **Know first:** lessons 00 to 04. **Time:** 60 minutes. **Cost to run:** three to five minutes, no network.
 #
 # A chain of parts is as strong as its weakest link. You have built the parts; now you put them in a row, pull, and mend
 # what breaks.
@@ -219,7 +219,7 @@ for name in ("first", "last"):
 assert all(0 < np.mean(values) < 6 for values in told.values())
 
 # %% [markdown] lang="en"
-# If an interval contains 0, these few questions don't show that the place matters, nor do they exclude it: with so few, only a large effect would show.
+# Where an interval contains 0, these few questions don't show that the place matters, nor exclude it.
 #
 # ## Link 4: two retrievers
 #
@@ -385,7 +385,7 @@ assert spent > 100 * answer.trace[0].seconds
 assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
 
 # %% [markdown] lang="en"
-# Five questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders that read question and page together
+# Five questions show no gain, at thousands of times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders that read question and page together
 # (*cross-encoders*, where lesson 03's bi-encoder reads them apart), trained for just this.
 #
 # ## Link 5: read them one by one
@@ -441,7 +441,7 @@ admitted = {name: [reply.text == ABSTAIN for reply in replies[len(asked) :]] for
 assert sum(admitted["each"]) >= sum(admitted["together"]) + 2
 
 # %% [markdown] lang="en"
-# The same pages, one prompt or five: the model admits more of what it doesn't find, and may refuse a question that it could have answered (*abstained wrongly*): the limit buys the one with the other. Two things help it: a page alone can't be mixed up with another,
+# The same pages, one prompt or five: the model admits more of what it doesn't find, and may refuse a question that it could have answered (*abstained wrongly*): the limit buys the one with the other. Two things help reading one by one: a page alone can't be mixed up with another,
 # and most of the shipped reader's last training was on pages alone. Lewis et al. (2020) read each document alone too, and add up
 # the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
 #
@@ -468,7 +468,7 @@ for reply in held[:3]:
 assert len(held) >= len(wrong) / 2
 
 # %% [markdown] lang="en"
-# An invention such as the queen is caught. The commoner mistake is not: the right kind of thing, about somebody else. Support is an alarm and no proof.
+# An invention such as the queen is caught. The commoner mistake is not: the right kind of thing, about another. Support is an alarm and no proof.
 #
 # ## Link 6: two hops
 #
@@ -539,7 +539,7 @@ for name, retriever in {"one search": bm25, "two searches": hops}.items():
 assert sum(hop_right["two searches"]) >= sum(hop_right["one search"])
 
 # %% [markdown] lang="en"
-# Both pages are found more than eight times as often; about one question in four still misses one of them. Putting together what two pages say is still hard for so small a model; and reading one by one can't do it at all.
+# Both pages are found more than eight times as often; about one question in four still misses one of them. Putting together what two pages say is not easy for so small a model (more questions follow); and reading one by one can't do it at all.
 #
 # ## Link 7: a document that gives orders, and one that lies
 #
@@ -679,14 +679,14 @@ assert abs(closed[-1] - always_abstaining) < 0.05
 Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 
 # %% [markdown] lang="en"
-# *One page* is the mean of the three kinds that one page answers. (*: by an earlier reader, except 0.611.) Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
-# measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. (Three dozen
+# *One page* is the mean of the three kinds that one page answers. Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
+# measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. TF-IDF, BM25 and hybrid tie: one by one, ranks don't count. (Three dozen
 # questions of each kind: look at the intervals first.)
 #
 # ## What the article says
 #
 # It names the retriever, the generator and two pitfalls, and stops there. Both are real. A program can refuse the second; for the first it can only sound an alarm. What it leaves out decided most of our numbers: how documents are
-# cut, how scores are fused, what the reader does with look-alikes, and who may write into the corpus.
+# cut, how sources are read, what the reader does with look-alikes, and who may write into the corpus.
 #
 # ## Recap
 #

@@ -4,7 +4,7 @@
 # **You will be able to** compute the metrics of rankings and of answers by hand and match the tools that everybody uses, say which
 # part of a system lost an answer, and tell a real difference from a lucky one.
 #
-# **Know first:** lessons 02 (BM25) and 05 (the whole system). **Time:** 60 minutes. **Cost to run:** about a minute and a half
+# **Know first:** lessons 02 (BM25) and 05 (the whole system). **Time:** 60 minutes. **Cost to run:** two or three minutes
 # on two cores, no network.
 
 # %%
@@ -424,7 +424,7 @@ print(f"of {len(wrong)} wrong answers {sum(contained.values())} stand in a page,
 assert sum(contained.values()) >= len(wrong) / 3 and sum(beside.values()) >= 2
 
 # %% [markdown] lang="en"
-# Support finds what comes out of thin air. It is blind to true words about somebody else. And several of these come from a page *beside* the right one: `diagnose` calls that reading, and a ranking
+# Support finds what comes out of thin air: here hardly anything. It is blind to true words about somebody else. Most stand in a page *beside* the right one: `diagnose` calls that reading, and a ranking
 # with the right page first and alone might mend some of it.
 #
 # ## Is the difference real?
@@ -613,7 +613,7 @@ print(
 )
 
 # %% [markdown] lang="en"
-# Agreement alone flatters: who always says Yes agrees as often as the system is right. **Cohen's kappa** takes off the agreement $p_e$ that is expected by chance, from how often
+# Agreement alone says little: always No agrees with the wrong share, always Yes with the right one. **Cohen's kappa** takes off the agreement $p_e$ that is expected by chance, from how often
 # each says Yes, from the agreement $p_o$ observed:
 #
 # $$\kappa = \frac{p_o - p_e}{1 - p_e}$$
@@ -632,7 +632,7 @@ a, b = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0]), np.array([1, 0, 0, 1, 0, 0, 0, 
 print(f"agreement {np.mean(a == b)}, kappa {kappa(a, b):.3f}")
 assert np.isclose(kappa(a, b), cohen_kappa_score(a, b))
 
-# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No, or hardly above it; the right answers lie mostly nearer to 0." tags=["nbval-ignore-output"]
+# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No; the right answers lie mostly nearer to 0." tags=["nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2))
 for place, which in enumerate((labels, ~labels)):
     beside_each_other = place + np.linspace(-0.2, 0.2, which.sum())
@@ -641,7 +641,7 @@ axis.axvline(0, color="tab:blue", lw=1)
 axis.set_yticks([0, 1], ["right answers", "wrong answers"])
 axis.set(xlabel="log p(Yes) − log p(No): it says Yes where this is above 0", ylim=(1.5, -0.5))
 plt.show()
-steps = leaning.round(3)  # bfloat16 knows steps of 1/8; the rest is rounding
+steps = leaning.round(3)  # in bfloat16 they come in steps of 1/8; the rest is rounding
 pairs = steps[labels][:, None] - steps[~labels]
 area = (pairs > 0).mean() + (pairs == 0).mean() / 2
 after_looking = max(kappa(steps > line, labels) for line in steps)
@@ -652,7 +652,7 @@ print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all p
 assert kappa(verdicts, labels) < 0.4 and area > 0.5 and (~labels).sum() < 12
 
 # %% [markdown] lang="en"
-# By its Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more. But the line that suits was chosen on the very answers that it is judged by, and few are wrong. Asked which of two
+# By Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more: with another line than 0, kappa is high. But that line was chosen on the answers it judges; few are wrong. Asked which of two
 # answers is better, it has a habit:
 
 # %% tags=["nbval-ignore-output"]

@@ -231,7 +231,7 @@ assert elsewhere_after > 1.2 * elsewhere
 # ## At full size
 #
 # Four pages and a handful of questions prove little. So a script trained and asked everything with forty pages (`python -m ragedu.training.knowledge`, which takes longer than a
-# lesson may), and kept what every system *said*. We score it here. A third of the pages was read twice, a third six times, a third eighteen times.
+# lesson may), and kept what every system *said* (its reader is an earlier one). We score it here. A third of the pages was read twice, a third six times, a third eighteen times.
 
 # %%
 first, *systems = knowledge.read_results()

@@ -4,7 +4,7 @@
 # **You will be able to** write RAG-Sequence and RAG-Token as a sum over documents, check them against transformers' classes, run those classes
 # offline, and train a retriever with nothing but questions and their answers.
 #
-# **Know first:** lessons 03, 04 and 07. **Time:** 60 minutes. **Cost to run:** two to four minutes, no network.
+# **Know first:** lessons 03, 04 and 07. **Time:** 60 minutes. **Cost to run:** two to six minutes, no network.
 #
 # In lesson 03 somebody had marked, for every question, the page that answers it. Such marks are dear. Questions with answers are cheap: every help desk has a drawer full. Lewis et al. (2020), who gave RAG its name, trained a retriever further from
 # those (it began as DPR, which had learned from marks). The trick is one formula, and it begins with admitting ignorance: *we don't know which document is the right one.*
@@ -213,7 +213,7 @@ print(f"its BART, given the right sentence:                   {bootstrap_interva
 assert np.mean(read_right) > np.mean(right) + 0.1 > 0.4
 
 # %% [markdown] lang="en"
-# A model of 2.5 million weights, which a laptop trains from nothing, answers from sentences that it has never seen. (It can do nothing else.) Given the right sentence it does much better. The rest is lost on the way there: that sentence may not be among the five, or the other four outvote it. Remember the gap. (It writes without capitals: it knows none.)
+# A model of 2.5 million weights, which a laptop trains from nothing, answers from sentences that it has never seen. (It can do nothing else.) Given the right sentence it does much better. The difference is lost on the way there: that sentence may not be among the five, or the other four outvote it. Remember the gap. (It writes without capitals: it knows none.)
 #
 # Look inside: which sentence does it read from? $p(z \mid x)$ is known before; after a token is written, Bayes says which document is likely to have given it:
 #
@@ -346,7 +346,7 @@ print(len(pages), "pages;", questions[0], "->", wanted[0])
 assert len(questions) == 160
 
 # %% [markdown] lang="en"
-# For every question and each of its five candidates: how probable does the page make the answer? (A page is read once for all its questions. In a small town many share one, so this takes a minute or two, and not ten.)
+# For every question and each of its five candidates: how probable does the page make the answer? (A page is read once for all its questions. In a small town many share one, so this takes one to three minutes, and not ten.)
 
 # %% tags=["nbval-ignore-output"]
 reader = LanguageModel.load(adapter="reader")
@@ -412,7 +412,7 @@ worst = min(of_kind, key=lambda kind: found["frozen"][of_kind[kind]].mean())
 assert gain.low > 0 and gains["identifier"].low > 0 and gains["lookup"].low < 0.01
 assert worst == max(gains, key=lambda kind: gains[kind].difference) == "identifier"
 
-# %% tags=["nbval-ignore-output"] alt="Recall at 1 with 95 % intervals for lookup, paraphrase and identifier questions: frozen (circles) and trained (triangles). Identifiers, where frozen is lowest, move far to the right; of the other two the marks overlap."
+# %% tags=["nbval-ignore-output"] alt="Recall at 1 with 95 % intervals for lookup, paraphrase and identifier questions: frozen (circles) and trained (triangles). Identifiers, where frozen is lowest, move far to the right; of the other two the intervals overlap."
 figure, axis = plt.subplots(figsize=(6, 2.8))
 rows = list(of_kind)
 for shift, (name, marker) in zip((-0.12, 0.12), (("frozen", "o"), ("trained", "^")), strict=True):

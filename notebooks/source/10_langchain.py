@@ -5,7 +5,7 @@
 # take theirs into `RAG`, say what a chain hides and what it costs, see whom a library calls, and offer your system to other
 # programs over HTTP.
 #
-# **Know first:** lessons 05 and 06. **Time:** 45 minutes. **Cost to run:** about a minute, no network beyond your own machine.
+# **Know first:** lessons 05 and 06. **Time:** 45 minutes. **Cost to run:** one to four minutes, no network beyond your own machine.
 #
 # You have a RAG system in one file of a few pages, `ragedu/rag.py`. Most tutorials begin with a framework instead. What would you gain?
 #
@@ -184,7 +184,7 @@ assert [from_langchain(document) for document in found] == [hit.document for hit
 # %% [markdown] lang="en"
 # Their document has a text, an id, and metadata for everything else, so title and score went there. Remember that.
 #
-# `ChatRagedu` makes a **chat model** of our language model: it takes messages, each from somebody, and returns one with its bill.
+# `ChatRagedu` makes a **chat model** of our language model: it takes messages, each from somebody, and returns one with its bill. (Ours abstains: it has no source.)
 
 # %% tags=["nbval-ignore-output"]
 reader = LanguageModel.load(adapter="reader")
@@ -221,7 +221,7 @@ for question in asked[:4]:
     assert [document.id for document in state["sources"]] == [hit.document.id for hit in answer.sources]
 
 # %% [markdown] lang="en"
-# The same, but for a blank at the end now and then, which `RAG` strips. Now a question that shares no word with the archive:
+# The same. (`RAG` also strips a blank at the end.) Now a question that shares no word with the archive:
 
 # %% tags=["nbval-ignore-output"]
 stray = "Zeppelin?"
@@ -326,7 +326,7 @@ assert keys[:3] == ["question", "sources", "prompt"] and keys.count("answer") > 
 assert "".join(part.get("answer", "") for part in parts) == speak.invoke(state)
 
 # %% [markdown] lang="en"
-# **Predict first.** The answer has a blank at its end now and then, so we add `| str.strip`, as `RAG` does. How many pieces will the answer come in?
+# **Predict first.** An answer may have a blank at its end, so we add `| str.strip`, as `RAG` does. How many pieces will the answer come in?
 
 # %% tags=["nbval-ignore-output"]
 tell = "Describe the harbour town in two sentences."
@@ -397,7 +397,7 @@ print(f"{same} of {len(asked)} answers are the same")
 assert same >= len(asked) - 1
 
 # %% [markdown] lang="en"
-# Less gained. A RAG question is a long prompt with a short answer: most of the time goes into **reading** (the last line: all prompts, one token each), and reading has many tokens at once
+# Less gained. A RAG question is a long prompt with a short answer: nearly all the time goes into **reading** (the last line: all prompts, one token each; if that exceeds the line above, it is noise), and reading has many tokens at once
 # anyway. Batches speed up writing.
 #
 # And the cost of the pipe? Put the same retriever into both, with the parrot for a model, so that nothing but chain is left:
@@ -417,7 +417,7 @@ gain_reading = seconds["RAG: one by one"] / seconds["RAG: map, generate"]
 assert gain_writing > gain_reading and seconds["RAG: reading only"] > 0.5 * seconds["RAG: map, generate"]
 assert through_chain > 2 * through_rag and overhead < 0.1 * seconds["RAG: one by one"]
 
-# %% alt="Horizontal bars, seconds a text, light for one prompt a call and dark for the list at once. The base model's writing: one by one and batch are long, generate much shorter. The reader's answers: one by one and the list differ less, and reading only is most of the latter. The bar of the chain's own overhead is hardly to be seen." tags=["nbval-ignore-output"]
+# %% alt="Horizontal bars, seconds a text, light for one prompt a call and dark for the list at once. The base model's writing: one by one and batch are long, generate much shorter. The reader's answers: one by one and the list differ less, and reading only is most or all of the latter. The bar of the chain's own overhead is hardly to be seen." tags=["nbval-ignore-output"]
 bars = {**seconds, "overhead of the chain": overhead}
 figure, axis = plt.subplots(figsize=(7, 2.8))
 axis.barh(list(bars), list(bars.values()), color=["0.75", "0.75", "tab:blue", "0.75", "tab:blue", "tab:blue", "black"])
