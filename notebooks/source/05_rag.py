@@ -385,7 +385,7 @@ assert spent > 100 * answer.trace[0].seconds
 assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
 
 # %% [markdown] lang="en"
-# Five questions show no gain, at thousands of times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders that read question and page together
+# Five questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders that read question and page together
 # (*cross-encoders*, where lesson 03's bi-encoder reads them apart), trained for just this.
 #
 # ## Link 5: read them one by one

@@ -421,7 +421,7 @@ for q in wrong[:4]:
     print(f"{chosen.queries[q]}\n    {results[3].answers[q]!r}, wanted {chosen.answers[q][0]!r}", end="")
     print(f", in a page: {contained[q]}, in one beside the right one: {beside[q]}")
 print(f"of {len(wrong)} wrong answers {sum(contained.values())} stand in a page, {sum(beside.values())} in one beside")
-assert sum(contained.values()) >= len(wrong) / 3 and sum(beside.values()) >= 2
+assert sum(contained.values()) >= len(wrong) * 2 / 3 and sum(beside.values()) > len(wrong) / 2
 
 # %% [markdown] lang="en"
 # Support finds what comes out of thin air: here hardly anything. It is blind to true words about somebody else. Most stand in a page *beside* the right one: `diagnose` calls that reading, and a ranking
@@ -649,7 +649,7 @@ print(
     f"kappa of our judge: {kappa(verdicts, labels):.2f}; with the line that suits these answers best: {after_looking:.2f}"
 )
 print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all pairs, ties counted as one half")
-assert kappa(verdicts, labels) < 0.4 and area > 0.5 and (~labels).sum() < 12
+assert kappa(verdicts, labels) < 0.4 < after_looking and area > 0.5 and (~labels).sum() < 12
 
 # %% [markdown] lang="en"
 # By Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more: with another line than 0, kappa is high. But that line was chosen on the answers it judges; few are wrong. Asked which of two

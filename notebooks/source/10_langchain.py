@@ -397,7 +397,7 @@ print(f"{same} of {len(asked)} answers are the same")
 assert same >= len(asked) - 1
 
 # %% [markdown] lang="en"
-# Less gained. A RAG question is a long prompt with a short answer: nearly all the time goes into **reading** (the last line: all prompts, one token each; if that exceeds the line above, it is noise), and reading has many tokens at once
+# Less gained. A RAG question is a long prompt with a short answer: most of the time goes into **reading** (the last line: all prompts, one token each; if that exceeds the line above, it is noise), and reading has many tokens at once
 # anyway. Batches speed up writing.
 #
 # And the cost of the pipe? Put the same retriever into both, with the parrot for a model, so that nothing but chain is left:
