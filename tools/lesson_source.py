@@ -6,16 +6,17 @@
     # %% tags=["nbval-ignore-output"]         code, shared by all languages
     # %% alt="…" alt_ko="…"                   code that draws one plot, and the plot in words
 
+One sentence of the prose stands on one line, so that a changed sentence is a changed line; Markdown joins them again.
+
 In an exercise the lines between `# SOLUTION name` and `# END` are the solution. The student's notebook has
 
     raise NotImplementedError("Exercise 02.name")
 
-in their place, where 02 is the number of the file.
+instead, where 02 is the number of the file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -50,7 +51,6 @@ class Source:
     path: Path
     cells: list[Cell]
     languages: list[str]
-    sha256: str
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ class Source:
         return [cell.line for cell in self.cells if cell.language is None]
 
     def student_code(self, cell: Cell) -> str:
-        """The cell's code with a stub in the place of each solution."""
+        """The cell's code with a stub instead of each solution."""
         stub = rf'\1raise NotImplementedError("Exercise {self.name[:2]}.\2")\n'
         return SOLUTION.sub(stub, cell.text + "\n").rstrip("\n")
 
@@ -77,7 +77,7 @@ class Source:
 
 def read_source(path: Path) -> Source:
     """Parse and check one source; raises SourceError, whose message says where and why."""
-    text = path.read_text(encoding="utf-8")  # any line ending becomes \n, so the hash is the same everywhere
+    text = path.read_text(encoding="utf-8")  # any line ending becomes \n
     if not re.fullmatch(r"\d\d_\w+", path.stem):
         raise SourceError(f"{path.name}: a source is named like 01_tfidf.py")
     try:
@@ -87,7 +87,7 @@ def read_source(path: Path) -> Source:
             check_code(cell, languages)
     except SourceError as error:
         raise SourceError(f"{path.name}, {error}") from None
-    source = Source(path, cells, languages, hashlib.sha256(text.encode()).hexdigest())
+    source = Source(path, cells, languages)
     for cell in cells:
         left_over = re.search(r"^ *# (SOLUTION|END)\b", source.solution_code(cell), re.MULTILINE)
         if cell.language is None and left_over:

@@ -17,14 +17,14 @@ from jupyter_client.kernelspec import KernelSpec
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-LARGE_OUTPUT = 300_000  # bytes of one cell's outputs, above which the builder warns
+LARGE_OUTPUT_BYTES = 300_000  # of one cell's outputs, above which the builder warns
 PROGRESS_BAR = re.compile(r"[^|]*\d+%\|")  # as tqdm writes it
 IGNORED = "nbval-ignore-output"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class ExecutionError(Exception):
-    """The code of a lesson failed: the message shows the cell and the end of the traceback."""
+class NotebookError(Exception):
+    """A notebook cannot be built or read: the message says why, and shows the cell whose code failed."""
 
 
 class CurrentEnvironment(AsyncKernelManager):
@@ -58,7 +58,7 @@ def execute(notebook: NotebookNode, folder: Path, lines: list[int], timeout: flo
             try:
                 client.execute_cell(cell, index)
             except (nbclient.exceptions.CellControlSignal, nbclient.exceptions.DeadKernelError) as error:
-                raise ExecutionError(describe_failure(cell, len(seconds) + 1, line, error)) from None
+                raise NotebookError(describe_failure(cell, len(seconds) + 1, line, error)) from None
             seconds.append(time.perf_counter() - start)
             cell.outputs = clean(cell)
     return seconds

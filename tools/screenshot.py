@@ -22,7 +22,7 @@ from jupyter_lab import DARK, clear, jupyter_lab, new_page, open_notebook, run_a
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 1200  # for all cells of a notebook; they take under 60, but the machine may be busy
+RUN_TIMEOUT_SECONDS = 1200  # for all cells of a notebook; they take under 60, but the machine may be busy
 
 # Right only for documents of average length, which `check` notices.
 WRONG = '''def mentions_needed(share: float, k1: float, b: float, relative_length: float) -> float:
@@ -42,7 +42,7 @@ def lesson(page, address):
 def widget(page, address):
     """The sliders of lesson 02, with b turned to 0."""
     open_notebook(page, address("notebooks/02_bm25.ipynb"))
-    run_all(page, SECONDS)
+    run_all(page, RUN_TIMEOUT_SECONDS)
     sliders = cell(page, "bm25_sliders(docs.corpus")
     sliders.get_by_role("slider").nth(1).focus()
     page.keyboard.press("Home")
@@ -52,11 +52,11 @@ def widget(page, address):
 
 def exercise(page, address):
     """The first exercise of lesson 02, with a typed mistake that `check` recognizes."""
-    open_notebook(page, address("exercises/02_bm25.ipynb"))
+    open_notebook(page, address("exercises/02_bm25_exercises.ipynb"))
     cell(page, "def mentions_needed(").locator(".cm-content").click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(WRONG)
-    run_all(page, SECONDS)
+    run_all(page, RUN_TIMEOUT_SECONDS)
     check = cell(page, 'check("02.mentions_needed"')
     check.get_by_text("likely reason").wait_for()
     return cell(page, "1. How many mentions are enough?"), check

@@ -1,14 +1,17 @@
 # %% [markdown] lang="en"
 # # Exercises 00: Start here
 #
-# **Know first:** lesson 00. **Time:** 35 minutes, and as long as you like for the last one. **Cost to run:** a few seconds, no
-# model, no network.
+# **Know first:** lesson 00.
+# **Time:** 35 minutes, and as long as you like for the last one.
+# **Cost to run:** a few seconds, no model, no network.
 #
-# **How this works.** Each exercise has a cell with a function whose body is missing. Write your lines in the place of
-# `raise NotImplementedError(…)`, run the cell (Shift and Enter), then run the `check` below it. It tries your function on small cases
-# and on random ones, and says what it found: what was called, what came, what should have come, and often why. It never shows the solution, and
-# nothing that you write can break it. A hint tells you a little more, three times: run `hint("00.contains")`, `hint("00.retrieve")` and so on. Solutions are in the folder `solutions`; look at
-# them afterwards, there is often another way.
+# **How this works.**
+# Each exercise has a cell with a function whose body is missing.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell (Shift and Enter), then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found: what was called, what came, what should have come, and often why.
+# It never shows the solution, and nothing that you write can break it.
+# A hint tells you a little more, three times: run `hint("00.contains")`, `hint("00.retrieve")` and so on.
+# Solutions are in the folder `solutions`; look at them afterwards, there is often another way.
 
 # %%
 import re
@@ -24,9 +27,10 @@ def words_of(text: str) -> list[str]:
 # %% [markdown] lang="en"
 # ## 1. Nine is not ninety (5 minutes)
 #
-# The lesson counted an answer as right when its letters occur anywhere in the text: `answer.lower() in text.lower()`. So “It cost ninety
-# pounds” would contain the answer “nine”. Write a stricter test that compares **whole words**. Case and punctuation don't count, and one of the acceptable
-# answers is enough.
+# The lesson counted an answer as right when its letters occur anywhere in the text: `answer.lower() in text.lower()`.
+# So “It cost ninety pounds” would contain the answer “nine”.
+# Write a stricter test that compares **whole words**.
+# Case and punctuation don't count, and one of the acceptable answers is enough.
 
 
 # %%
@@ -45,13 +49,15 @@ check("00.contains", contains)
 hint("00.contains")  # run it again for the next
 
 # %% [markdown] lang="en"
-# Every number in a table of results stands on a small function like this one. When two systems are compared, look at it first.
+# Every number in a table of results stands on a small function like this one.
+# When two systems are compared, look at it first.
 #
 # ## 2. More than one page (8 minutes)
 #
-# The lesson's retriever returns one page. Usually one takes the best few, so that the answer is likely to be among
-# them. Return the names of the best $k$, by the number of **different** words that they share with the question. Pages with equally many stay
-# in the order in which they came.
+# The lesson's retriever returns one page.
+# Usually one takes the best few, so that the answer is likely to be among them.
+# Return the names of the best $k$, by the number of **different** words that they share with the question.
+# Pages with equally many stay in the order in which they came.
 
 
 # %%
@@ -73,9 +79,11 @@ check("00.retrieve", retrieve)
 # %% [markdown] lang="en"
 # ## 3. A prompt that fits (10 minutes)
 #
-# A model reads a limited number of tokens, and long prompts are slow. Put sources into the prompt, best first, as long as
-# they fit, and number them, so that an answer can say where it comes from. Take a source whole or not at all, and stop at the first that does not
-# fit. (Skipping it and trying the next is the other choice, of lesson 05.) The prompt looks like this:
+# A model reads a limited number of tokens, and long prompts are slow.
+# Put sources into the prompt, best first, as long as they fit, and number them, so that an answer can say where it comes from.
+# Take a source whole or not at all, and stop at the first that does not fit.
+# (Skipping it and trying the next is the other choice, of lesson 05.)
+# The prompt looks like this:
 #
 # ```text
 # [1] The ferry leaves at nine.
@@ -108,9 +116,11 @@ check("00.build_prompt", build_prompt)
 # %% [markdown] lang="en"
 # ## 4. Put it together (4 minutes)
 #
-# The third part of a RAG system is the line that joins the other two. Retriever and generator are given to you as functions, and `ask` must work with any.
-# Inside it `retrieve` is the argument, not your function from exercise 2: it takes the question and returns the text of one page. The prompt is that text,
-# and on a second line `Question: …`. (`ragedu`'s own `RAG` is made like this, so you can put it in front of the model that you already use.)
+# The third part of a RAG system is the line that joins the other two.
+# Retriever and generator are given to you as functions, and `ask` must work with any.
+# Inside it `retrieve` is the argument, not your function from exercise 2: it takes the question and returns the text of one page.
+# The prompt is that text, and on a second line `Question: …`.
+# (`ragedu`'s own `RAG` is made like this, so you can put it in front of the model that you already use.)
 
 # %%
 from collections.abc import Callable
@@ -134,8 +144,9 @@ check("00.ask", ask)
 # %% [markdown] lang="en"
 # ## 5. Where was it lost? (6 minutes)
 #
-# A wrong answer has two possible causes, said the lesson: the page was not found, or it was found and not read. There is a fourth case, beside these
-# and success: the page was **not** found, and the answer is right all the same. Count all four.
+# A wrong answer has two possible causes, said the lesson: the page was not found, or it was found and not read.
+# There is a fourth case, beside these and success: the page was **not** found, and the answer is right all the same.
+# Count all four.
 
 
 # %%
@@ -157,12 +168,14 @@ def diagnose(found: list[bool], right: list[bool]) -> dict[str, int]:
 check("00.diagnose", diagnose)
 
 # %% [markdown] lang="en"
-# Is a lucky answer a good one? The model knew it, or guessed it, or another page said the same. It can't be verified from its
-# source, and next time it may be wrong.
+# Is a lucky answer a good one?
+# The model knew it, or guessed it, or another page said the same.
+# It can't be verified from its source, and next time it may be wrong.
 #
 # ## 6. Open problem: a better retriever, with what you have (30 minutes and more)
 #
-# Here is the lesson's retriever on a thousand pages. It counts shared words, and a shared *the* counts as much as a shared *Upturned*.
+# Here is the lesson's retriever on a thousand pages.
+# It counts shared words, and a shared *the* counts as much as a shared *Upturned*.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -188,9 +201,12 @@ baseline = hits(shared_words, "test")
 print(f"{len(baseline)} questions; the right page first: {sum(baseline) / len(baseline):.2f}")
 
 # %% [markdown] lang="en"
-# **The measure** is the share of the `test` questions whose page comes first; **the baseline** is `shared_words`. Try things on `train`:
-# `hits(my_retriever, "train")`. Use `test` once, at the end. You may compute from the pages whatever you like; you may not look at the judgments.
-# (The next lessons solve this systematically. What do you find by yourself?)
+# **The measure** is the share of the `test` questions whose page comes first; **the baseline** is `shared_words`.
+# Try things on `train`: `hits(my_retriever, "train")`.
+# Use `test` once, at the end.
+# You may compute from the pages whatever you like; you may not look at the judgments.
+# (The next lessons solve this systematically.
+# What do you find by yourself?)
 
 
 # %%

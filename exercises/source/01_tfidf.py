@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # Exercises 01: TF-IDF and cosine
 #
-# **Know first:** lesson 01. **Time:** 45 minutes, and as long as you like for the last one. **Cost to run:** under a minute, no
-# model, no network.
+# **Know first:** lesson 01.
+# **Time:** 45 minutes, and as long as you like for the last one.
+# **Cost to run:** under a minute, no model, no network.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("01.document_frequency")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("01.document_frequency")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import random
@@ -18,8 +20,9 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. In how many documents? (5 minutes)
 #
-# The lesson read the document frequency off a table of counts. Here are no tables, only documents as lists of tokens. For
-# each word that occurs at all: in how many documents does it?
+# The lesson read the document frequency off a table of counts.
+# Here are no tables, only documents as lists of tokens.
+# For each word that occurs at all: in how many documents does it?
 
 
 # %%
@@ -43,8 +46,10 @@ hint("01.document_frequency")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. The tenth mention (6 minutes)
 #
-# The lesson counts every mention in full. A common variant, scikit-learn's `sublinear_tf=True`, replaces the count
-# $\mathrm{tf}$ by $1 + \ln \mathrm{tf}$. A word that does not occur keeps 0. Write it for a whole table, without a loop.
+# The lesson counts every mention in full.
+# A common variant, scikit-learn's `sublinear_tf=True`, replaces the count $\mathrm{tf}$ by $1 + \ln \mathrm{tf}$.
+# A word that does not occur keeps 0.
+# Write it for a whole table, without a loop.
 
 
 # %%
@@ -62,8 +67,8 @@ def sublinear(counts: np.ndarray) -> np.ndarray:
 check("01.sublinear", sublinear)
 
 # %% [markdown] lang="en"
-# Ten mentions weigh about as much as 3.3 did, and a hundred about as much as 5.6. Lesson 02 has another answer to the same
-# question, a curve that never rises above 1.
+# Ten mentions weigh about as much as 3.3 did, and a hundred about as much as 5.6.
+# Lesson 02 has another answer to the same question, a curve that never rises above 1.
 
 # %%
 print((1 + np.log([1, 10, 100])).round(1))
@@ -71,9 +76,10 @@ print((1 + np.log([1, 10, 100])).round(1))
 # %% [markdown] lang="en"
 # ## 3. Near, or in the same direction? (6 minutes)
 #
-# Some vector databases ask you to choose between *cosine* and *Euclidean distance*, the length of the straight line
-# between the tips of two arrows. For arrows of length 1 you can compute one from the other. How? (Begin with the squared length of
-# $a - b$.)
+# Some vector databases ask you to choose between *cosine* and *Euclidean distance*, the length of the straight line between the tips of two arrows.
+# For arrows of length 1 you can compute one from the other.
+# How?
+# (Begin with the squared length of $a - b$.)
 
 
 # %%
@@ -88,8 +94,10 @@ def distance_from_cosine(cosine: float) -> float:
 check("01.distance_from_cosine", distance_from_cosine)
 
 # %% [markdown] lang="en"
-# **A check by experiment.** The larger the cosine, the smaller the distance, always. So for unit vectors both give the same
-# ranking, and the choice makes no difference. Here it is on a thousand random arrows.
+# **A check by experiment.**
+# The larger the cosine, the smaller the distance, always.
+# So for unit vectors both give the same ranking, and the choice makes no difference.
+# Here it is on a thousand random arrows.
 
 # %%
 dice = np.random.default_rng(0)
@@ -104,8 +112,10 @@ print("the same ranking of", len(documents))
 # %% [markdown] lang="en"
 # ## 4. Nothing to compare (8 minutes)
 #
-# The lesson's cosine has a hole. A question whose words are all unknown, or a document of stop words only, is an arrow of
-# length 0, and 0 divided by 0 is `nan`. It is worse than a wrong number: `nan` sorts to an end of the list, and which end depends on the function. Write a cosine that gives 0 there.
+# The lesson's cosine has a hole.
+# A question whose words are all unknown, or a document of stop words only, is an arrow of length 0, and 0 divided by 0 is `nan`.
+# It is worse than a wrong number: `nan` sorts to an end of the list, and which end depends on the function.
+# Write a cosine that gives 0 there.
 
 
 # %%
@@ -126,8 +136,11 @@ check("01.cosines", cosines)
 # %% [markdown] lang="en"
 # ## 5. Yesterday's idf, today's question (10 minutes)
 #
-# The archive was weighted yesterday. Today somebody asks, and a new page comes in. Both must be weighted so that they can be
-# compared with the old pages. Which idf do they get? Write the function that weights them.
+# The archive was weighted yesterday.
+# Today somebody asks, and a new page comes in.
+# Both must be weighted so that they can be compared with the old pages.
+# Which idf do they get?
+# Write the function that weights them.
 # Use the lesson's idf, $\ln\frac{1 + N}{1 + \mathrm{df}} + 1$.
 
 
@@ -148,7 +161,8 @@ def weigh(corpus_counts: np.ndarray, new_counts: np.ndarray) -> np.ndarray:
 check("01.weigh", weigh)
 
 # %% [markdown] lang="en"
-# scikit-learn separates `fit`, which learns the idf, from `transform`, which applies it. Its `TfidfTransformer` agrees with you:
+# scikit-learn separates `fit`, which learns the idf, from `transform`, which applies it.
+# Its `TfidfTransformer` agrees with you:
 
 # %%
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -159,11 +173,13 @@ with when_solved():
     print("the same numbers")
 
 # %% [markdown] lang="en"
-# And if many pages come in? Then the old idf no longer describes the archive, and all is weighted anew.
+# And if many pages come in?
+# Then the old idf no longer describes the archive, and all is weighted anew.
 #
 # ## 6. Which word decided? (10 minutes)
 #
-# One document came out ahead of another, and you want to know why. Every word adds something to each of the two cosines.
+# One document came out ahead of another, and you want to know why.
+# Every word adds something to each of the two cosines.
 # Find the word that adds more to the winner's than to the loser's by the largest **amount**.
 
 
@@ -185,8 +201,8 @@ check("01.decisive_term", decisive_term)
 # %% [markdown] lang="en"
 # ## 7. Open problem: one letter off (30 minutes and more)
 #
-# In the lesson two exchanged letters made the rarest word of a question worthless. Here nearly every question has a word of six letters or more
-# with two letters exchanged or one missing.
+# In the lesson two exchanged letters made the rarest word of a question worthless.
+# Here nearly every question has a word of six letters or more with two letters exchanged or one missing.
 
 # %%
 from ragedu import TfidfRetriever, evaluate
@@ -209,7 +225,7 @@ def misspell(question: str, dice: random.Random) -> str:
 def misspelt(dataset: Dataset) -> Dataset:
     dice = random.Random(0)
     queries = {query_id: misspell(text, dice) for query_id, text in dataset.queries.items()}
-    return Dataset(dataset.corpus, queries, dataset.qrels)
+    return Dataset(dataset.corpus, queries, qrels=dataset.qrels)
 
 
 archive = port_ellery.load(1000, questions=600)
@@ -218,8 +234,9 @@ for question in list(train.queries.values())[:3]:
     print(question)
 
 # %% [markdown] lang="en"
-# **The measure** is MRR@10 on `test`; **the baseline** is TF-IDF as it comes. Try things on `train`, as often as you like, and use
-# `test` once, at the end. You write the analyzer: it makes terms of pages and questions alike, and nobody says that a term must be a word.
+# **The measure** is MRR@10 on `test`; **the baseline** is TF-IDF as it comes.
+# Try things on `train`, as often as you like, and use `test` once, at the end.
+# You write the analyzer: it makes terms of pages and questions alike, and nobody says that a term must be a word.
 
 
 # %%
@@ -238,7 +255,7 @@ def my_analyzer(text: str) -> list[str]:
 
 # %%
 def reciprocal_ranks(analyzer, dataset):
-    result = evaluate(TfidfRetriever(analyzer=analyzer), dataset, ["mrr@10"], progress=False)
+    result = evaluate(TfidfRetriever(analyzer=analyzer), dataset, metrics=["mrr@10"], progress=False)
     return list(result.per_query["mrr@10"].values())
 
 
@@ -257,5 +274,5 @@ with when_solved():
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"
-# And what does it cost on questions **without** an error, and in the size of the index? An improvement for some that harms the
-# others is a choice, not a gift.
+# And what does it cost on questions **without** an error, and in the size of the index?
+# An improvement for some that harms the others is a choice, not a gift.

@@ -1,12 +1,15 @@
 # %% [markdown] lang="en"
 # # Exercises 02: BM25
 #
-# **Know first:** lesson 02. **Time:** 45 minutes, and as long as you like for the last one. **Cost to run:** under a minute, no
-# model, no network.
+# **Know first:** lesson 02.
+# **Time:** 45 minutes, and as long as you like for the last one.
+# **Cost to run:** under a minute, no model, no network.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. Stuck? Each
-# `hint("02.idf")` tells you a little more, three times. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# Stuck?
+# Each `hint("02.idf")` tells you a little more, three times.
+# Solutions are in the folder `solutions`.
 
 # %%
 import re
@@ -18,8 +21,10 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. How many mentions are enough? (5 minutes)
 #
-# The lesson went from mentions to value: $\mathrm{tf} / (\mathrm{tf} + k_1 L)$. Go the other way. How often must a term
-# occur for its value to reach a given share of the most that it can ever reach, which is 1? As in the lesson,
+# The lesson went from mentions to value: $\mathrm{tf} / (\mathrm{tf} + k_1 L)$.
+# Go the other way.
+# How often must a term occur for its value to reach a given share of the most that it can ever reach, which is 1?
+# As in the lesson,
 #
 # $$L = 1 - b + b \cdot \frac{|d|}{\mathrm{avgdl}}$$
 
@@ -43,8 +48,8 @@ check("02.mentions_needed", mentions_needed)
 hint("02.mentions_needed")  # run it again for the next
 
 # %% [markdown] lang="en"
-# When it is right, ask it: with $k_1 = 1.5$ and $b = 0.75$, how many mentions does a page of average length need for 90 % of the
-# value? And a page of three times that length?
+# When it is right, ask it: with $k_1 = 1.5$ and $b = 0.75$, how many mentions does a page of average length need for 90 % of the value?
+# And a page of three times that length?
 
 # %%
 with when_solved():
@@ -55,8 +60,8 @@ with when_solved():
 #
 # ## 2. Three idfs (8 minutes)
 #
-# The lesson's table has three forms that people take for the same thing. Write them for a whole array of document
-# frequencies at once:
+# The lesson's table has three forms that people take for the same thing.
+# Write them for a whole array of document frequencies at once:
 #
 # - `"lucene"`: $\ln\left(1 + \frac{N - df + 0.5}{df + 0.5}\right)$
 # - `"robertson"`: $\ln\frac{N - df + 0.5}{df + 0.5}$, negative values set to 0
@@ -81,18 +86,19 @@ def idf(document_frequency: np.ndarray, n_documents: int, variant: str) -> np.nd
 check("02.idf", idf)
 
 # %% [markdown] lang="en"
-# **A check by experiment.** How much does the choice matter in a million documents? Here are `ragedu`'s three, for terms in 10,
-# in ten thousand, and in 900,000 of them.
+# **A check by experiment.**
+# How much does the choice matter in a million documents?
+# Here are `ragedu`'s three, for terms in 10, in ten thousand, and in 900,000 of them.
 
 # %%
 from ragedu.retrieval.bm25 import bm25_idf
 
 for variant in ("lucene", "robertson", "atire"):
-    print(f"{variant:<10}", bm25_idf(np.array([10, 10_000, 900_000]), 1_000_000, variant).round(2))
+    print(f"{variant:<10}", bm25_idf(np.array([10, 10_000, 900_000]), 1_000_000, variant=variant).round(2))
 
 # %% [markdown] lang="en"
-# For words that can tell documents apart they are all but equal. The quarrel is about words that are nearly everywhere, or
-# about collections that are tiny.
+# For words that can tell documents apart they are all but equal.
+# The quarrel is about words that are nearly everywhere, or about collections that are tiny.
 #
 # ## 3. Lost points (8 minutes)
 #
@@ -103,8 +109,9 @@ for variant in ("lucene", "robertson", "atire"):
 # scores[numbers] += weights
 # ```
 #
-# It is fast, it raises no error, and pages that have **several** of the words score too little. Find out why, and mend
-# it. Documents without any posting score 0.
+# It is fast, it raises no error, and pages that have **several** of the words score too little.
+# Find out why, and mend it.
+# Documents without any posting score 0.
 
 
 # %%
@@ -127,13 +134,16 @@ check("02.accumulate", accumulate)
 # %% [markdown] lang="en"
 # ## 4. Whom need we not even look at? (12 minutes)
 #
-# An inverted index touches only documents that share a term with the question. A search engine touches fewer still. For
-# each term it knows the **largest** weight in its posting list. Say that we want the best ten, have found ten already, and the tenth of
-# them scores 1.0; that is the **threshold**: only a score above it gets in. A document that has no word of the question but *the*, whose
-# largest weight is 0.25, can't. So nobody needs to walk through the very long list of *the* in search of new documents.
+# An inverted index touches only documents that share a term with the question.
+# A search engine touches fewer still.
+# For each term it knows the **largest** weight in its posting list.
+# Say that we want the best ten, have found ten already, and the tenth of them scores 1.0; that is the **threshold**: only a score above it gets in.
+# A document that has no word of the question but *the*, whose largest weight is 0.25, can't.
+# So nobody needs to walk through the very long list of *the* in search of new documents.
 #
-# More terms can be skipped together: those whose largest weights **add up** to no more than the threshold. Take them from
-# the smallest up, as many as possible. (Turtle and Flood called this *MaxScore* in 1995, and Lucene uses its descendants.)
+# More terms can be skipped together: those whose largest weights **add up** to no more than the threshold.
+# Take them from the smallest up, as many as possible.
+# (Turtle and Flood called this *MaxScore* in 1995, and Lucene uses its descendants.)
 
 
 # %%
@@ -158,15 +168,14 @@ def skippable(max_weights: dict[str, float], threshold: float) -> list[str]:
 check("02.skippable", skippable)
 
 # %% [markdown] lang="en"
-# The words that tell least have the longest lists, so this spares the most work just where there is most. And the
-# result is exact: nobody who belongs among the ten is missed.
+# The words that tell least have the longest lists, so this spares the most work just where there is most.
+# And the result is exact: nobody who belongs among the ten is missed.
 #
 # ## 5. Numbers, whole and in pieces (12 minutes)
 #
-# The lesson found that the analyzer cuts *EL-5071-L* at its hyphens, so that a page about *EL-5071-K* looks nearly
-# right. Write an analyzer that gives the usual terms **and after them** every identifier as a whole, in lower case. An identifier here is two or more runs
-# of letters and digits, joined by hyphens or slashes, with at least one digit somewhere: *EL-5071-L* and *17/204*, but not
-# *well-known*.
+# The lesson found that the analyzer cuts *EL-5071-L* at its hyphens, so that a page about *EL-5071-K* looks nearly right.
+# Write an analyzer that gives the usual terms **and after them** every identifier as a whole, in lower case.
+# An identifier here is two or more runs of letters and digits, joined by hyphens or slashes, with at least one digit somewhere: *EL-5071-L* and *17/204*, but not *well-known*.
 
 # %%
 from ragedu.text import Analyzer
@@ -191,8 +200,9 @@ check("02.analyze", analyze)
 # ## 6. Open problem: as people write them (30 minutes and more)
 #
 # On the archive's identifier questions your `analyze` makes BM25 perfect, MRR@10 = 1 (try it: `BM25Retriever(analyzer=analyze)`).
-# But people don't copy identifiers. They leave out the hyphens, put blanks, or swap two digits. `as_written` does
-# this to the questions; the pages stay as they are.
+# But people don't copy identifiers.
+# They leave out the hyphens, put blanks, or swap two digits.
+# `as_written` does this to the questions; the pages stay as they are.
 
 # %%
 from ragedu import BM25Retriever, evaluate
@@ -218,7 +228,7 @@ def as_written(question: str, number: int) -> str:
 # %%
 def rewritten(dataset: Dataset) -> Dataset:
     queries = {q: as_written(text, n) for n, (q, text) in enumerate(dataset.queries.items())}
-    return Dataset(dataset.corpus, queries, dataset.qrels)
+    return Dataset(dataset.corpus, queries, qrels=dataset.qrels)
 
 
 archive = port_ellery.load(2000, questions=1000)
@@ -227,8 +237,9 @@ for question in list(train.queries.values())[:3]:
     print(question)
 
 # %% [markdown] lang="en"
-# **The measure** is MRR@10 on `test`; **the baseline** is BM25 as it comes. Try things on `train`, as often as you like, and
-# use `test` once, at the end. `my_analyzer` sees pages and questions alike, and may return any terms it wants.
+# **The measure** is MRR@10 on `test`; **the baseline** is BM25 as it comes.
+# Try things on `train`, as often as you like, and use `test` once, at the end.
+# `my_analyzer` sees pages and questions alike, and may return any terms it wants.
 
 
 # %%
@@ -246,7 +257,7 @@ def my_analyzer(text: str) -> list[str]:
 
 # %%
 def reciprocal_ranks(analyzer, dataset):
-    result = evaluate(BM25Retriever(analyzer=analyzer), dataset, ["mrr@10"], progress=False)
+    result = evaluate(BM25Retriever(analyzer=analyzer), dataset, metrics=["mrr@10"], progress=False)
     return list(result.per_query["mrr@10"].values())
 
 
@@ -265,5 +276,6 @@ with when_solved():
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"
-# What does your idea cost? A term that many pages share by accident brings near misses back. And what would you do if
-# the form of the identifiers were not known in advance?
+# What does your idea cost?
+# A term that many pages share by accident brings near misses back.
+# And what would you do if the form of the identifiers were not known in advance?

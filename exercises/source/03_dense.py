@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # Exercises 03: Dense retrieval
 #
-# **Know first:** lesson 03. **Time:** 50 minutes, and as long as you like for the last one. **Cost to run:** a few seconds; the last
-# one encodes some 1,400 sentences, which takes up to a minute.
+# **Know first:** lesson 03.
+# **Time:** 50 minutes, and as long as you like for the last one.
+# **Cost to run:** a few seconds; the last one encodes some 1,400 sentences, which takes up to a minute.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("03.shorten")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("03.shorten")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import numpy as np
@@ -16,8 +18,8 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. Half the memory (5 minutes)
 #
-# Some embedding models are trained so that the first numbers of a vector matter most, and you may cut the rest off
-# (*Matryoshka* embeddings, after the nested dolls). What must be done after the cut, so that dot products are cosines again?
+# Some embedding models are trained so that the first numbers of a vector matter most, and you may cut the rest off (*Matryoshka* embeddings, after the nested dolls).
+# What must be done after the cut, so that dot products are cosines again?
 
 
 # %%
@@ -41,9 +43,10 @@ hint("03.shorten")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. One byte for each number (10 minutes)
 #
-# A float takes four bytes, and a vector hardly needs them. Store each number as a whole one from −127 to 127, in one byte (`np.int8`),
-# together with one **scale** for each text: what a step of 1 is worth there. Code times scale then gives nearly the number back. Choose the
-# scale of a row so that its largest absolute value becomes 127.
+# A float takes four bytes, and a vector hardly needs them.
+# Store each number as a whole one from −127 to 127, in one byte (`np.int8`), together with one **scale** for each text: what a step of 1 is worth there.
+# Code times scale then gives nearly the number back.
+# Choose the scale of a row so that its largest absolute value becomes 127.
 
 
 # %%
@@ -63,13 +66,15 @@ def quantise(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 check("03.quantise", quantise)
 
 # %% [markdown] lang="en"
-# By how much can a number be wrong afterwards? By half a step at most. When you add 384 products, the errors, some up and some down,
-# mostly cancel.
+# By how much can a number be wrong afterwards?
+# By half a step at most.
+# When you add 384 products, the errors, some up and some down, mostly cancel.
 #
 # ## 3. What an index misses (8 minutes)
 #
-# The lesson measured approximate indexes by recall@10 against exact search. In practice you may ask an index for more candidates than there are
-# neighbours that count. And FAISS writes −1 where it found fewer than you asked for: why does that do no harm here?
+# The lesson measured approximate indexes by recall@10 against exact search.
+# In practice you may ask an index for more candidates than there are neighbours that count.
+# And FAISS writes −1 where it found fewer than you asked for: why does that do no harm here?
 
 
 # %%
@@ -90,9 +95,11 @@ check("03.recall", recall)
 # %% [markdown] lang="en"
 # ## 4. The passage that stands there twice (15 minutes)
 #
-# The quiz of the lesson asked: in a batch two questions have the same right passage; what goes wrong? Each question would be pushed away
-# from a text that answers it. `ragedu` puts no text twice into a batch. Here is the other remedy. Take such a batch as it is,
-# and leave the **copies** of a question's own passage out of the sum below the fraction; the passage itself stays in it.
+# The quiz of the lesson asked: in a batch two questions have the same right passage; what goes wrong?
+# Each question would be pushed away from a text that answers it.
+# `ragedu` puts no text twice into a batch.
+# Here is the other remedy.
+# Take such a batch as it is, and leave the **copies** of a question's own passage out of the sum below the fraction; the passage itself stays in it.
 
 
 # %%
@@ -116,9 +123,10 @@ check("03.info_nce", info_nce)
 # %% [markdown] lang="en"
 # ## 5. One vector is not enough (12 minutes)
 #
-# One mean must hold everything that might be asked for. Khattab and Zaharia (*ColBERT*, 2020) keep a vector for **every piece** and let them
-# meet late: each piece of the question looks for the piece of the document that is most like it, and the score is the sum of
-# these best cosines. Write the score for one document. Mind the filling.
+# One mean must hold everything that might be asked for.
+# Khattab and Zaharia (*ColBERT*, 2020) keep a vector for **every piece** and let them meet late: each piece of the question looks for the piece of the document that is most like it, and the score is the sum of these best cosines.
+# Write the score for one document.
+# Mind the filling.
 
 
 # %%
@@ -137,13 +145,14 @@ def late_interaction(query: np.ndarray, document: np.ndarray, mask: np.ndarray) 
 check("03.late_interaction", late_interaction)
 
 # %% [markdown] lang="en"
-# It can find more, and it stores one vector for each piece where lesson 03 stored one for each text. That is why exercise 2 and the next one are
-# taken so seriously.
+# It can find more, and it stores one vector for each piece where lesson 03 stored one for each text.
+# That is why exercise 2 and the next one are taken so seriously.
 #
 # ## 6. Open problem: 48 bytes (40 minutes and more)
 #
-# A vector of this model takes $384 \cdot 4 = 1536$ bytes. Keep **one bit** of each number, its sign, and 48 bytes are left. Here are some sentences
-# of the archive and 150 questions as real vectors, and what the signs alone still find.
+# A vector of this model takes $384 \cdot 4 = 1536$ bytes.
+# Keep **one bit** of each number, its sign, and 48 bytes are left.
+# Here are some sentences of the archive and 150 questions as real vectors, and what the signs alone still find.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.datasets import port_ellery
@@ -183,9 +192,10 @@ baseline = recalls(signs(sign_codes(queries)) @ signs(sign_codes(vectors)).T)
 print(f"recall@10 of the signs: {np.mean(baseline):.3f}")
 
 # %% [markdown] lang="en"
-# **The measure** is recall@10 against exact search; **the baseline** is the agreement of signs. `encode` may keep 48 bytes for each document,
-# and anything that is shared by all (up to the size of four vectors). `score` gets the questions as they are. Look at both: what does a bit
-# say about its document, and what is thrown away about the question, which nobody has to store?
+# **The measure** is recall@10 against exact search; **the baseline** is the agreement of signs.
+# `encode` may keep 48 bytes for each document, and anything that is shared by all (up to the size of four vectors).
+# `score` gets the questions as they are.
+# Look at both: what does a bit say about its document, and what is thrown away about the question, which nobody has to store?
 
 
 # %%
@@ -220,6 +230,7 @@ with when_solved():  # in a cell of its own, since this is the same on every mac
     print("a gain" if gain.low > 0 else "no gain that these questions can show: look at ten that you lose")
 
 # %% [markdown] lang="en"
-# Where is the limit? Product quantisation, in the lesson, also keeps 48 bytes: `faiss.IndexPQ(384, 48, 8)` tells you how far a method gets whose
-# shared patterns are as large as 256 vectors. (It warns that 1,400 vectors are few to learn them from. The lesson's 0.36 was among 100,000 made
-# vectors: more rivals, and a harder test.)
+# Where is the limit?
+# Product quantisation, in the lesson, also keeps 48 bytes: `faiss.IndexPQ(384, 48, 8)` tells you how far a method gets whose shared patterns are as large as 256 vectors.
+# (It warns that 1,400 vectors are few to learn them from.
+# The lesson's 0.36 was among 100,000 made vectors: more rivals, and a harder test.)

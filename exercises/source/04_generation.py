@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # Exercises 04: Generation
 #
-# **Know first:** lesson 04. **Time:** 55 minutes, and as long as you like for the last one. **Cost to run:** a few seconds; no
-# language model is loaded, the probabilities are yours.
+# **Know first:** lesson 04.
+# **Time:** 55 minutes, and as long as you like for the last one.
+# **Cost to run:** a few seconds; no language model is loaded, the probabilities are yours.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("04.perplexity")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("04.perplexity")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import re
@@ -19,9 +21,10 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. As unsure as among how many? (5 minutes)
 #
-# A loss of 2.08 nats a token tells few people anything. **Perplexity** does: it is the number of equally probable tokens among which
-# a model would be just as unsure. A model that always gives 1/8 to the right token has perplexity 8. In general it is
-# $e^{\text{loss}}$, with the lesson's loss, the mean of $-\ln p$.
+# A loss of 2.08 nats a token tells few people anything.
+# **Perplexity** does: it is the number of equally probable tokens among which a model would be just as unsure.
+# A model that always gives 1/8 to the right token has perplexity 8.
+# In general it is $e^{\text{loss}}$, with the lesson's loss, the mean of $-\ln p$.
 
 
 # %%
@@ -44,8 +47,9 @@ hint("04.perplexity")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. A softmax that survives (6 minutes)
 #
-# Logits can be large, and a low temperature makes them larger: at $T = 0.001$ a logit of 3 becomes 3,000, and $e^{3000}$ is infinite
-# for a computer. Write the softmax with a temperature so that nothing overflows. (A logit of minus infinity, a token that was ruled out, gets 0.)
+# Logits can be large, and a low temperature makes them larger: at $T = 0.001$ a logit of 3 becomes 3,000, and $e^{3000}$ is infinite for a computer.
+# Write the softmax with a temperature so that nothing overflows.
+# (A logit of minus infinity, a token that was ruled out, gets 0.)
 
 
 # %%
@@ -67,9 +71,9 @@ check("04.softmax", softmax)
 # %% [markdown] lang="en"
 # ## 3. A fifth way to choose (8 minutes)
 #
-# Top-k keeps as many tokens where the model is sure as where it is not. Top-p keeps a long tail where the
-# probabilities are spread. **Min-p** (Nguyen and others, 2024) keeps the tokens that are at least a given share as probable as the **most**
-# probable one: where the model is sure the bound is high, and where it is not the bound is low.
+# Top-k keeps as many tokens where the model is sure as where it is not.
+# Top-p keeps a long tail where the probabilities are spread.
+# **Min-p** (Nguyen and others, 2024) keeps the tokens that are at least a given share as probable as the **most** probable one: where the model is sure the bound is high, and where it is not the bound is low.
 
 
 # %%
@@ -93,9 +97,10 @@ check("04.min_p", min_p)
 #
 # ## 4. Against going round in circles (10 minutes)
 #
-# The lesson's greedy text went in circles. A common remedy lowers the logits of tokens that have occurred (Keskar and others, 2019). People's first try
-# is to divide them by a penalty above 1, and it makes **some of these tokens more probable**. Find out which, and write it rightly: positive
-# logits are divided by the penalty, the others multiplied by it; each token once, however often it occurred.
+# The lesson's greedy text went in circles.
+# A common remedy lowers the logits of tokens that have occurred (Keskar and others, 2019).
+# People's first try is to divide them by a penalty above 1, and it makes **some of these tokens more probable**.
+# Find out which, and write it rightly: positive logits are divided by the penalty, the others multiplied by it; each token once, however often it occurred.
 
 
 # %%
@@ -119,8 +124,10 @@ check("04.penalise", penalise)
 #
 # ## 5. An adapter disappears (6 minutes)
 #
-# An adapter beside a weight matrix costs a little time with every token: $W' = W + \frac{\alpha}{r} B A$. Merge it, and
-# nothing is left of it but the better weights. The rank $r$ is not among the arguments. It need not be.
+# An adapter beside a weight matrix costs a little time with every token: $W' = W + \frac{\alpha}{r} B A$.
+# Merge it, and nothing is left of it but the better weights.
+# The rank $r$ is not among the arguments.
+# It need not be.
 
 
 # %%
@@ -140,8 +147,9 @@ check("04.merge", merge)
 # %% [markdown] lang="en"
 # ## 6. Not the next word, the whole sentence (20 minutes)
 #
-# Greedy decoding takes the most probable next word, and so it may miss the most probable **text**. After *the*, *ferry* is more probable than
-# *tide*. But what follows *ferry* is uncertain, and what follows *tide* is not:
+# Greedy decoding takes the most probable next word, and so it may miss the most probable **text**.
+# After *the*, *ferry* is more probable than *tide*.
+# But what follows *ferry* is uncertain, and what follows *tide* is not:
 
 # %%
 following = {
@@ -153,9 +161,10 @@ print(f"the ferry waits {0.55 * 0.4:.3f}, the tide turns {0.45 * 0.95:.3f}")
 assert 0.55 * 0.4 < 0.45 * 0.95
 
 # %% [markdown] lang="en"
-# **Beam search** keeps the `width` best texts so far instead of one. In each step all continuations of all of them compete, and the best
-# `width` stay. A text whose last word has no followers is finished: it stays in the competition as it is. To multiply many
-# probabilities, add their logarithms.
+# **Beam search** keeps the `width` best texts so far instead of one.
+# In each step all continuations of all of them compete, and the best `width` stay.
+# A text whose last word has no followers is finished: it stays in the competition as it is.
+# To multiply many probabilities, add their logarithms.
 
 
 # %%
@@ -183,15 +192,16 @@ def beam_search(following: dict[str, dict[str, float]], start: str, steps: int, 
 check("04.beam_search", beam_search)
 
 # %% [markdown] lang="en"
-# With an endless width this finds the most probable text that so many steps can make. Is that the best? For open text, no: the most probable
-# text is dull, goes in circles, and is short, since every word multiplies by less than 1.
+# With an endless width this finds the most probable text that so many steps can make.
+# Is that the best?
+# For open text, no: the most probable text is dull, goes in circles, and is short, since every word multiplies by less than 1.
 #
 # ## 7. Open problem: a better table (30 minutes and more)
 #
-# The lesson began with a language model of five sentences: count which word follows which. Here it is on the archive, with one
-# added to every count (so that nothing has probability 0). It learns from the pages of the *train* part; pages of the *test* part tell of
-# other people and ships in other words. A word that was not seen in training is `<unk>`, and so is one that was seen there only once:
-# so a model can learn where the unknown stands.
+# The lesson began with a language model of five sentences: count which word follows which.
+# Here it is on the archive, with one added to every count (so that nothing has probability 0).
+# It learns from the pages of the *train* part; pages of the *test* part tell of other people and ships in other words.
+# A word that was not seen in training is `<unk>`, and so is one that was seen there only once: so a model can learn where the unknown stands.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -226,9 +236,10 @@ def add_one(before: list[str], word: str) -> float:
 print(len(train), "and", len(test), "pages,", len(vocabulary), "words")
 
 # %% [markdown] lang="en"
-# **The measure** is the perplexity on `test`; **the baseline** is `add_one`. Your model is any function of the words before and the
-# word, whose values over the vocabulary sum to 1 (a cell below looks after that). Win half a nat a word or more. Learn from `train` only; hold back a part of its
-# pages when you want to try settings.
+# **The measure** is the perplexity on `test`; **the baseline** is `add_one`.
+# Your model is any function of the words before and the word, whose values over the vocabulary sum to 1 (a cell below looks after that).
+# Win half a nat a word or more.
+# Learn from `train` only; hold back a part of its pages when you want to try settings.
 
 
 # %%
@@ -274,5 +285,6 @@ with when_solved():
     print("a gain" if gain.low > 0.5 else "no gain of half a nat: less can be had by guessing <unk> more often")
 
 # %% [markdown] lang="en"
-# Can you compare this number with the perplexity of a model that has other tokens? No: it depends on what a token is, and on how many
-# words are `<unk>`. Divide the loss of a whole page by its number of **letters**, and you can.
+# Can you compare this number with the perplexity of a model that has other tokens?
+# No: it depends on what a token is, and on how many words are `<unk>`.
+# Divide the loss of a whole page by its number of **letters**, and you can.

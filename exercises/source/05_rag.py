@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # Exercises 05: The whole RAG system
 #
-# **Know first:** lesson 05. **Time:** 50 minutes, and as long as you like for the last one. **Cost to run:** a few seconds; no
-# model is loaded, the parts between the models are what you write.
+# **Know first:** lesson 05.
+# **Time:** 50 minutes, and as long as you like for the last one.
+# **Cost to run:** a few seconds; no model is loaded, the parts between the models are what you write.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("05.rescale")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("05.rescale")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import math
@@ -17,9 +19,10 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. One scale for every retriever (4 minutes)
 #
-# The lesson brought scores to one scale, lowest 0 and highest 1, before adding them. A retriever may also find a single page, several of
-# equal score, or nothing, and one of these breaks the lesson's function. Write it from the formula, without looking, so that it survives all three. What was found, and is no
-# worse than anything else that was found, gets 1.
+# The lesson brought scores to one scale, lowest 0 and highest 1, before adding them.
+# A retriever may also find a single page, several of equal score, or nothing, and one of these breaks the lesson's function.
+# Write it from the formula, without looking, so that it survives all three.
+# What was found, and is no worse than anything else that was found, gets 1.
 
 
 # %%
@@ -47,8 +50,9 @@ hint("05.rescale")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. A page in many pieces (10 minutes)
 #
-# You have cut the pages into pieces, `mill/1`, `mill/2`, …, and each retriever ranks pieces. You want **pages**, fused by reciprocal rank. A page
-# stands where its best piece stands, its other pieces don't count, and they take no place away from the pages behind them.
+# You have cut the pages into pieces, `mill/1`, `mill/2`, …, and each retriever ranks pieces.
+# You want **pages**, fused by reciprocal rank.
+# A page stands where its best piece stands, its other pieces don't count, and they take no place away from the pages behind them.
 
 
 # %%
@@ -71,13 +75,15 @@ def fuse(rankings: list[list[str]], k: int) -> dict[str, float]:
 check("05.fuse", fuse)
 
 # %% [markdown] lang="en"
-# Everything here goes by the page's **name**. Two arrays of scores, added place by place, are wrong as soon as one retriever has left
-# something out.
+# Everything here goes by the page's **name**.
+# Two arrays of scores, added place by place, are wrong as soon as one retriever has left something out.
 #
 # ## 3. What doesn't fit is left out whole (8 minutes)
 #
-# A prompt may have so many tokens and no more. The instruction and the question come first, and always. Then the sources, the best first: each is
-# read if it still fits as a whole, and is left out if not. A shorter one behind it may find room.
+# A prompt may have so many tokens and no more.
+# The instruction and the question come first, and always.
+# Then the sources, the best first: each is read if it still fits as a whole, and is left out if not.
+# A shorter one behind it may find room.
 
 
 # %%
@@ -100,14 +106,15 @@ def within_budget(sizes: list[int], fixed: int, budget: int) -> list[int]:
 check("05.within_budget", within_budget)
 
 # %% [markdown] lang="en"
-# To skip or to stop is a decision. Who stops at the first source that doesn't fit never reads the third without the second; who skips uses the
-# room. `RAG` skips, and says in `left_out` what was skipped.
+# To skip or to stop is a decision.
+# Who stops at the first source that doesn't fit never reads the third without the second; who skips uses the room.
+# `RAG` skips, and says in `left_out` what was skipped.
 #
 # ## 4. Across the cut (15 minutes)
 #
-# *The Blue Drifter was built by Ann Orr. She was launched in 1884.* A cut between these sentences destroys a fact, and **overlap** saves it: the
-# next chunk begins with the last sentences of the one before, as many as have at most `overlap` words together **and** leave room for the
-# sentence that has to come.
+# *The Blue Drifter was built by Ann Orr.
+# She was launched in 1884.*
+# A cut between these sentences destroys a fact, and **overlap** saves it: the next chunk begins with the last sentences of the one before, as many as have at most `overlap` words together **and** leave room for the sentence that has to come.
 
 
 # %%
@@ -134,13 +141,14 @@ def cut(sentences: list[str], words: int, overlap: int) -> list[str]:
 check("05.cut", cut)
 
 # %% [markdown] lang="en"
-# What does overlap cost? If neighbours share a fifth, the index grows by a quarter; and two neighbours, both found, say some things twice in one
-# prompt.
+# What does overlap cost?
+# If neighbours share a fifth, the index grows by a quarter; and two neighbours, both found, say some things twice in one prompt.
 #
 # ## 5. The least doubt (8 minutes)
 #
-# Reading one by one, a system asks of every source how probable *Not in the sources.* is: its doubt. `log_likelihood` answers with natural
-# **logarithms**; the limit, 0.1 in `ragedu`, is a **probability**. Which source is the answer read from, and when from none?
+# Reading one by one, a system asks of every source how probable *Not in the sources.* is: its doubt.
+# `log_likelihood` answers with natural **logarithms**; the limit, 0.1 in `ragedu`, is a **probability**.
+# Which source is the answer read from, and when from none?
 
 
 # %%
@@ -164,8 +172,9 @@ check("05.choose", choose)
 # %% [markdown] lang="en"
 # ## 6. Open problem: thirty words (30 minutes and more)
 #
-# Reading takes nearly all of the time, and it grows with every word. So don't let the model read three pages where one sentence would do. Here are test
-# questions of the archive, each with the three best pages of BM25:
+# Reading takes nearly all of the time, and it grows with every word.
+# So don't let the model read three pages where one sentence would do.
+# Here are test questions of the archive, each with the three best pages of BM25:
 
 # %%
 from ragedu import BM25Retriever, Document
@@ -211,9 +220,11 @@ baseline = kept(first_words, test)
 print(f"the first thirty words: {sum(baseline) / len(baseline):.3f}")
 
 # %% [markdown] lang="en"
-# **The measure** is the share of test questions whose answer stands in your thirty words; **the baseline** are the first thirty. Take from the pages what
-# you like, as it stands there. `sentences`, `terms` and `pages_with` (in how many pages a term occurs) may be of use; the answers may not. A sentence often
-# lacks the name that the question asks for: it stands in the title or in a neighbour. Try things on `train`, and use `test` once, at the end.
+# **The measure** is the share of test questions whose answer stands in your thirty words; **the baseline** are the first thirty.
+# Take from the pages what you like, as it stands there.
+# `sentences`, `terms` and `pages_with` (in how many pages a term occurs) may be of use; the answers may not.
+# A sentence often lacks the name that the question asks for: it stands in the title or in a neighbour.
+# Try things on `train`, and use `test` once, at the end.
 
 
 # %%
@@ -246,5 +257,6 @@ with when_solved():
     print("a gain" if gain.low > 0 else "no gain that these questions can show: look at ten that you lose")
 
 # %% [markdown] lang="en"
-# Look at the questions that are lost. *Where did Tryphena Quick have rooms ashore?* shares no word with *When in port she was to be found at her lodgings in
-# Capstan Square*. A model that compares meanings (lesson 03) finds some of these.
+# Look at the questions that are lost.
+# *Where did Tryphena Quick have rooms ashore?* shares no word with *When in port she was to be found at her lodgings in Capstan Square*.
+# A model that compares meanings (lesson 03) finds some of these.

@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # Exercises 06: Evaluation
 #
-# **Know first:** lesson 06. **Time:** 55 minutes, and as long as you like for the last one. **Cost to run:** a few seconds, no
-# model, no network.
+# **Know first:** lesson 06.
+# **Time:** 55 minutes, and as long as you like for the last one.
+# **Cost to run:** a few seconds, no model, no network.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("06.precision")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("06.precision")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import math
@@ -19,8 +21,9 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. A list that ends too soon (5 minutes)
 #
-# BM25 returns no page that shares no word with the question, so a list may have fewer than $k$ pages. And not every page
-# that was judged was judged to be good. Write precision@k for such a list and such judgments.
+# BM25 returns no page that shares no word with the question, so a list may have fewer than $k$ pages.
+# And not every page that was judged was judged to be good.
+# Write precision@k for such a list and such judgments.
 
 
 # %%
@@ -43,7 +46,8 @@ hint("06.precision")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. The other nDCG (12 minutes)
 #
-# Web search engines use another gain: not the grade, but $2^{\mathrm{grade}} - 1$. A page of grade 3 is then worth seven of grade
+# Web search engines use another gain: not the grade, but $2^{\mathrm{grade}} - 1$.
+# A page of grade 3 is then worth seven of grade
 # 1. Papers call both of them nDCG and often don't say which. Write this one.
 
 
@@ -61,15 +65,17 @@ def ndcg(ranked: list[str], judgments: dict[str, int], k: int) -> float:
 check("06.ndcg", ndcg)
 
 # %% [markdown] lang="en"
-# **A case where they disagree.** Does it matter? One system finds a fair page and a good one, the other only the best, in second place. The
-# two measures disagree about which system is better:
+# **A case where they disagree.**
+# Does it matter?
+# One system finds a fair page and a good one, the other only the best, in second place.
+# The two measures disagree about which system is better:
 
 # %%
 from ragedu import evaluation
 
 judgments = {"fair": 1, "good": 2, "best": 3}
 values = {
-    gain: [evaluation.ndcg(ranked, judgments, 3, gain=gain) for ranked in (["fair", "good"], ["other", "best"])]
+    gain: [evaluation.ndcg(ranked, judgments, k=3, gain=gain) for ranked in (["fair", "good"], ["other", "best"])]
     for gain in ("linear", "exponential")
 }
 for gain, (first, second) in values.items():
@@ -79,8 +85,9 @@ assert values["linear"][0] > values["linear"][1] and values["exponential"][0] < 
 # %% [markdown] lang="en"
 # ## 3. Ties, fairly (10 minutes)
 #
-# A retriever gave several pages the same score, and the relevant one is among them. The lesson's tools take one order or another. A
-# fair value is the **expected** reciprocal rank, when chance decides among equals.
+# A retriever gave several pages the same score, and the relevant one is among them.
+# The lesson's tools take one order or another.
+# A fair value is the **expected** reciprocal rank, when chance decides among equals.
 
 
 # %%
@@ -102,8 +109,9 @@ check("06.fair_reciprocal_rank", fair_reciprocal_rank)
 # %% [markdown] lang="en"
 # ## 4. How many questions to write? (6 minutes)
 #
-# You plan a test and want a 95 % interval that reaches no further than 0.02 to either side of the mean. From a trial you know the
-# standard deviation over questions. Invert the lesson's rule of thumb, $1.96\,s/\sqrt{n}$: how many questions must you write?
+# You plan a test and want a 95 % interval that reaches no further than 0.02 to either side of the mean.
+# From a trial you know the standard deviation over questions.
+# Invert the lesson's rule of thumb, $1.96\,s/\sqrt{n}$: how many questions must you write?
 
 
 # %%
@@ -118,14 +126,18 @@ def questions_needed(standard_deviation: float, half_width: float) -> int:
 check("06.questions_needed", questions_needed)
 
 # %% [markdown] lang="en"
-# Ask it about 0.3 and 0.02, and then about 0.01. If the answer makes you sigh, you have understood why small gains are so seldom
-# proven.
+# Ask it about 0.3 and 0.02, and then about 0.01.
+# If the answer makes you sigh, you have understood why small gains are so seldom proven.
 #
 # ## 5. Only count who won (12 minutes)
 #
-# The lesson's test tosses coins ten thousand times. There is an older one that needs no computer. On each question one system wins, or neither
-# does. Leave the draws out. If the systems were equal, every win would be the toss of a coin. How probable is a split **at least
-# as uneven** as the observed one, in either direction? (The exact number: count the ways, don't toss.)
+# The lesson's test tosses coins ten thousand times.
+# There is an older one that needs no computer.
+# On each question one system wins, or neither does.
+# Leave the draws out.
+# If the systems were equal, every win would be the toss of a coin.
+# How probable is a split **at least as uneven** as the observed one, in either direction?
+# (The exact number: count the ways, don't toss.)
 
 
 # %%
@@ -142,14 +154,16 @@ def sign_test(differences: list[float]) -> float:
 check("06.sign_test", sign_test)
 
 # %% [markdown] lang="en"
-# It ignores how large a difference is. So it is deaf to a system that wins seldom and by far, and it can't be misled by a
-# single enormous value. And the least p-value that six questions can give is $2/2^6 = 1/32$: with five, no result at all
-# would be below 0.05.
+# It ignores how large a difference is.
+# So it is deaf to a system that wins seldom and by far, and it can't be misled by a single enormous value.
+# And the least p-value that six questions can give is $2/2^6 = 1/32$: with five, no result at all would be below 0.05.
 #
 # ## 6. More than one right answer (10 minutes)
 #
-# *When does the ferry leave?* “nine”, “nine o'clock”, “at nine”: a question may have several acceptable answers. SQuAD's rule takes the
-# one that fits best. `normalise` is given: it drops case, punctuation and articles. Unlike the lesson's it returns a text, so `.split()` it.
+# *When does the ferry leave?* “nine”, “nine o'clock”, “at nine”: a question may have several acceptable answers.
+# SQuAD's rule takes the one that fits best.
+# `normalise` is given: it drops case, punctuation and articles.
+# Unlike the lesson's it returns a text, so `.split()` it.
 
 # %%
 from ragedu.evaluation.answers import normalise
@@ -177,8 +191,9 @@ check("06.best_f1", best_f1)
 # %% [markdown] lang="en"
 # ## 7. Open problem: right, wrong, and both at once (30 minutes and more)
 #
-# In the lesson, wrong answers that came close beat a right answer in a full sentence. Here are such questions from the archive, each with the right
-# answer, the **nearest wrong** one, and **both at once**. The last is what a system learns to say when its measure only asks whether the right words occur.
+# In the lesson, wrong answers that came close beat a right answer in a full sentence.
+# Here are such questions from the archive, each with the right answer, the **nearest wrong** one, and **both at once**.
+# The last is what a system learns to say when its measure only asks whether the right words occur.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -223,9 +238,9 @@ for wanted, wrong, both, sentence in train[:3]:
     print(f"right: {sentence.format(wanted)}\n    wrong: {wrong}\n    both:  {both}")
 
 # %% [markdown] lang="en"
-# Write a score that puts the right answer above the other two. Liking long texts would be enough if only the right one stood in a
-# sentence, so each comparison is made the other way round as well: the right answer tersely, the other in the sentence. **The measure** is the share
-# of the four comparisons that your score orders rightly on `test`, equal scores counting one half.
+# Write a score that puts the right answer above the other two.
+# Liking long texts would be enough if only the right one stood in a sentence, so each comparison is made the other way round as well: the right answer tersely, the other in the sentence.
+# **The measure** is the share of the four comparisons that your score orders rightly on `test`, equal scores counting one half.
 
 
 # %%
@@ -257,9 +272,11 @@ show("contains", baseline)
 assert baseline.mean() > of_f1.mean() and baseline[:, :2].mean() > 0.95 and (baseline[:, 2:] == 0.5).all()
 
 # %% [markdown] lang="en"
-# **The baseline** is the better of these two, one line long. Against a wrong answer it is nearly perfect, and against both at once it tosses a coin: that half is the
-# problem. Try things on `train`, where other sentences are used, and use `test` once, at the end. The archive's pages and everything of `train` may help; a score that
-# knows the sentences of `test`, or the words that join two answers, is no score. Which words *around* the right answer do no harm?
+# **The baseline** is the better of these two, one line long.
+# Against a wrong answer it is nearly perfect, and against both at once it tosses a coin: that half is the problem.
+# Try things on `train`, where other sentences are used, and use `test` once, at the end.
+# The archive's pages and everything of `train` may help; a score that knows the sentences of `test`, or the words that join two answers, is no score.
+# Which words *around* the right answer do no harm?
 
 
 # %%
@@ -282,5 +299,7 @@ with when_solved():
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"
-# Does your score get on `test` what it gets on `train`? Try one that takes every word for a wrong answer that few pages have, and you will see what its success depends on.
-# And what would a system say that is trained to please yours? Every measure that becomes a goal is attacked sooner or later.
+# Does your score get on `test` what it gets on `train`?
+# Try one that takes every word for a wrong answer that few pages have, and you will see what its success depends on.
+# And what would a system say that is trained to please yours?
+# Every measure that becomes a goal is attacked sooner or later.

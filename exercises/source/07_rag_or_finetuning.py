@@ -1,12 +1,15 @@
 # %% [markdown] lang="en"
 # # Exercises 07: RAG or fine-tuning?
 #
-# **Know first:** lesson 07. **Time:** 40 minutes, and as long as you like for the last one. **Cost to run:** a few seconds; the
-# last one reads the documentation on your machine, which takes up to half a minute. No language model is trained: you write what judges them.
+# **Know first:** lesson 07.
+# **Time:** 40 minutes, and as long as you like for the last one.
+# **Cost to run:** a few seconds; the last one reads the documentation on your machine, which takes up to half a minute.
+# No language model is trained: you write what judges them.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("07.perplexity")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("07.perplexity")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import math
@@ -18,8 +21,8 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. One number for several texts (5 minutes)
 #
-# To see what fine-tuning destroyed, the lesson took the perplexity on twenty texts of different length: as unsure as among how many
-# tokens is the model, on average over **all their tokens**? (A text of one hard word would otherwise weigh as much as a page.)
+# To see what fine-tuning destroyed, the lesson took the perplexity on twenty texts of different length: as unsure as among how many tokens is the model, on average over **all their tokens**?
+# (A text of one hard word would otherwise weigh as much as a page.)
 
 
 # %%
@@ -42,9 +45,10 @@ hint("07.perplexity")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. What the training praises (12 minutes)
 #
-# *Question: Who keeps the keys of the mill? Answer: Ann Orr.* When you fine-tune on that, the loss counts the **answer** (and the
-# token that ends it) and not the prompt, or the model practises asking. Mind the shift: place $t$ of the logits is the guess about the token at place
-# $t + 1$.
+# *Question: Who keeps the keys of the mill?
+# Answer: Ann Orr.*
+# When you fine-tune on that, the loss counts the **answer** (and the token that ends it) and not the prompt, or the model practises asking.
+# Mind the shift: place $t$ of the logits is the guess about the token at place $t + 1$.
 
 
 # %%
@@ -65,14 +69,16 @@ def answer_loss(logits: np.ndarray, ids: list[int], prompt: int) -> float:
 check("07.answer_loss", answer_loss)
 
 # %% [markdown] lang="en"
-# Libraries do the same with labels: the prompt's are −100, which PyTorch's `cross_entropy` leaves out, and the model shifts them itself. Shift them once
-# more, and it learns to guess the token after the next.
+# Libraries do the same with labels: the prompt's are −100, which PyTorch's `cross_entropy` leaves out, and the model shifts them itself.
+# Shift them once more, and it learns to guess the token after the next.
 #
 # ## 3. After how many questions? (8 minutes)
 #
-# About $6N$ multiplications and additions to learn from a token, $2N$ to read or write one. In the lesson both ways had the same model. Yours may differ:
-# a large one that was fine-tuned, a small one that reads sources. After how many questions has RAG computed as much as the other way,
-# training included? Where that never happens the answer is `math.inf`.
+# About $6N$ multiplications and additions to learn from a token, $2N$ to read or write one.
+# In the lesson both ways had the same model.
+# Yours may differ: a large one that was fine-tuned, a small one that reads sources.
+# After how many questions has RAG computed as much as the other way, training included?
+# Where that never happens the answer is `math.inf`.
 
 
 # %%
@@ -92,8 +98,8 @@ def break_even(tuned: int, training_tokens: int, closed_tokens: int, reader: int
 check("07.break_even", break_even)
 
 # %% [markdown] lang="en"
-# With two models of the same size the weights cancel: then only tokens count. And for a server that remembers the beginning of a prompt, tokens
-# that it has read before cost nothing again: subtract them from `rag_tokens`.
+# With two models of the same size the weights cancel: then only tokens count.
+# And for a server that remembers the beginning of a prompt, tokens that it has read before cost nothing again: subtract them from `rag_tokens`.
 #
 # ## 4. The rare and the popular (8 minutes)
 #
@@ -121,8 +127,9 @@ check("07.share_right", share_right)
 # %% [markdown] lang="en"
 # ## 5. Won and lost (8 minutes)
 #
-# A model knew half of the general questions before fine-tuning, and half of them afterwards. Did it forget nothing? Compare question by
-# question: which share of what it **knew** is lost, and which share of what it **didn't know** has it won?
+# A model knew half of the general questions before fine-tuning, and half of them afterwards.
+# Did it forget nothing?
+# Compare question by question: which share of what it **knew** is lost, and which share of what it **didn't know** has it won?
 
 
 # %%
@@ -146,8 +153,9 @@ def forgetting(before: list[bool], after: list[bool]) -> tuple[float, float]:
 check("07.forgetting", forgetting)
 
 # %% [markdown] lang="en"
-# **A proof by experiment.** Two models with the same totals. One has been changed by its training far more than the other, and no table of
-# totals shows it:
+# **A proof by experiment.**
+# Two models with the same totals.
+# One has been changed by its training far more than the other, and no table of totals shows it:
 
 # %%
 knew = [True] * 10 + [False] * 10
@@ -161,9 +169,10 @@ assert sum(steady) == sum(shaken) == sum(knew)
 # %% [markdown] lang="en"
 # ## 6. Open problem: a label without a network (30 minutes and more)
 #
-# *What fine-tuning is for: behaviour.* The lesson taught a program to say from which library a sentence of documentation comes, once with counted words
-# and once with 22 million weights. Here is the same task with more sentences to test on. How far do you get in seconds, without the weights, with 480
-# examples to learn from?
+# *What fine-tuning is for: behaviour.*
+# The lesson taught a program to say from which library a sentence of documentation comes, once with counted words and once with 22 million weights.
+# Here is the same task with more sentences to test on.
+# How far do you get in seconds, without the weights, with 480 examples to learn from?
 
 # %% tags=["nbval-ignore-output"]
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -192,9 +201,10 @@ print(f"TF-IDF and logistic regression: {baseline.mean():.3f} right")
 assert baseline.mean() > 0.5
 
 # %% [markdown] lang="en"
-# **The measure** is the share of right labels on the test sentences; **the baseline** is the lesson's, TF-IDF of words and logistic regression. Anything goes that sees no
-# test label: letters, retrieval (let the nearest training sentences vote), many small models in one. Hold back a part of the training sentences when you want to try
-# settings. What, other than whole words, gives a library away?
+# **The measure** is the share of right labels on the test sentences; **the baseline** is the lesson's, TF-IDF of words and logistic regression.
+# Anything goes that sees no test label: letters, retrieval (let the nearest training sentences vote), many small models in one.
+# Hold back a part of the training sentences when you want to try settings.
+# What, other than whole words, gives a library away?
 
 
 # %%
@@ -217,4 +227,5 @@ with when_solved():
     assert gain.low > 0, "no gain that these sentences can show"
 
 # %% [markdown] lang="en"
-# Before you fine-tune anything, have a number like this one. It took seconds and no network, and whatever costs more has to beat it.
+# Before you fine-tune anything, have a number like this one.
+# It took seconds and no network, and whatever costs more has to beat it.

@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # Exercises 08: RAG as one model
 #
-# **Know first:** lesson 08. **Time:** 50 minutes, and as long as you like for the last one. **Cost to run:** half a minute; no
-# language model is loaded, and the training at the end takes seconds.
+# **Know first:** lesson 08.
+# **Time:** 50 minutes, and as long as you like for the last one.
+# **Cost to run:** half a minute; no language model is loaded, and the training at the end takes seconds.
 #
-# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it. It tries your
-# function on small cases and on random ones, and says what it found; it never shows the solution. A hint tells you a
-# little more, three times: run `hint("08.next_token")` and so on. Solutions are in the folder `solutions`.
+# Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
+# It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
+# A hint tells you a little more, three times: run `hint("08.next_token")` and so on.
+# Solutions are in the folder `solutions`.
 
 # %%
 import numpy as np
@@ -16,8 +18,9 @@ from ragedu.learn import check, hint, when_solved
 # %% [markdown] lang="en"
 # ## 1. Every document has a vote (5 minutes)
 #
-# RAG-Token writes one token after the other, and at each step every document says how probable each token of the vocabulary is. What is the
-# **one** distribution from which the next token is taken? This is the sum inside RAG-Token's product, for all tokens at once.
+# RAG-Token writes one token after the other, and at each step every document says how probable each token of the vocabulary is.
+# What is the **one** distribution from which the next token is taken?
+# This is the sum inside RAG-Token's product, for all tokens at once.
 
 
 # %%
@@ -40,9 +43,10 @@ hint("08.next_token")  # run it again for the next
 # %% [markdown] lang="en"
 # ## 2. Two hundred tokens (12 minutes)
 #
-# An answer of two hundred tokens with a probability of $e^{-5}$ each has $e^{-1000}$ in all. No float can hold that: `np.exp(-1000)` is 0, and the logarithm of
-# the sum is minus infinity. Write RAG-Sequence so that it stays finite, without a ready-made `logsumexp`. (A document that the retriever excludes has
-# $\ln p(z \mid x) = -\infty$, and that is no error.)
+# An answer of two hundred tokens with a probability of $e^{-5}$ each has $e^{-1000}$ in all.
+# No float can hold that: `np.exp(-1000)` is 0, and the logarithm of the sum is minus infinity.
+# Write RAG-Sequence so that it stays finite, without a ready-made `logsumexp`.
+# (A document that the retriever excludes has $\ln p(z \mid x) = -\infty$, and that is no error.)
 
 
 # %%
@@ -64,9 +68,10 @@ check("08.rag_sequence", rag_sequence)
 # %% [markdown] lang="en"
 # ## 3. Where is it reading? (12 minutes)
 #
-# The lesson's table asked after each token, by itself, which document it came from. RAG-Sequence reads the whole answer from one document, so
-# there every token is evidence about the same secret. What is known after the first token, after the first two, and so on? The answer
-# may again have two hundred tokens.
+# The lesson's table asked after each token, by itself, which document it came from.
+# RAG-Sequence reads the whole answer from one document, so there every token is evidence about the same secret.
+# What is known after the first token, after the first two, and so on?
+# The answer may again have two hundred tokens.
 #
 # $$p(z \mid x, y_{\le t}) \propto p(z \mid x) \prod_{s \le t} p(y_s \mid x, z, y_{<s})$$
 
@@ -88,7 +93,9 @@ def posteriors(documents: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 check("08.posteriors", posteriors)
 
 # %% [markdown] lang="en"
-# **A check.** Use these instead of $p(z \mid x)$ as the weights of RAG-**Token**: before each token what is known from the tokens before it. The product is RAG-**Sequence**.
+# **A check.**
+# Use these instead of $p(z \mid x)$ as the weights of RAG-**Token**: before each token what is known from the tokens before it.
+# The product is RAG-**Sequence**.
 # So the two models differ in one thing: whether the mixture *learns* while it writes.
 
 # %%
@@ -102,8 +109,9 @@ assert np.isclose(learning, prior @ of_tokens.prod(axis=1))
 # %% [markdown] lang="en"
 # ## 4. What the answer asks for (10 minutes)
 #
-# Posterior minus prior: so it is when $p(z \mid x)$ is the softmax of the scores $s$. But cosines are divided by a temperature first,
-# $p(z \mid x) = \mathrm{softmax}(s / \tau)$. What is the gradient of RAG-Sequence's $\ln p(y \mid x)$ by the **scores** then?
+# Posterior minus prior: so it is when $p(z \mid x)$ is the softmax of the scores $s$.
+# But cosines are divided by a temperature first, $p(z \mid x) = \mathrm{softmax}(s / \tau)$.
+# What is the gradient of RAG-Sequence's $\ln p(y \mid x)$ by the **scores** then?
 
 
 # %%
@@ -124,15 +132,19 @@ def gradient(scores: np.ndarray, tokens: np.ndarray, temperature: float) -> np.n
 check("08.gradient", gradient)
 
 # %% [markdown] lang="en"
-# With $\tau = 0.05$, as in the lesson, the gradient is twenty times as large as posterior minus prior. Do the gradient's numbers always sum to the same? To what, and why?
+# With $\tau = 0.05$, as in the lesson, the gradient is twenty times as large as posterior minus prior.
+# Do the gradient's numbers always sum to the same?
+# To what, and why?
 #
 # <details><summary>Answer</summary>To 0: posterior and prior both sum to 1, so what one document wins, the others lose.</details>
 #
 # ## 5. The answers of all documents (10 minutes)
 #
-# To *write* with RAG-Sequence, every document's generator keeps its few best answers, a beam each. Whose answer is the best of all? Lewis et al. (2020, section
-# 2.5) add up, for every answer, what the documents give it. Where an answer isn't in a document's beam, they take 0 (**fast decoding**) or ask the
-# generator once more (*thorough decoding*). Write the fast way.
+# To *write* with RAG-Sequence, every document's generator keeps its few best answers, a beam each.
+# Whose answer is the best of all?
+# Lewis et al. (2020, section 2.5) add up, for every answer, what the documents give it.
+# Where an answer isn't in a document's beam, they take 0 (**fast decoding**) or ask the generator once more (*thorough decoding*).
+# Write the fast way.
 
 
 # %%
@@ -154,13 +166,17 @@ def fast_decoding(documents: list[float], answers: list[dict[str, float]]) -> di
 check("08.fast_decoding", fast_decoding)
 
 # %% [markdown] lang="en"
-# An answer that three documents give with 0.3 beats one that a single document gives with 0.6, if all are equally probable. The most probable document may lose.
+# An answer that three documents give with 0.3 beats one that a single document gives with 0.6, if all are equally probable.
+# The most probable document may lose.
 #
 # ## 6. Open problem: a retriever that learns from answers (40 minutes and more)
 #
-# The lesson trained an encoder with a language model as its teacher. Here is the same in small, with nothing but numpy. For each question of another town there are twenty
-# pages, each with three BM25 scores: of title and text together, of the title alone, and of the text alone. How much should each count? The teacher is as simple as it
-# can be: a "generator" that finds an answer probable when it stands in the page. No page is marked as the right one.
+# The lesson trained an encoder with a language model as its teacher.
+# Here is the same in small, with nothing but numpy.
+# For each question of another town there are twenty pages, each with three BM25 scores: of title and text together, of the title alone, and of the text alone.
+# How much should each count?
+# The teacher is as simple as it can be: a "generator" that finds an answer probable when it stands in the page.
+# No page is marked as the right one.
 
 # %%
 from ragedu import BM25Retriever, Corpus, Document
@@ -190,9 +206,9 @@ test_scores, _, test_marked = candidates(seed=0, split="test")
 print(train_scores.shape, test_scores.shape)
 
 # %% [markdown] lang="en"
-# **The measure** is the share of test questions (of this town, other names and phrasings) whose best page is the marked one; **the baseline** is BM25 of title and text, the first
-# of the three. Return a function that scores pages. Three weights are enough for a gain; you may also make new features of the three, and compare with what you would
-# have set by hand.
+# **The measure** is the share of test questions (of this town, other names and phrasings) whose best page is the marked one; **the baseline** is BM25 of title and text, the first of the three.
+# Return a function that scores pages.
+# Three weights are enough for a gain; you may also make new features of the three, and compare with what you would have set by hand.
 
 
 # %%
@@ -228,5 +244,6 @@ with when_solved():
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"
-# Print your weights: what does it think of words in the title? And try a worse teacher: let the answer be found probable on random pages, too. How
-# much noise does the method bear?
+# Print your weights: what does it think of words in the title?
+# And try a worse teacher: let the answer be found probable on random pages, too.
+# How much noise does the method bear?

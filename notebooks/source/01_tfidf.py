@@ -1,11 +1,11 @@
 # %% [markdown] lang="en"
 # # 01 TF-IDF and cosine: which text is about my question?
 #
-# **You will be able to** turn texts into vectors by hand, rank them for a question by the angle between vectors, match
-# scikit-learn to twelve decimals, and say when this works and why it fails.
+# **You will be able to** turn texts into vectors by hand, rank them for a question by the angle between vectors, match scikit-learn to twelve decimals, and say when this works and why it fails.
 #
-# **Know first:** Python lists and dictionaries, a little numpy; lesson 00 helps. **Time:** 45 minutes. **Cost to run:**
-# under a minute on a laptop, no model, no network.
+# **Know first:** Python lists and dictionaries, a little numpy; lesson 00 helps.
+# **Time:** 45 minutes.
+# **Cost to run:** under a minute on a laptop, no model, no network.
 
 # %%
 import re
@@ -22,8 +22,9 @@ for package in ("numpy", "scikit-learn", "matplotlib"):
 # %% [markdown] lang="en"
 # ## Five notes and a question
 #
-# Someone in the harbour town of Port Ellery has five notes and one question. You see at once which note answers it. The
-# whole lesson is about making a program see it too.
+# Someone in the harbour town of Port Ellery has five notes and one question.
+# You see at once which note answers it.
+# The whole lesson is about making a program see it too.
 
 # %%
 notes = [
@@ -39,9 +40,10 @@ question = "When does the ferry to the island leave the harbour?"
 # %% [markdown] lang="en"
 # ## Step 1: count words
 #
-# We start with a program that knows no meanings, only words. First a text must become a list of them. The regular
-# expression takes runs of the letters a to z and digits; everything is lower-cased, so that *The* and *the* are one
-# word. Such words are called **tokens**, and the distinct ones the **vocabulary**.
+# We start with a program that knows no meanings, only words.
+# First a text must become a list of them.
+# The regular expression takes runs of the letters a to z and digits; everything is lower-cased, so that *The* and *the* are one word.
+# Such words are called **tokens**, and the distinct ones the **vocabulary**.
 
 
 # %%
@@ -54,9 +56,9 @@ print(tokenize(notes[0]))
 print(len(vocabulary), "distinct tokens")
 
 # %% [markdown] lang="en"
-# Now every text becomes a row of numbers: how often each word of the vocabulary occurs in it. This count is the **term
-# frequency**, written $\mathrm{tf}(t, d)$ for a term $t$ in a document $d$. The word order is lost; this is why people
-# call the row a *bag of words*.
+# Now every text becomes a row of numbers: how often each word of the vocabulary occurs in it.
+# This count is the **term frequency**, written $\mathrm{tf}(t, d)$ for a term $t$ in a document $d$.
+# The word order is lost; this is why people call the row a *bag of words*.
 
 
 # %%
@@ -70,12 +72,14 @@ chosen = ["the", "harbour", "ferry", "island", "leaves", "bell"]
 pd.DataFrame(counts, columns=vocabulary)[chosen]
 
 # %% [markdown] lang="en"
-# To score a note, multiply its row with the question's row, position by position, and add up. This **dot product** is
-# large when the two share words, and larger when they use them often. (Words of the question that are in no note have no
-# column and drop out.)
+# To score a note, multiply its row with the question's row, position by position, and add up.
+# This **dot product** is large when the two share words, and larger when they use them often.
+# (Words of the question that are in no note have no column and drop out.)
 #
-# **Predict first.** Note 0 is the right one. In which order will the dot product put the five notes? Write it down, then
-# run the cell.
+# **Predict first.**
+# Note 0 is the right one.
+# In which order will the dot product put the five notes?
+# Write it down, then run the cell.
 
 # %%
 scores = counts @ count(question)
@@ -84,8 +88,8 @@ for note in ranking:
     print(f"{scores[note]:3d}  note {note}: {notes[note][:60]}")
 
 # %% [markdown] lang="en"
-# Note 1 wins with *the*: seven times in the note, three times in the question, 21 of its 24 points. Worse, note 4 comes
-# second, and look at what it shares with the question:
+# Note 1 wins with *the*: seven times in the note, three times in the question, 21 of its 24 points.
+# Worse, note 4 comes second, and look at what it shares with the question:
 
 # %%
 shared = {note: sorted(set(tokenize(notes[note])) & set(tokenize(question))) for note in range(5)}
@@ -97,19 +101,22 @@ assert counts[1, the] * count(question)[the] == 21 and scores[1] == 24
 assert ranking[0] == 1 and ranking[1] == 4 and shared[4] == ["the", "when"]
 
 # %% [markdown] lang="en"
-# *The* and *when*, which tell nothing about a ferry, beat the ferry. Two things are wrong: **every word counts the
-# same**, and **long notes collect more points**. We mend them one at a time.
+# *The* and *when*, which tell nothing about a ferry, beat the ferry.
+# Two things are wrong: **every word counts the same**, and **long notes collect more points**.
+# We mend them one at a time.
 #
 # ## Step 2: rare words say more
 #
-# *The* occurs in every note, so sharing it tells you nothing. *Island* occurs in one, so sharing it points to that note. Let $N$ be the number of documents and $\mathrm{df}(t)$, the **document frequency**, the number of documents
-# that contain $t$. The **inverse document frequency** turns this into a weight:
+# *The* occurs in every note, so sharing it tells you nothing.
+# *Island* occurs in one, so sharing it points to that note.
+# Let $N$ be the number of documents and $\mathrm{df}(t)$, the **document frequency**, the number of documents that contain $t$.
+# The **inverse document frequency** turns this into a weight:
 #
 # $$\mathrm{idf}(t) = \ln\frac{1 + N}{1 + \mathrm{df}(t)} + 1$$
 #
-# Karen Spärck Jones proposed the idea in 1972. The two ones inside the fraction act as if one more document contained
-# every word, so that nothing is divided by zero; the one at the end keeps a word that is everywhere at weight 1 instead of
-# 0. This is the form that scikit-learn uses.
+# Karen Spärck Jones proposed the idea in 1972.
+# The two ones inside the fraction act as if one more document contained every word, so that nothing is divided by zero; the one at the end keeps a word that is everywhere at weight 1 instead of 0.
+# This is the form that scikit-learn uses.
 
 
 # %%
@@ -131,9 +138,12 @@ print(round(by_hand, 3))
 assert np.isclose(weights[vocabulary.index("ferry")], by_hand)
 
 # %% [markdown] lang="en"
-# Term frequency times inverse document frequency is **TF-IDF**. We weight the question and the notes in the same way.
+# Term frequency times inverse document frequency is **TF-IDF**.
+# We weight the question and the notes in the same way.
 #
-# **Predict first.** Which word will bring note 1 the most points now? Will note 0 be on top?
+# **Predict first.**
+# Which word will bring note 1 the most points now?
+# Will note 0 be on top?
 
 # %%
 scores = (counts * weights) @ (count(question) * weights)
@@ -146,15 +156,18 @@ print("note 1:", parts[parts > 0].round(2).to_dict())
 assert list(ranking[:3]) == [1, 0, 4] and parts["the"] == 21
 
 # %% [markdown] lang="en"
-# Still *the*: weight 1 is no penalty, others only gain. Note 0 has climbed over the chapel bell, by a narrow lead. *To* and *when* occur in one note each, so idf takes them for as telling as *island*: in five notes, rare and
-# telling are not the same. And the harbour master's long list is still first. The second fault is left.
+# Still *the*: weight 1 is no penalty, others only gain.
+# Note 0 has climbed over the chapel bell, by a narrow lead.
+# *To* and *when* occur in one note each, so idf takes them for as telling as *island*: in five notes, rare and telling are not the same.
+# And the harbour master's long list is still first.
+# The second fault is left.
 #
 # ## Step 3: compare directions, not lengths
 #
-# Think of each row as an arrow. A note that says everything twice is an arrow twice as long in the same direction, and
-# it should not score twice as much. So divide each arrow $d$, with weight $d_t$ for term $t$, by its length $\lVert d \rVert = \sqrt{\sum_t d_t^2}$. The dot
-# product of two arrows of length 1 is the **cosine** of the angle between them: 1 when they point the same way, 0 when
-# they share no word.
+# Think of each row as an arrow.
+# A note that says everything twice is an arrow twice as long in the same direction, and it should not score twice as much.
+# So divide each arrow $d$, with weight $d_t$ for term $t$, by its length $\lVert d \rVert = \sqrt{\sum_t d_t^2}$.
+# The dot product of two arrows of length 1 is the **cosine** of the angle between them: 1 when they point the same way, 0 when they share no word.
 #
 # $$\cos(q, d) = \frac{q \cdot d}{\lVert q \rVert \, \lVert d \rVert}$$
 
@@ -172,8 +185,9 @@ for note in ranking:
 assert ranking[0] == 0
 
 # %% [markdown] lang="en"
-# The ferry is first. You can see why in a picture: take only two of the many dimensions, *ferry* and *harbour*. (Note 2
-# lies on note 1's arrow; note 4 has neither word.)
+# The ferry is first.
+# You can see why in a picture: take only two of the many dimensions, *ferry* and *harbour*.
+# (Note 2 lies on note 1's arrow; note 4 has neither word.)
 
 # %% alt="The plane of the words ferry (across) and harbour (up). The question's direction is a dashed line going up to the right. Note 0 is an arrow that ends on that line, note 3 an arrow along the ferry axis, and note 1 a long arrow straight up the harbour axis; a dotted line drops from its tip to the dashed line and meets it beyond the tip of note 0."
 axes = [vocabulary.index("ferry"), vocabulary.index("harbour")]
@@ -193,9 +207,10 @@ axis.set(xlabel="weight of “ferry”", ylabel="weight of “harbour”", xlim=
 plt.show()
 
 # %% [markdown] lang="en"
-# The dotted line shows how far note 1 reaches in the question's direction: further than note 0, so its dot product is
-# larger. But it points elsewhere, and the cosine only asks where an arrow points. In this plane note 0 points exactly where
-# the question does. In all 45 dimensions its angle is wider, and still the smallest of the five:
+# The dotted line shows how far note 1 reaches in the question's direction: further than note 0, so its dot product is larger.
+# But it points elsewhere, and the cosine only asks where an arrow points.
+# In this plane note 0 points exactly where the question does.
+# In all 45 dimensions its angle is wider, and still the smallest of the five:
 
 # %%
 print(np.degrees(np.arccos(scores)).round(), "degrees")
@@ -203,8 +218,8 @@ print(np.degrees(np.arccos(scores)).round(), "degrees")
 # %% [markdown] lang="en"
 # ## Does a professional library agree?
 #
-# `TfidfVectorizer` of scikit-learn does all three steps at once. If our few lines are right, the numbers must be equal to
-# almost the last digit that a float holds, about 1e-16.
+# `TfidfVectorizer` of scikit-learn does all three steps at once.
+# If our few lines are right, the numbers must be equal to almost the last digit that a float holds, about 1e-16.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -217,8 +232,8 @@ print("largest difference below 1e-12:", bool(difference < 1e-12))
 assert difference < 1e-12
 
 # %% [markdown] lang="en"
-# And `ragedu`'s own retriever: the same formulas over an index that stores no zeros, which lesson 02 builds. It takes the
-# tokenizer as its `analyzer`.
+# And `ragedu`'s own retriever: the same formulas over an index that stores no zeros, which lesson 02 builds.
+# It takes the tokenizer as its `analyzer`.
 
 # %%
 from ragedu import Corpus, TfidfRetriever
@@ -228,7 +243,8 @@ assert np.abs(retriever.scores(question) - scores).max() < 1e-12
 retriever.search(question, k=3)
 
 # %% [markdown] lang="en"
-# Because a dot product is a sum over words, every score can be taken apart. Always do this when a ranking surprises you.
+# Because a dot product is a sum over words, every score can be taken apart.
+# Always do this when a ranking surprises you.
 
 # %%
 print(retriever.explain(question, "0"))
@@ -236,10 +252,10 @@ print(retriever.explain(question, "0"))
 # %% [markdown] lang="en"
 # ## Better tokens
 #
-# *Does* and *leave* are missing from that list: no note contains them, so the vocabulary doesn't either (*leaves* is
-# another word to a program). *When* is in the vocabulary but not in this note, so it adds 0. And *the* adds the most of all.
-# An **analyzer** repairs this before anything is counted: it drops **stop words** (*the*, *when*, *does*: words that build a sentence and name nothing), and maps
-# words to **stems** by the rules of the Snowball stemmer, so that *leave* and *leaves* become one.
+# *Does* and *leave* are missing from that list: no note contains them, so the vocabulary doesn't either (*leaves* is another word to a program).
+# *When* is in the vocabulary but not in this note, so it adds 0.
+# And *the* adds the most of all.
+# An **analyzer** repairs this before anything is counted: it drops **stop words** (*the*, *when*, *does*: words that build a sentence and name nothing), and maps words to **stems** by the rules of the Snowball stemmer, so that *leave* and *leaves* become one.
 
 # %%
 from ragedu.text import Analyzer
@@ -254,16 +270,15 @@ print(hits)
 assert len(hits) == 4
 
 # %% [markdown] lang="en"
-# The right note is now far ahead, and note 4 is gone from the list: a document that shares no term with the question
-# has cosine 0, and `ragedu` does not return it. A stem need not be a word (*leav*), as long as it is the same on both
-# sides.
+# The right note is now far ahead, and note 4 is gone from the list: a document that shares no term with the question has cosine 0, and `ragedu` does not return it.
+# A stem need not be a word (*leav*), as long as it is the same on both sides.
 #
 # ## A real archive
 #
-# Port Ellery's archive is invented, so no model can have read it, and generated from facts, so for every question the
-# answer and its page are known, or it is known that the archive has none. `qrels` holds, for each question, the
-# pages that are relevant to it (the word is short for *query relevance judgments*). The questions come in two parts that
-# share no entity and no phrasing; we use the part called *test*. Look at one page before you search a thousand.
+# Port Ellery's archive is invented, so no model can have read it, and generated from facts, so for every question the answer and its page are known, or it is known that the archive has none.
+# `qrels` holds, for each question, the pages that are relevant to it (the word is short for *query relevance judgments*).
+# The questions come in two parts that share no entity and no phrasing; we use the part called *test*.
+# Look at one page before you search a thousand.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -282,9 +297,10 @@ print("wanted:", *tests.qrels[query_id])
 tfidf.search(tests.queries[query_id], k=3)
 
 # %% [markdown] lang="en"
-# One good result proves nothing. So ask every test question that has an answer, and score every ranking. We use the
-# **reciprocal rank**: 1 if a wanted page is first, 1/2 if the first of them is second, and so on down to rank 10, then
-# 0. Its mean over questions is called **MRR@10**.
+# One good result proves nothing.
+# So ask every test question that has an answer, and score every ranking.
+# We use the **reciprocal rank**: 1 if a wanted page is first, 1/2 if the first of them is second, and so on down to rank 10, then 0.
+# Its mean over questions is called **MRR@10**.
 
 
 # %%
@@ -309,10 +325,13 @@ def reciprocal_ranks(tokens_of, use_idf, use_cosine):
 
 
 # %% [markdown] lang="en"
-# We have three parts: idf, cosine, analyzer. Each can be on or off, which makes eight systems.
+# We have three parts: idf, cosine, analyzer.
+# Each can be on or off, which makes eight systems.
 #
-# **Predict first.** Start from bare counts and allow yourself **one** part. Which one helps most on a thousand pages: idf,
-# the cosine, or the analyzer? And with the other two already in place, which one would you miss least?
+# **Predict first.**
+# Start from bare counts and allow yourself **one** part.
+# Which one helps most on a thousand pages: idf, the cosine, or the analyzer?
+# And with the other two already in place, which one would you miss least?
 
 # %%
 from ragedu.evaluation import bootstrap_interval
@@ -341,14 +360,14 @@ axis.grid(axis="x", alpha=0.3)
 plt.show()
 
 # %% [markdown] lang="en"
-# The lines are 95 % intervals. Other questions of the same kind would have given another mean; the interval shows how
-# much it plausibly varies. The **bootstrap** makes it: draw as many questions as there are, with replacement, ten thousand
-# times, and keep the middle 95 % of the means.
+# The lines are 95 % intervals.
+# Other questions of the same kind would have given another mean; the interval shows how much it plausibly varies.
+# The **bootstrap** makes it: draw as many questions as there are, with replacement, ten thousand times, and keep the middle 95 % of the means.
 #
-# To compare two systems, look at the differences question by question instead: a hard question is hard for both, and
-# that cancels. The **paired test** does. Its *p-value*: if a coin decided, question by question, which system gets which of
-# the two scores, how often would the mean difference be at least as large? (0.0001 is the least that ten thousand tosses
-# can show.)
+# To compare two systems, look at the differences question by question instead: a hard question is hard for both, and that cancels.
+# The **paired test** does.
+# Its *p-value*: if a coin decided, question by question, which system gets which of the two scores, how often would the mean difference be at least as large?
+# (0.0001 is the least that ten thousand tosses can show.)
 
 # %%
 from ragedu.evaluation import paired_test
@@ -372,14 +391,18 @@ assert gains["cosine on idf"].low > 0
 assert gains["analyzer on idf + cosine"].low < 0 < gains["analyzer on idf + cosine"].high
 
 # %% [markdown] lang="en"
-# As the only part, idf helps most, then the analyzer, then the cosine. The analyzer does so by its stop words alone (last
-# line), and idf gives the same words a low weight: they mend the same fault. Once idf and the cosine are there, the interval of the analyzer's gain holds 0: it adds nothing that we
-# can measure here, and is missed least. (We keep it: *leave* should find *leaves*.) When somebody tells you what a part is worth, ask: on top of what?
+# As the only part, idf helps most, then the analyzer, then the cosine.
+# The analyzer does so by its stop words alone (last line), and idf gives the same words a low weight: they mend the same fault.
+# Once idf and the cosine are there, the interval of the analyzer's gain holds 0: it adds nothing that we can measure here, and is missed least.
+# (We keep it: *leave* should find *leaves*.)
+# When somebody tells you what a part is worth, ask: on top of what?
 #
 # ## Turn it yourself
 #
-# Type into the box and press Enter. The first question has a misspelt word; mend it and see. Under each page stand the words that matched and what each added. (A page that cannot
-# run widgets shows the table as it was.)
+# Type into the box and press Enter.
+# The first question has a misspelt word; mend it and see.
+# Under each page stand the words that matched and what each added.
+# (A page that cannot run widgets shows the table as it was.)
 
 # %%
 from ragedu.learn.widgets import search_explorer
@@ -388,19 +411,22 @@ misspelt = "Whom has the Upturend Otter as licensee?"
 assert (
     tfidf.search(misspelt, k=1)[0].document.title != tfidf.search(misspelt.replace("end", "ned"), k=1)[0].document.title
 )
-search_explorer({"TF-IDF": tfidf}, misspelt)
+search_explorer({"TF-IDF": tfidf}, query=misspelt)
 
 # %% [markdown] lang="en"
-# Two letters exchanged, a word of the inn's name is worth nothing, and the wrong inn comes first. Try a question of stop words only too, and one in other
-# words than the page uses. The last one leads to the failure.
+# Two letters exchanged, a word of the inn's name is worth nothing, and the wrong inn comes first.
+# Try a question of stop words only too, and one in other words than the page uses.
+# The last one leads to the failure.
 #
 # ## Where it fails
 #
-# Port Ellery's questions come in kinds. A *lookup* question mostly uses words of its page. A *paraphrase* question names the same
-# person or ship, but otherwise shares **no** content word with its page.
+# Port Ellery's questions come in kinds.
+# A *lookup* question mostly uses words of its page.
+# A *paraphrase* question names the same person or ship, but otherwise shares **no** content word with its page.
 #
-# **Predict first.** Every person or ship that they ask about has two pages. If the name is all that matches, what will
-# MRR@10 be: above 0.9, about three quarters, about a half, nearly 0?
+# **Predict first.**
+# Every person or ship that they ask about has two pages.
+# If the name is all that matches, what will MRR@10 be: above 0.9, about three quarters, about a half, nearly 0?
 
 # %%
 from ragedu import evaluate
@@ -415,7 +441,8 @@ assert {tests.metadata[q]["pages"] for q in by_kind["paraphrase"]} == {2}
 assert abs(np.mean([*by_kind["paraphrase"].values()]) - 0.75) < 0.05
 
 # %% [markdown] lang="en"
-# Just what a coin would give: first or second by chance is (1 + 1/2) / 2 = 0.75. Look at the ranks of the right pages, and at one question closely.
+# Just what a coin would give: first or second by chance is (1 + 1/2) / 2 = 0.75.
+# Look at the ranks of the right pages, and at one question closely.
 
 # %%
 ranks = pd.Series(by_kind["paraphrase"]).map(lambda value: f"rank {1 / value:.0f}" if value else "not in the first 10")
@@ -433,9 +460,9 @@ for hit in tfidf.search(tests.queries[behind], k=3):
 assert (ranks == "rank 1").mean() < 0.7
 
 # %% [markdown] lang="en"
-# The **name** carries the search. It brings the pages that bear it to the top, and then nothing in the question tells
-# them apart: the page answers in other words, and to TF-IDF other words are other things. Now take the name away, and keep
-# the words that ask for something:
+# The **name** carries the search.
+# It brings the pages that bear it to the top, and then nothing in the question tells them apart: the page answers in other words, and to TF-IDF other words are other things.
+# Now take the name away, and keep the words that ask for something:
 
 # %%
 page = archive.corpus[next(iter(tests.qrels[behind]))]
@@ -446,10 +473,10 @@ print("the page says:", fill(page.text, 100))
 assert not set(asked_for) & set(analyzer(page.text))
 
 # %% [markdown] lang="en"
-# This is **vocabulary mismatch**, and no weighting repairs it: a dimension that one of the two vectors does not have
-# contributes nothing. Where no name helps, it is a disaster. The second corpus is the documentation of Python and its
-# libraries, as installed on your machine, with how-to questions that the course's author wrote. Some (*same*) use the
-# documentation's own words; others (*different*) do not.
+# This is **vocabulary mismatch**, and no weighting repairs it: a dimension that one of the two vectors does not have contributes nothing.
+# Where no name helps, it is a disaster.
+# The second corpus is the documentation of Python and its libraries, as installed on your machine, with how-to questions that the course's author wrote.
+# Some (*same*) use the documentation's own words; others (*different*) do not.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.datasets import python_docs
@@ -472,16 +499,19 @@ print("wanted:", ", ".join(page for page, grade in docs.qrels[example].items() i
 docs_tfidf.search(docs.queries[example], k=3)
 
 # %% [markdown] lang="en"
-# Different questions, so no paired comparison; but a factor of more than four is not bad luck. (The digits depend on the library versions that you have installed, so the course checks the conclusion.)
+# Different questions, so no paired comparison; but a factor of more than four is not bad luck.
+# (The digits depend on the library versions that you have installed, so the course checks the conclusion.)
 #
 # ## What the article says
 #
-# This course grew out of a Korean article that introduces RAG (the README tells its story), and each lesson tests one of
-# its sentences. It warns of an “unsuitable corpus”, but does not say how you would notice. Does the score tell? We take
-# questions whose answer is in the archive and questions whose answer is **not**, and look at the best cosine of each.
+# This course grew out of a Korean article that introduces RAG (the README tells its story), and each lesson tests one of its sentences.
+# It warns of an “unsuitable corpus”, but does not say how you would notice.
+# Does the score tell?
+# We take questions whose answer is in the archive and questions whose answer is **not**, and look at the best cosine of each.
 #
-# **Predict first.** Draw one question of each sort. How often will the one with an answer have the higher score: always,
-# three times in four, or one time in two?
+# **Predict first.**
+# Draw one question of each sort.
+# How often will the one with an answer have the higher score: always, three times in four, or one time in two?
 
 # %% alt="Two histograms of the best cosine, one above the other: questions with an answer in the archive and questions without. They overlap over most of their range."
 best = {
@@ -497,8 +527,8 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown] lang="en"
-# How often does the question with an answer win (1 would be perfect separation, 0.5 a coin toss)? Some of the others ask
-# about a name that the archive does not have, some about a known name and a fact that no page tells:
+# How often does the question with an answer win (1 would be perfect separation, 0.5 a coin toss)?
+# Some of the others ask about a name that the archive does not have, some about a known name and a fact that no page tells:
 
 # %%
 names = [tests.metadata[q]["entity"] for q in tests.select(kind="unanswerable").queries]
@@ -512,9 +542,9 @@ for title, part in {"all": without, "name unknown": without[~known], "name known
 assert higher["name unknown"] > 0.8 and higher["name known"] < 0.65
 
 # %% [markdown] lang="en"
-# The score tells whether the archive knows the **name**, hardly whether it knows the **answer**: where only the fact is
-# missing, it is nearly a coin toss. So the warning is right and the remedy is missing: a retriever returns its best
-# guess whenever one word matches. Lesson 05 teaches the part that answers to abstain; lesson 06 measures it.
+# The score tells whether the archive knows the **name**, hardly whether it knows the **answer**: where only the fact is missing, it is nearly a coin toss.
+# So the warning is right and the remedy is missing: a retriever returns its best guess whenever one word matches.
+# Lesson 05 teaches the part that answers to abstain; lesson 06 measures it.
 #
 # ## Recap
 #
@@ -522,7 +552,8 @@ assert higher["name unknown"] > 0.8 and higher["name known"] < 0.65
 # - idf makes rare words count; the cosine takes length out of it; an analyzer decides what counts as the same word.
 # - TF-IDF can be taken apart word by word, needs no training, and sees words only.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. A word occurs in every document. What does it change in a ranking by TF-IDF and cosine?
 # <details><summary>Answer</summary>Often more than you expect: in scikit-learn's form its idf is 1, not 0, so it adds to dot
@@ -537,11 +568,9 @@ assert higher["name unknown"] > 0.8 and higher["name known"] < 0.65
 # <details><summary>Answer</summary>Neither: a bag of words has no order. Their vectors are equal, and the tie is broken by
 # position in the corpus.</details>
 #
-# **Exercises:** [`exercises/01_tfidf`](../exercises/01_tfidf.ipynb), which check themselves.
+# **Exercises:** [`exercises/01_tfidf_exercises`](../exercises/01_tfidf_exercises.ipynb), which check themselves.
 #
-# **Next:** 02 asks whether the tenth *harbour*
-# should count as much as the first.
+# **Next:** 02 asks whether the tenth *harbour* should count as much as the first.
 #
-# **Further reading.** Spärck Jones (1972), *A statistical interpretation of term specificity*; Salton, Wong and Yang (1975),
-# *A vector space model for automatic indexing*; Manning, Raghavan and Schütze, *Introduction to Information Retrieval*,
-# chapter 6.
+# **Further reading.**
+# Spärck Jones (1972), *A statistical interpretation of term specificity*; Salton, Wong and Yang (1975), *A vector space model for automatic indexing*; Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, chapter 6.

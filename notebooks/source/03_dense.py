@@ -1,12 +1,11 @@
 # %% [markdown] lang="en"
 # # 03 Dense retrieval: can a search find what it shares no word with?
 #
-# **You will be able to** turn a sentence into a vector by hand and match sentence-transformers, say which questions
-# this helps and which it spoils, search a hundred thousand vectors quickly and know what the speed costs, and
-# **train** the retriever and prove the gain.
+# **You will be able to** turn a sentence into a vector by hand and match sentence-transformers, say which questions this helps and which it spoils, search a hundred thousand vectors quickly and know what the speed costs, and **train** the retriever and prove the gain.
 #
-# **Know first:** lessons 01 and 02 (cosine, BM25, MRR@10, intervals). **Time:** 60 minutes. **Cost to run:** about
-# two minutes on two processor cores, half of it training; about 2 GB of memory, no network, no graphics card.
+# **Know first:** lessons 01 and 02 (cosine, BM25, MRR@10, intervals).
+# **Time:** 60 minutes.
+# **Cost to run:** about two minutes on two processor cores, half of it training; about 2 GB of memory, no network, no graphics card.
 
 # %%
 import re
@@ -24,8 +23,8 @@ for package in ("numpy", "torch", "sentence-transformers", "faiss-cpu"):
 # %% [markdown] lang="en"
 # ## The word that is not there
 #
-# Lesson 02 ended with questions in other words than the page uses. The smallest case: three notes about a ship, one about
-# bread, and a question that shares with them, stop words aside, only the ship's name.
+# Lesson 02 ended with questions in other words than the page uses.
+# The smallest case: three notes about a ship, one about bread, and a question that shares with them, stop words aside, only the ship's name.
 
 # %%
 notes = [
@@ -42,8 +41,9 @@ BM25Retriever().fit(corpus).search(question)
 # %% [markdown] lang="en"
 # The name brings three notes, and their length decides among them: the answer is last.
 #
-# **Predict first.** We want every text to have a vector such that *in charge of* and *commanded* point the same way. Where
-# could that be learnt?
+# **Predict first.**
+# We want every text to have a vector such that *in charge of* and *commanded* point the same way.
+# Where could that be learnt?
 
 # %%
 dense = DenseRetriever().fit(corpus)
@@ -52,13 +52,17 @@ assert hits[0].document.id == "1"
 hits
 
 # %% [markdown] lang="en"
-# It found the answer. The model behind it, all-MiniLM-L6-v2, was trained on a billion pairs of texts that belong
-# together: questions with answers, titles with articles. You will do the same on a small scale. First open it up.
+# It found the answer.
+# The model behind it, all-MiniLM-L6-v2, was trained on a billion pairs of texts that belong together: questions with answers, titles with articles.
+# You will do the same on a small scale.
+# First open it up.
 #
 # ## From a sentence to a vector, by hand
 #
-# **Step 1: tokens.** The vocabulary consists of **word pieces**. A common word is one piece, a rare one is several,
-# and `##` marks a piece that continues a word. What is longer than the limit is cut off without a word.
+# **Step 1: tokens.**
+# The vocabulary consists of **word pieces**.
+# A common word is one piece, a rare one is several, and `##` marks a piece that continues a word.
+# What is longer than the limit is cut off without a word.
 
 # %%
 embedder = dense.embedder
@@ -69,8 +73,8 @@ for text in ("She commanded the Heron.", "the Rattenbury Rose, hull number EL-50
     print(tokenizer.tokenize(text))
 
 # %% [markdown] lang="en"
-# Two pieces are added, `[CLS]` in front and `[SEP]` at the end. Texts go through the model together, so short ones
-# are filled up with `[PAD]`, and the **attention mask** says what is text (1) and what is filling (0).
+# Two pieces are added, `[CLS]` in front and `[SEP]` at the end.
+# Texts go through the model together, so short ones are filled up with `[PAD]`, and the **attention mask** says what is text (1) and what is filling (0).
 
 # %%
 inputs = tokenizer([question, *notes], padding=True, return_tensors="pt")
@@ -79,8 +83,9 @@ for row in (0, 1):
     print(inputs["attention_mask"][row].tolist())
 
 # %% [markdown] lang="en"
-# **Step 2: token vectors.** The transformer gives each piece a vector of 384 numbers and lets all pieces of a text
-# look at each other, once in each **layer** (this is *attention*). So the vector of a word depends on its neighbours.
+# **Step 2: token vectors.**
+# The transformer gives each piece a vector of 384 numbers and lets all pieces of a text look at each other, once in each **layer** (this is *attention*).
+# So the vector of a word depends on its neighbours.
 
 # %%
 import torch
@@ -92,8 +97,8 @@ print(transformer.config.num_hidden_layers, "layers; texts, pieces, numbers:", t
 
 
 # %% [markdown] lang="en"
-# **Predict first.** *Light* in “the light on the headland went out”: is its vector nearer to that of *light* in “the
-# lamp gave a weak light”, or in “the parcel was light and easy to carry”?
+# **Predict first.**
+# *Light* in “the light on the headland went out”: is its vector nearer to that of *light* in “the lamp gave a weak light”, or in “the parcel was light and easy to carry”?
 
 
 # %%
@@ -115,14 +120,17 @@ print(f"headland and lamp {cosine(headland, lamp):.2f}, headland and parcel {cos
 assert cosine(headland, lamp) > cosine(headland, parcel) + 0.05
 
 # %% [markdown] lang="en"
-# The same word, and its vector leans to its meaning. To TF-IDF the three are one dimension.
+# The same word, and its vector leans to its meaning.
+# To TF-IDF the three are one dimension.
 #
-# **Step 3: pooling.** One vector for the text: the mean of its token vectors, the filling left out. Let $h_i$ be the
-# vector of piece $i$ and $m_i$ its place in the mask:
+# **Step 3: pooling.**
+# One vector for the text: the mean of its token vectors, the filling left out.
+# Let $h_i$ be the vector of piece $i$ and $m_i$ its place in the mask:
 #
 # $$v = \frac{\sum_i m_i\, h_i}{\sum_i m_i}$$
 #
-# **Step 4: normalise.** Divide $v$ by its length, so that a dot product is a cosine, as in lesson 01.
+# **Step 4: normalise.**
+# Divide $v$ by its length, so that a dot product is a cosine, as in lesson 01.
 
 
 # %%
@@ -148,10 +156,9 @@ assert np.abs(by_hand - theirs).max() < 1e-5
 assert np.abs(by_hand[1:] - dense.embeddings).max() < 1e-5
 
 # %% [markdown] lang="en"
-# That is all of this **embedding model** (an *embedding* is such a vector; other models pool otherwise, for example by
-# taking the vector of `[CLS]` alone). Question and passage go through it separately (a **bi-encoder**), so
-# passages can be encoded long before anybody asks. And a trap: forget the mask, and a sentence gets another vector in
-# other company.
+# That is all of this **embedding model** (an *embedding* is such a vector; other models pool otherwise, for example by taking the vector of `[CLS]` alone).
+# Question and passage go through it separately (a **bi-encoder**), so passages can be encoded long before anybody asks.
+# And a trap: forget the mask, and a sentence gets another vector in other company.
 
 # %%
 careless = normalise(token_vectors.mean(axis=1))
@@ -162,8 +169,10 @@ for row, text in enumerate([question, *notes]):
 assert (by_hand * careless).sum(axis=1).min() < 0.99
 
 # %% [markdown] lang="en"
-# **What the cosine means here.** It orders texts for one question, and no more. It is no probability, nor is
-# there a height from which on a text is relevant. Because the mean is a sum, you can take it apart, piece by piece of the question:
+# **What the cosine means here.**
+# It orders texts for one question, and no more.
+# It is no probability, nor is there a height from which on a text is relevant.
+# Because the mean is a sum, you can take it apart, piece by piece of the question:
 
 # %%
 explanation = dense.explain(question, "1")
@@ -177,11 +186,12 @@ assert min(explanation.contributions.values()) > 0
 # ## On the archive: who finds what?
 #
 # A page of Port Ellery's archive tells about seven things, and who asks for one wants the sentence that answers.
-# So we cut the pages into sentences, each with its page's title, and search those. Right is a sentence of the right
-# page that holds the answer.
+# So we cut the pages into sentences, each with its page's title, and search those.
+# Right is a sentence of the right page that holds the answer.
 #
-# The archive has two parts that share no entity (a cell below checks it) and no phrasing; only the sorts of fact are the
-# same. On the part called *test* we measure. The other, *train*, waits.
+# The archive has two parts that share no entity (a cell below checks it) and no phrasing; only the sorts of fact are the same.
+# On the part called *test* we measure.
+# The other, *train*, waits.
 
 # %%
 from ragedu.datasets import port_ellery
@@ -201,7 +211,7 @@ def cut(half):
     for q, pages in asked.qrels.items():
         found = [part for page in pages for part in right[page]]
         qrels[q] = {part.id: 1 for part in found if any(answer in part.text for answer in asked.answers[q])}
-    return Dataset(Corpus(parts), asked.queries, qrels, asked.answers, asked.metadata)
+    return Dataset(Corpus(parts), asked.queries, qrels=qrels, answers=asked.answers, metadata=asked.metadata)
 
 
 tests = cut("test")
@@ -211,8 +221,9 @@ assert not any(tests.metadata[q]["entity"] in other_half for q in tests.queries)
 tests.corpus[:3]
 
 # %% [markdown] lang="en"
-# **Predict first.** Three kinds of question, two thirds of all (the rest have no answer, need two pages, or wait for later lessons): *lookup* (in the words of the page), *paraphrase* (the name, and
-# otherwise other words), *identifier* (a permit or hull number). Who wins which, BM25 or the dense retriever?
+# **Predict first.**
+# Three kinds of question, two thirds of all (the rest have no answer, need two pages, or wait for later lessons): *lookup* (in the words of the page), *paraphrase* (the name, and otherwise other words), *identifier* (a permit or hull number).
+# Who wins which, BM25 or the dense retriever?
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.evaluation import bootstrap_interval, paired_test
@@ -224,7 +235,8 @@ def reciprocal_ranks(retriever, dataset):
     """{kind: one value for each question}"""
     select = {kind: dataset.select(kind=kind) for kind in kinds}
     return {
-        kind: evaluate(retriever, some, ["mrr@10"], progress=False).per_query["mrr@10"] for kind, some in select.items()
+        kind: evaluate(retriever, some, metrics=["mrr@10"], progress=False).per_query["mrr@10"]
+        for kind, some in select.items()
     }
 
 
@@ -264,8 +276,10 @@ plot_kinds({"BM25": lexical, "dense": untrained}, axis)
 plt.show()
 
 # %% [markdown] lang="en"
-# Each has its blind spot. Where the words differ, BM25 is left with a name that all sentences of the page share.
-# Where the question is a number, the dense retriever is lost. Look at one:
+# Each has its blind spot.
+# Where the words differ, BM25 is left with a name that all sentences of the page share.
+# Where the question is a number, the dense retriever is lost.
+# Look at one:
 
 # %%
 lost = next(q for q, value in untrained["identifier"].items() if value < 0.2 and lexical["identifier"][q] == 1)
@@ -276,8 +290,9 @@ for hit in dense.search(tests.queries[lost], k=3):
 print("\nright:", tests.corpus[next(iter(tests.qrels[lost]))].text)
 
 # %% [markdown] lang="en"
-# The number falls into pieces of one to three characters, and little of it is left beside the gist, *the
-# exhibit of some case*. Is the mean over all pieces to blame, or the weights? Keep the question; the training will answer it.
+# The number falls into pieces of one to three characters, and little of it is left beside the gist, *the exhibit of some case*.
+# Is the mean over all pieces to blame, or the weights?
+# Keep the question; the training will answer it.
 # (About ten questions ask about each page, so the true intervals are somewhat wider.)
 #
 # Do the two at least fail on the same questions? (*first*: a right sentence stands at rank 1.)
@@ -293,12 +308,13 @@ assert overlap.loc["BM25 not", "dense first"] > 80 and overlap.loc["BM25 first",
 overlap
 
 # %% [markdown] lang="en"
-# They do not: each puts the right sentence first for many questions on which the other fails. Lesson 05 combines them.
+# They do not: each puts the right sentence first for many questions on which the other fails.
+# Lesson 05 combines them.
 #
 # ## Searching many vectors
 #
-# Fitted, the retriever is a matrix with a row for each sentence, and exact search is one multiplication. **FAISS**,
-# the library that most people use, calls this a *flat* index.
+# Fitted, the retriever is a matrix with a row for each sentence, and exact search is one multiplication.
+# **FAISS**, the library that most people use, calls this a *flat* index.
 
 # %%
 import faiss
@@ -316,8 +332,8 @@ assert (positions == best).mean() > 0.99  # not 1: of two equal cosines either m
 print("FAISS and numpy find the same")
 
 # %% [markdown] lang="en"
-# A thousand rows are no work. For a larger test we **make** 100,000 vectors: random mixtures of two real ones with
-# noise.
+# A thousand rows are no work.
+# For a larger test we **make** 100,000 vectors: random mixtures of two real ones with noise.
 
 # %%
 rng = np.random.default_rng(0)
@@ -363,8 +379,9 @@ build(pq)
 faiss.omp_set_num_threads(1)
 
 # %% [markdown] lang="en"
-# **Predict first.** IVF with `nprobe = 1` looks at one cluster of 256. How many of the true ten best does it still find:
-# one in ten, half, three in four?
+# **Predict first.**
+# IVF with `nprobe = 1` looks at one cluster of 256.
+# How many of the true ten best does it still find: one in ten, half, three in four?
 
 # %%
 from time import perf_counter
@@ -425,23 +442,26 @@ axis.grid(alpha=0.3)
 plt.show()
 
 # %% [markdown] lang="en"
-# One cluster in 256 holds most of the true neighbours, because neighbours lie together. From there you buy recall with
-# time. IVF and HNSW need as much memory as before, or more. PQ needs a thirtieth and loses more than half of the ten.
-# But most of them are among its best two hundred, so people let it choose candidates and compute their exact cosines
-# afterwards.
+# One cluster in 256 holds most of the true neighbours, because neighbours lie together.
+# From there you buy recall with time.
+# IVF and HNSW need as much memory as before, or more.
+# PQ needs a thirtieth and loses more than half of the ten.
+# But most of them are among its best two hundred, so people let it choose candidates and compute their exact cosines afterwards.
 #
 # `DenseRetriever` searches exactly: 100,000 vectors took some milliseconds, and a few thousand nobody notices.
 #
 # ## Teach it: the loss
 #
-# How does a model learn such vectors? Take a **batch** of questions with their passages, and let each question choose
-# among all passages of the batch. Its own is right; the others are wrong and cost nothing, since they are there
-# anyway (**in-batch negatives**). With $q_i$ and $p_i$ the vectors of question and passage $i$, and a **temperature** $\tau$:
+# How does a model learn such vectors?
+# Take a **batch** of questions with their passages, and let each question choose among all passages of the batch.
+# Its own is right; the others are wrong and cost nothing, since they are there anyway (**in-batch negatives**).
+# With $q_i$ and $p_i$ the vectors of question and passage $i$, and a **temperature** $\tau$:
 #
 # $$\ell_i = -\ln \frac{e^{\cos(q_i,\, p_i)/\tau}}{\sum_j e^{\cos(q_i,\, p_j)/\tau}}$$
 #
-# The fraction is a *softmax*: the probability that question $i$ gives to its own passage. The loss is its surprise, 0
-# when certain. Van den Oord and others (2018) named it **InfoNCE**.
+# The fraction is a *softmax*: the probability that question $i$ gives to its own passage.
+# The loss is its surprise, 0 when certain.
+# Van den Oord and others (2018) named it **InfoNCE**.
 
 
 # %%
@@ -459,7 +479,7 @@ def info_nce(questions, passages, temperature=0.05):
 # A batch of four from the *train* half, and the package's own loss beside ours:
 
 # %%
-from ragedu.training.retriever import contrastive_loss
+from ragedu.retrieval.contrastive import contrastive_loss
 
 training = cut("train")
 in_words = lambda q: (
@@ -477,12 +497,13 @@ print(f"\nloss {loss:.2f}")
 assert abs(loss - contrastive_loss(torch.tensor(q_vectors), torch.tensor(p_vectors)).item()) < 1e-5
 
 # %% [markdown] lang="en"
-# The right ones stand on the diagonal, and the loss is near 0: this batch teaches little. Each passage speaks of
-# somebody else, so the names alone tell them apart. We need **hard negatives**, passages that look right and are
-# wrong. BM25 finds them.
+# The right ones stand on the diagonal, and the loss is near 0: this batch teaches little.
+# Each passage speaks of somebody else, so the names alone tell them apart.
+# We need **hard negatives**, passages that look right and are wrong.
+# BM25 finds them.
 
 # %%
-from ragedu.training.retriever import hard_negatives
+from ragedu.retrieval.contrastive import hard_negatives
 
 triples = hard_negatives(training, seed=0)  # drawn from BM25's eight best that do not answer
 same_page = np.mean([right.split("\n")[0] == wrong.split("\n")[0] for _, right, wrong in triples])
@@ -501,12 +522,15 @@ print(
 assert hard > random + 0.1
 
 # %% [markdown] lang="en"
-# More passages of other pages hardly raise the loss; as many hard ones raise it several times. That is what the training has to work on.
+# More passages of other pages hardly raise the loss; as many hard ones raise it several times.
+# That is what the training has to work on.
 #
 # ## The temperature
 #
-# $\tau$ decides how much a small difference counts. **Predict first.** A question has cosines of 0.75, 0.70, 0.55 and 0.20 with four passages, and the first is right. Which of the others are pushed
-# away at $\tau = 1$, and which at 0.05?
+# $\tau$ decides how much a small difference counts.
+# **Predict first.**
+# A question has cosines of 0.75, 0.70, 0.55 and 0.20 with four passages, and the first is right.
+# Which of the others are pushed away at $\tau = 1$, and which at 0.05?
 
 # %%
 cosines = np.array([0.75, 0.70, 0.55, 0.20])
@@ -520,9 +544,10 @@ temperatures = {f"τ = {t}": softmax(t).round(3) for t in (1, 0.2, 0.05, 0.01)}
 pd.DataFrame(temperatures, index=[f"cosine {c:.2f}" for c in cosines])
 
 # %% [markdown] lang="en"
-# The force on a wrong passage (the derivative of the loss by its cosine) is its probability divided by $\tau$. At 1 even the one that is far away gets a
-# good part. At 0.05 nearly all force goes to the passage that is almost as good as the right one, where the
-# ranking is decided. Turn it:
+# The force on a wrong passage (the derivative of the loss by its cosine) is its probability divided by $\tau$.
+# At 1 even the one that is far away gets a good part.
+# At 0.05 nearly all force goes to the passage that is almost as good as the right one, where the ranking is decided.
+# Turn it:
 
 # %%
 import ipywidgets as widgets
@@ -551,10 +576,13 @@ HTML(bars(0.05))
 # %% [markdown] lang="en"
 # ## Train it
 #
-# Now live: forty steps, each with a batch of sixteen triples from the *train* half. A step moves the weights a little in the
-# direction in which the loss falls. **Predict first.** The test half has other names, other sentences and other
-# questions. By how much will MRR@10 rise on paraphrases: hardly, by 0.05, by more than 0.15? And on identifiers? No question
-# of the training holds a number.
+# Now live: forty steps, each with a batch of sixteen triples from the *train* half.
+# A step moves the weights a little in the direction in which the loss falls.
+# **Predict first.**
+# The test half has other names, other sentences and other questions.
+# By how much will MRR@10 rise on paraphrases: hardly, by 0.05, by more than 0.15?
+# And on identifiers?
+# No question of the training holds a number.
 
 # %% tags=["nbval-ignore-output"]
 from tempfile import TemporaryDirectory
@@ -588,13 +616,14 @@ plot_kinds({"BM25": lexical, "untrained": untrained, "trained": after}, axis)
 plt.show()
 
 # %% [markdown] lang="en"
-# Names and wordings never seen, and it is ahead of BM25 on lookups and paraphrases, and on identifiers no longer far behind. Same pieces, same mean, so the
-# mean was not to blame; the weights gave the numbers too little. Is the right sentence also among the first three more often?
+# Names and wordings never seen, and it is ahead of BM25 on lookups and paraphrases, and on identifiers no longer far behind.
+# Same pieces, same mean, so the mean was not to blame; the weights gave the numbers too little.
+# Is the right sentence also among the first three more often?
 
 # %% tags=["nbval-ignore-output"]
 paraphrases = tests.select(kind="paraphrase")
 recall = {
-    name: evaluate(retriever, paraphrases, ["recall@3"], progress=False).per_query["recall@3"]
+    name: evaluate(retriever, paraphrases, metrics=["recall@3"], progress=False).per_query["recall@3"]
     for name, retriever in (("untrained", dense), ("trained", trained))
 }
 recall_gain = paired_test(list(recall["trained"].values()), list(recall["untrained"].values()))
@@ -627,9 +656,11 @@ trained.save(f"{folder.name}/index")
 # %% [markdown] lang="en"
 # ## And elsewhere?
 #
-# **Predict first.** The documentation of Python and its libraries has nothing to do with harbours. Is dense retrieval
-# ahead of BM25 there, too? And will our training help, do nothing, or harm? (We search the first forty words of those pages only that answer a question, by grade 2 or more: fewer rivals, higher
-# numbers than in lesson 02.)
+# **Predict first.**
+# The documentation of Python and its libraries has nothing to do with harbours.
+# Is dense retrieval ahead of BM25 there, too?
+# And will our training help, do nothing, or harm?
+# (We search the first forty words of those pages only that answer a question, by grade 2 or more: fewer rivals, higher numbers than in lesson 02.)
 
 # %%
 from ragedu.datasets import python_docs
@@ -638,12 +669,12 @@ docs = python_docs.load()
 qrels = {q: {page: grade for page, grade in grades.items() if grade >= 2} for q, grades in docs.qrels.items()}
 judged = {page for grades in qrels.values() for page in grades}
 shortened = [Document(d.id, " ".join(d.text.split()[:40]), d.title) for d in docs.corpus if d.id in judged]
-code = Dataset(Corpus(shortened), docs.queries, qrels)
+code = Dataset(Corpus(shortened), docs.queries, qrels=qrels)
 
 
 # %% tags=["nbval-ignore-output"]
 def mrr(retriever, dataset):
-    return list(evaluate(retriever, dataset, ["mrr@10"], progress=False).per_query["mrr@10"].values())
+    return list(evaluate(retriever, dataset, metrics=["mrr@10"], progress=False).per_query["mrr@10"].values())
 
 
 docs_lexical, docs_before, docs_after = (mrr(retriever, code) for retriever in (BM25Retriever(), dense, trained))
@@ -657,13 +688,15 @@ print(f"by our training: {np.mean(docs_before):.2f} -> {np.mean(docs_after):.2f}
 assert dense_ahead.low > 0.05 and docs_gain.difference < -0.01 and docs_gain.high < 0.02
 
 # %% [markdown] lang="en"
-# On real text, too, the dense retriever is ahead. And our training harms it: some of what a billion pairs had taught got lost. Every
-# fine-tuning can do this, and you only see it if you measure on something else.
+# On real text, too, the dense retriever is ahead.
+# And our training harms it: some of what a billion pairs had taught got lost.
+# Every fine-tuning can do this, and you only see it if you measure on something else.
 #
 # ## Two models, one index
 #
-# A vector means something only to the model that made it. We saved the trained retriever's index. Open it with the
-# original model:
+# A vector means something only to the model that made it.
+# We saved the trained retriever's index.
+# Open it with the original model:
 
 # %%
 try:
@@ -673,7 +706,8 @@ except ValueError as error:
 print(refused)
 
 # %% [markdown] lang="en"
-# A model of another size is refused too. We make one by adding an untrained layer that turns 384 numbers into 128:
+# A model of another size is refused too.
+# We make one by adding an untrained layer that turns 384 numbers into 128:
 
 # %%
 from sentence_transformers.sentence_transformer.modules import Dense
@@ -688,11 +722,15 @@ print(refused)
 assert "384 dimensions" in refused and "makes 128" in refused
 
 # %% [markdown] lang="en"
-# Another size would fail anyway, loudly. The same size is dangerous. Turn all vectors of our model by one random
-# rotation: every angle between them stays, so this is **another model, exactly as good**.
+# Another size would fail anyway, loudly.
+# The same size is dangerous.
+# Turn all vectors of our model by one random rotation: every angle between them stays, so this is **another model, exactly as good**.
 #
-# **Predict first.** The index is of the one, the question is encoded by the other. What will MRR@10 be? Will there be
-# an error? And if the index is the trained model's, and the question is encoded by the model as it was before?
+# **Predict first.**
+# The index is of the one, the question is encoded by the other.
+# What will MRR@10 be?
+# Will there be an error?
+# And if the index is the trained model's, and the question is encoded by the model as it was before?
 
 # %% tags=["nbval-ignore-output"]
 rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((384, 384)))[0].astype(np.float32)
@@ -719,12 +757,14 @@ assert mixed < parent < retrained
 assert abs(same - turned) < 0.01 and mixed < 0.05 < same / 5
 
 # %% [markdown] lang="en"
-# No error, and a ranking with nothing in it. A model and its own trained child understand each other somewhat, which is
-# worse: it looks healthy. So `ragedu` stores a fingerprint of the model with every index, and compares.
+# No error, and a ranking with nothing in it.
+# A model and its own trained child understand each other somewhat, which is worse: it looks healthy.
+# So `ragedu` stores a fingerprint of the model with every index, and compares.
 #
 # ## Where it fails
 #
-# The trained retriever finds the right sentence more often than not. What do you then have?
+# The trained retriever finds the right sentence more often than not.
+# What do you then have?
 
 # %% tags=["nbval-ignore-output"]
 asks_for_years = next(
@@ -741,15 +781,17 @@ assert not tests.answers[unanswerable]
 folder.cleanup()
 
 # %% [markdown] lang="en"
-# You asked how long ago; the first sentence holds a year, and the subtraction is left to you. The second
-# question has no answer in the archive, and the retriever returns its best sentence all the same. Something must
-# **read** what was found, and say so when it says nothing. That is the generator, lesson 04.
+# You asked how long ago; the first sentence holds a year, and the subtraction is left to you.
+# The second question has no answer in the archive, and the retriever returns its best sentence all the same.
+# Something must **read** what was found, and say so when it says nothing.
+# That is the generator, lesson 04.
 #
 # ## What the article says
 #
-# The article trains its retriever in one line, `retriever.train()`. That it pays is right: you have measured it. But the
-# brackets are empty, and everything that matters belongs in them: pairs, hard negatives, a temperature, a number of
-# steps. And the line hides that the index must be made anew, and what the gain costs elsewhere.
+# The article trains its retriever in one line, `retriever.train()`.
+# That it pays is right: you have measured it.
+# But the brackets are empty, and everything that matters belongs in them: pairs, hard negatives, a temperature, a number of steps.
+# And the line hides that the index must be made anew, and what the gain costs elsewhere.
 #
 # ## Recap
 #
@@ -762,7 +804,8 @@ folder.cleanup()
 #   says how close calls count.
 # - Training on your pairs helps on your corpus, and may harm on others. An index belongs to one model.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. In a batch two questions have the same right passage. What goes wrong, and what could `train` do about it?
 # <details><summary>Answer</summary>Each would be pushed away from a passage that answers it, because the copy in the
@@ -777,11 +820,9 @@ folder.cleanup()
 # <details><summary>Answer</summary>No. That recall compares with the exact neighbours, right or wrong. The right
 # passage may be the nearest of all and hard to miss, or never have been among the ten.</details>
 #
-# **Exercises:** [`exercises/03_dense`](../exercises/03_dense.ipynb), which check themselves.
+# **Exercises:** [`exercises/03_dense_exercises`](../exercises/03_dense_exercises.ipynb), which check themselves.
 #
 # **Next:** 04, generation: from numbers to words, and a model that learns to read.
 #
-# **Further reading.** Reimers and Gurevych (2019), *Sentence-BERT*; van den Oord, Li and Vinyals (2018),
-# *Representation Learning with Contrastive Predictive Coding*; Karpukhin and others (2020), *Dense Passage Retrieval
-# for Open-Domain Question Answering*; Malkov and Yashunin (2018), *Efficient and robust approximate nearest neighbor
-# search using Hierarchical Navigable Small World graphs*.
+# **Further reading.**
+# Reimers and Gurevych (2019), *Sentence-BERT*; van den Oord, Li and Vinyals (2018), *Representation Learning with Contrastive Predictive Coding*; Karpukhin and others (2020), *Dense Passage Retrieval for Open-Domain Question Answering*; Malkov and Yashunin (2018), *Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs*.

@@ -1,11 +1,11 @@
 # %% [markdown] lang="en"
 # # 04 Generation: where does the next word come from?
 #
-# **You will be able to** go from a model's scores to a text, decode in four ways, say why BERT can't do it, measure how often a
-# model invents an answer, and train a model to read its sources.
+# **You will be able to** go from a model's scores to a text, decode in four ways, say why BERT can't do it, measure how often a model invents an answer, and train a model to read its sources.
 #
-# **Know first:** lessons 00 to 03 (vectors, intervals, the paired test). **Time:** 60 minutes. **Cost to run:** two to four minutes, half of
-# it training; no network.
+# **Know first:** lessons 00 to 03 (vectors, intervals, the paired test).
+# **Time:** 60 minutes.
+# **Cost to run:** two to four minutes, half of it training; no network.
 
 # %%
 import random
@@ -23,7 +23,8 @@ from ragedu import LanguageModel
 # %% [markdown] lang="en"
 # ## A language model of five sentences
 #
-# A language model answers one question only: **which word comes next?** Here is one made by counting.
+# A language model answers one question only: **which word comes next?**
+# Here is one made by counting.
 
 # %%
 sentences = [
@@ -44,8 +45,9 @@ for word in ("the", "ferry", "boatman", "waits", "leaves", "at"):
 
 
 # %% [markdown] lang="en"
-# To write, look up the last word, take the most frequent follower (of equally frequent ones the first), and go on from there. **Predict first:** what does it
-# write after *the*? Does it write one of the five sentences?
+# To write, look up the last word, take the most frequent follower (of equally frequent ones the first), and go on from there.
+# **Predict first:** what does it write after *the*?
+# Does it write one of the five sentences?
 
 
 # %%
@@ -61,13 +63,15 @@ print(write("boatman"))
 assert write("the") in sentences and write("boatman") not in [s.removeprefix("the ") for s in sentences]
 
 # %% [markdown] lang="en"
-# The second is fluent, and none of our sentences says it. Nobody lied: each word is a likely one after the word before it,
-# and that is all the program knows. Keep this in mind for later in the lesson.
+# The second is fluent, and none of our sentences says it.
+# Nobody lied: each word is a likely one after the word before it, and that is all the program knows.
+# Keep this in mind for later in the lesson.
 #
 # ## Scores, and a softmax
 #
-# A neural language model has no table. It reads **all** words so far and computes one score for each possible next
-# token, the **logit** $z_i$. The softmax makes probabilities of them:
+# A neural language model has no table.
+# It reads **all** words so far and computes one score for each possible next token, the **logit** $z_i$.
+# The softmax makes probabilities of them:
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 
@@ -83,22 +87,22 @@ print(softmax(np.log(counts)).round(3), (counts / counts.sum()).round(3))
 assert np.allclose(softmax(np.log(counts)), counts / counts.sum())
 
 # %% [markdown] lang="en"
-# With logarithms of counts as logits, the softmax gives back the shares. Now the real thing, with millions of numbers in
-# the place of our table.
+# With logarithms of counts as logits, the softmax gives back the shares.
+# Now the real thing, with millions of numbers in the place of our table.
 
 # %% tags=["nbval-ignore-output"]
 import torch
 
 model = LanguageModel.load(dtype="float32")  # with all digits, so that two ways to compute the same agree
 network, tokenizer = model.model, model.tokenizer
-print(model)
+print(f"{model.name}: {network.num_parameters() / 1e6:,.0f} million parameters, {network.dtype}")
 text = "The ship sailed into the"
 ids = model.encode(text, chat=False)
 print([tokenizer.decode(token) for token in ids], ids)
 
 # %% [markdown] lang="en"
-# A token is a frequent word with the space before it, or a piece of a rarer one. The model has 49,152 of them, so for each
-# place in the text it computes as many logits.
+# A token is a frequent word with the space before it, or a piece of a rarer one.
+# The model has 49,152 of them, so for each place in the text it computes as many logits.
 
 
 # %%
@@ -122,7 +126,8 @@ assert "unknown" in tokenizer.decode(best[0]) and "sea" in "".join(tokenizer.dec
 assert 0.1 < p[best[0]] < 0.5
 
 # %% [markdown] lang="en"
-# *The sea* is possible; *the unknown* is what people write. A probable continuation and a true one are different things.
+# *The sea* is possible; *the unknown* is what people write.
+# A probable continuation and a true one are different things.
 #
 # ## Four ways to choose
 #
@@ -146,7 +151,8 @@ print("by hand and by ragedu: the same text")
 assert greedy.count("sailed into the") >= 2
 
 # %% [markdown] lang="en"
-# And it goes round in circles. Does a sentence that has occurred make its own repetition more probable?
+# And it goes round in circles.
+# Does a sentence that has occurred make its own repetition more probable?
 
 # %% tags=["nbval-ignore-output"]
 sentence = "The ship sailed into the unknown."
@@ -156,8 +162,9 @@ for times in range(3):
 assert np.exp(log_p) > 2 * p[best[0]]
 
 # %% [markdown] lang="en"
-# It does. So people **sample**: draw the next token by its probability. How boldly is set by the
-# **temperature** $T$: divide the logits by it before the softmax.
+# It does.
+# So people **sample**: draw the next token by its probability.
+# How boldly is set by the **temperature** $T$: divide the logits by it before the softmax.
 
 # %% alt="Probabilities of the ten most probable next tokens at three temperatures. At 0.5 the first has far more than all others; at 1 it leads; at 2 the ten are nearly equal and small." tags=["nbval-ignore-output"]
 top = np.argsort(-logits)[:10]
@@ -175,9 +182,8 @@ print({T: f"{of:.0%} for the ten" for T, of in share.items()})
 assert share[0.5] > 0.9 and share[2] < 0.3
 
 # %% [markdown] lang="en"
-# At $T = 2$ the ten favourites have little left: the rest went to tens of thousands of others, nearly all of them nonsense,
-# each hardly probable, but together they win. **Top-k** allows the $k$ most probable tokens only; **top-p** the
-# smallest set of most probable ones whose probabilities sum to $p$ or more.
+# At $T = 2$ the ten favourites have little left: the rest went to tens of thousands of others, nearly all of them nonsense, each hardly probable, but together they win.
+# **Top-k** allows the $k$ most probable tokens only; **top-p** the smallest set of most probable ones whose probabilities sum to $p$ or more.
 
 
 # %%
@@ -195,8 +201,8 @@ def keep_top_p(logits, p):
 
 
 # %% [markdown] lang="en"
-# Ruling out means a logit of minus infinity: the softmax makes 0 of it, and the others share what is left. The library
-# transformers has the same steps, and so has `ragedu`.
+# Ruling out means a logit of minus infinity: the softmax makes 0 of it, and the others share what is left.
+# The library transformers has the same steps, and so has `ragedu`.
 
 # %%
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
@@ -219,7 +225,8 @@ print("top-k of 50 keeps 50 tokens; top-p of 0.9 keeps", left)
 assert 20 < left < 500
 
 # %% [markdown] lang="en"
-# Turn the knobs ($T = 0$ stands for greedy). Which comes closest to what a person might write?
+# Turn the knobs ($T = 0$ stands for greedy).
+# Which comes closest to what a person might write?
 
 # %% tags=["nbval-ignore-output"]
 from html import escape
@@ -249,8 +256,9 @@ for (temperature, top_p), one in zip(settings, texts, strict=True):
     print(f"T = {temperature}, top-p = {top_p}\n{fill(one, 100, initial_indent='    ', subsequent_indent='    ')}")
 
 # %% [markdown] lang="en"
-# At 1.5 the text breaks; at 0.7 or 1 it comes closest. Sampling draws from a random generator, so it depends on the **seed**. The same seed gives the same text; greedy
-# decoding needs none.
+# At 1.5 the text breaks; at 0.7 or 1 it comes closest.
+# Sampling draws from a random generator, so it depends on the **seed**.
+# The same seed gives the same text; greedy decoding needs none.
 
 # %%
 assert sampled(1.0, 0.9, seed=1) == texts[2] != sampled(1.0, 0.9, seed=2)
@@ -261,8 +269,9 @@ assert len(set(texts)) == len(texts)
 #
 # ## Why BERT can't do this
 #
-# The article counts BERT among the generators. The model that made lesson 03's vectors is built like BERT. Take two sentences that
-# differ in the last word alone, and see how far the states of **earlier** words move.
+# The article counts BERT among the generators.
+# The model that made lesson 03's vectors is built like BERT.
+# Take two sentences that differ in the last word alone, and see how far the states of **earlier** words move.
 #
 # **Predict first:** in which of the two models does the vector of *lamp* depend on what comes after it?
 
@@ -305,16 +314,16 @@ assert len(moved_bert) == len(moved_llama) == len(words)
 assert (moved_bert[:-1] > 0.01).all() and (moved_llama[:-1] < 1e-3).all() and moved_llama[-1] > 0.1
 
 # %% [markdown] lang="en"
-# BERT is trained to fill in a **masked** word, with what stands before *and* after it: good for understanding a text that
-# is there. A **causal** model looks back only, so every place in a text is an exercise in predicting the next
-# word, and writing is the same exercise continued. BERT was never asked to go on, and with every word that you added
-# all that it had computed would change.
+# BERT is trained to fill in a **masked** word, with what stands before *and* after it: good for understanding a text that is there.
+# A **causal** model looks back only, so every place in a text is an exercise in predicting the next word, and writing is the same exercise continued.
+# BERT was never asked to go on, and with every word that you added all that it had computed would change.
 #
 # ## The cache that this allows
 #
-# In a causal model nothing computed for earlier tokens ever changes. So it can be kept: of every token each layer makes a *key*, what it
-# offers, and a *value*, what it passes on to later tokens whose *query* asks for that. That is the **KV cache**. With it, a new token costs the reading of one token; without it,
-# of the whole text.
+# In a causal model nothing computed for earlier tokens ever changes.
+# So it can be kept: of every token each layer makes a *key*, what it offers, and a *value*, what it passes on to later tokens whose *query* asks for that.
+# That is the **KV cache**.
+# With it, a new token costs the reading of one token; without it, of the whole text.
 
 
 # %%
@@ -348,12 +357,12 @@ assert saved > 1.5
 
 # %% [markdown] lang="en"
 # Two speeds, then: reading the prompt, all tokens of which go through the network at once, and writing, one token after the other.
-# A RAG prompt is long and its answer short, so both count: compare the dashed line's first point (200 tokens read)
-# with the others (one token each).
+# A RAG prompt is long and its answer short, so both count: compare the dashed line's first point (200 tokens read) with the others (one token each).
 #
 # ## A chat is a text as well
 #
-# The model was trained further on conversations. They look like this to it:
+# The model was trained further on conversations.
+# They look like this to it:
 
 # %%
 print(
@@ -363,8 +372,8 @@ print(
 )
 
 # %% [markdown] lang="en"
-# No magic: a text with markers, ending where the assistant should go on. `generate` writes it around your prompt, unless
-# told otherwise.
+# No magic: a text with markers, ending where the assistant should go on.
+# `generate` writes it around your prompt, unless told otherwise.
 
 # %% tags=["nbval-ignore-output"]
 capital = "What is the capital of France?"
@@ -378,8 +387,9 @@ assert "Paris" in in_chat and bare == ""
 #
 # ## How often does it invent?
 #
-# Paris was in the texts that the model learned from. Nothing about Port Ellery was. We ask 12 questions in three ways: without a source; with
-# the page that has the answer; and with that page among two others, the most similar that BM25 finds.
+# Paris was in the texts that the model learned from.
+# Nothing about Port Ellery was.
+# We ask 12 questions in three ways: without a source; with the page that has the answer; and with that page among two others, the most similar that BM25 finds.
 
 # %%
 from ragedu import BM25Retriever
@@ -404,7 +414,9 @@ for query_id in query_ids:
 print(build_prompt(questions[0], gold[0]))
 
 # %% [markdown] lang="en"
-# **Predict first.** How many of 12 are right each time? And how often does the model say that it doesn't know?
+# **Predict first.**
+# How many of 12 are right each time?
+# And how often does the model say that it doesn't know?
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load()  # from here on in the number type that this processor is quickest with
@@ -457,31 +469,37 @@ assert count["no source"] + 3 <= count["the page"] < len(questions) / 2
 assert count["the page among three"] <= count["the page"] + 2
 
 # %% [markdown] lang="en"
-# Without a source nearly everything is invented, fluently and with no sign of doubt: like our table of five sentences, the model
-# writes what is probable. This is called **hallucination**, and it follows from predicting the next word. With the page it does better, and still most answers are wrong with the truth in front of it. (Some might have come to it behind the 24th token, where we
-# cut them off. Whether other pages do further harm, 12 questions are too few to say.) Finding is not enough; the model must learn to **read**.
+# Without a source nearly everything is invented, fluently and with no sign of doubt: like our table of five sentences, the model writes what is probable.
+# This is called **hallucination**, and it follows from predicting the next word.
+# With the page it does better, and still most answers are wrong with the truth in front of it.
+# (Some might have come to it behind the 24th token, where we cut them off.
+# Whether other pages do further harm, 12 questions are too few to say.)
+# Finding is not enough; the model must learn to **read**.
 #
 # ## Training it to read
 #
-# The examples are prompts with one or two sources, and the short answer. Their pages are of the training split of
-# another archive, told and asked in more ways: none of the names that we test on is in them. Some questions have
-# no answer in their sources; then the wanted answer says so.
+# The examples are prompts with one or two sources, and the short answer.
+# Their pages are of the training split of another archive, told and asked in more ways: none of the names that we test on is in them.
+# Some questions have no answer in their sources; then the wanted answer says so.
 
 # %%
-from ragedu.training import reader, reading_examples
+from ragedu.generation.prompts import ABSTAIN
+from ragedu.training import reading_examples
 
-examples = reading_examples.examples(reading_examples.archive(600, 600, seed=1), 200, most_sources=2)
-absent = sum(example.answer == reader.ABSTAIN for example in examples)
+training_text = reading_examples.archive(600, each=600, seed=1)
+examples = reading_examples.examples(training_text, 200, most_sources=2)
+absent = sum(example.answer == ABSTAIN for example in examples)
 asked_about = [tests.metadata[query_id]["entity"] for query_id in query_ids]
 assert not any(name in example.prompt for name in asked_about for example in examples)
-print(f"{len(examples)} examples, {absent} of them without an answer ({reader.ABSTAIN!r})\n")
+print(f"{len(examples)} examples, {absent} of them without an answer ({ABSTAIN!r})\n")
 print(fill(examples[0].prompt[-400:], 100))
 print("->", examples[0].answer)
 
 # %% [markdown] lang="en"
-# **The loss** is how surprised the model is by the answer: the mean of $-\ln p(\text{token})$ over the answer's tokens, each given
-# the prompt and the tokens before it. Of the prompt's tokens nothing is to be learned, so they have no share in it. $-\ln p$ is counted in **nats**: 0 is certain,
-# 14 is one chance in a million. (Training also learns the token for *end* behind the answer, so that the model stops.)
+# **The loss** is how surprised the model is by the answer: the mean of $-\ln p(\text{token})$ over the answer's tokens, each given the prompt and the tokens before it.
+# Of the prompt's tokens nothing is to be learned, so they have no share in it.
+# $-\ln p$ is counted in **nats**: 0 is certain, 14 is one chance in a million.
+# (Training also learns the token for *end* behind the answer, so that the model stops.)
 
 # %% tags=["nbval-ignore-output"]
 prompt, answer = examples[0]
@@ -500,14 +518,18 @@ assert np.isclose(sum(surprise), -model.log_likelihood(prompt, answer), rtol=0.0
 assert surprise[0] > sum(surprise) / 2 and surprise[-1] < 0.1
 
 # %% [markdown] lang="en"
-# Most of the surprise is in the first token: the model would have begun otherwise. Once it is in the answer's last word, it finishes it without doubt.
+# Most of the surprise is in the first token: the model would have begun otherwise.
+# Once it is in the answer's last word, it finishes it without doubt.
 #
-# **What is trained.** A text passes many **layers**, one after the other, with seven matrices of **weights** in each. All of these stay as they
-# are. Beside each matrix $W$ of attention (four of the seven) stands a product of two thin ones, and only those are learned (LoRA, *low-rank adaptation*):
+# **What is trained.**
+# A text passes many **layers**, one after the other, with seven matrices of **weights** in each.
+# All of these stay as they are.
+# Beside each matrix $W$ of attention (four of the seven) stands a product of two thin ones, and only those are learned (LoRA, *low-rank adaptation*):
 #
 # $$W' = W + \frac{\alpha}{r} B A$$
 #
-# with $A$ of $r$ rows and $B$ of $r$ columns; $r$ is the **rank**, and $\alpha$ a fixed number, here $2r$. $B$ begins as zeros.
+# with $A$ of $r$ rows and $B$ of $r$ columns; $r$ is the **rank**, and $\alpha$ a fixed number, here $2r$.
+# $B$ begins as zeros.
 
 # %%
 W = network.model.layers[0].self_attn.q_proj.weight.detach().float().numpy()
@@ -519,8 +541,10 @@ assert np.array_equal((W + alpha / r * B @ A) @ x, W @ x)
 print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size + B.size) / W.size:.1%}")
 
 # %% [markdown] lang="en"
-# Training begins with exactly the model that we have. Each **step** takes a batch and moves $A$ and $B$ a little, by the **learning rate**, in the direction that makes its answers less surprising. `batch_size=2` counts sets of
-# sources; a set comes with up to six questions, each of which is an example of its own. A new model is loaded, so that the old one stays for comparison.
+# Training begins with exactly the model that we have.
+# Each **step** takes a batch and moves $A$ and $B$ a little, by the **learning rate**, in the direction that makes its answers less surprising.
+# `batch_size=2` counts sets of sources; a set comes with up to six questions, each of which is an example of its own.
+# A new model is loaded, so that the old one stays for comparison.
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 live = LanguageModel.load()
@@ -553,13 +577,17 @@ assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 # %% [markdown] lang="en"
 # ## What did it buy?
 #
-# The same 12 questions with the page among three, and 6 that the archive can't answer. With `ragedu` comes an adapter, `reader`, that
-# was trained by the same recipe for far longer, first on a graphics card, later with thin matrices beside all seven, and on more kinds of text (`python -m ragedu.training.reader`). It takes the test
-# as well. The strict measure is **exact match**: the answer and nothing else, but for case and punctuation. *Precision* of abstention:
-# of those made, how many were due; *recall*: of those due, how many were made; *F1*: their harmonic mean, high only when both are.
+# The same 12 questions with the page among three, and 6 that the archive can't answer.
+# With `ragedu` comes an adapter, `reader`, that was trained with LoRA too, for far longer and on more kinds of text.
+# It went through ten stages: the first on a graphics card, the last six with thin matrices next to all seven (`ragedu/adapters/reader/README.md` lists them).
+# It takes the test as well.
+# The strict measure is **exact match**: the answer and nothing else, but for case and punctuation.
+# *Precision* of abstention: of those made, how many were due; *recall*: of those due, how many were made; *F1*: their harmonic mean, high only when both are.
 #
-# **Predict first.** The untrained model writes sentences, so its exact match will be poor. But in how many replies will the
-# answer be *contained*? Has training taught more than brevity?
+# **Predict first.**
+# The untrained model writes sentences, so its exact match will be poor.
+# But in how many replies will the answer be *contained*?
+# Has training taught more than brevity?
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 from ragedu.evaluation.answers import abstention_scores, exact_match
@@ -612,16 +640,20 @@ assert paired_test(contains["trained live"], contains["as it was"]).low <= 0
 assert table["shipped reader"]["abstention, f1"] > table["trained live"]["abstention, f1"]
 
 # %% [markdown] lang="en"
-# Fifteen steps took the model from no exact answer to a few, on pages, names and phrasings that it had never seen. Is that a gain? So few questions can hardly tell.
-# In *contained* so short a training shows none: it taught brevity, and to say *Not in the sources*; how often out of place, its precision says. The far longer training shows its gain in exact match even on 12 questions. In *contained* it leads as well;
-# but where an interval leaves out 0 and its p-value is above 0.05, trust the more cautious of the two. (The untrained model was never told the words *Not in the sources*, so its three zeros don't count against it.)
+# Fifteen steps took the model from no exact answer to a few, on pages, names and phrasings that it had never seen.
+# Is that a gain?
+# So few questions can hardly tell.
+# In *contained* so short a training shows none: it taught brevity, and to say *Not in the sources*; how often out of place, its precision says.
+# The far longer training shows its gain in exact match even on 12 questions.
+# In *contained* it leads as well; but where an interval leaves out 0 and its p-value is above 0.05, trust the more cautious of the two.
+# (The untrained model was never told the words *Not in the sources*, so its three zeros don't count against it.)
 #
 # The shipped reader was also tested on more questions, with **five** sources; the record lies with its weights, and shows its weakness.
 
 # %%
 import json
 
-from ragedu.generation.language_model import find_adapter
+from ragedu.generation.loading import find_adapter
 
 log = [json.loads(line) for line in (find_adapter("reader") / "log.jsonl").read_text("utf-8").splitlines()]
 record = {entry["model"]: entry["evaluation"] for entry in log if "evaluation" in entry}
@@ -639,11 +671,10 @@ assert on_record["reader"]["exact_match"] > on_record["untrained"]["exact_match"
 assert on_record["reader"]["abstention, recall"] < 0.5
 
 # %% [markdown] lang="en"
-# Its weakness is in the second row: of the answers that are missing it admits one in four, with five sources in one prompt; above, with three, it did far better. (The two
-# columns were measured on different numbers of questions, so compare them roughly.)
+# Its weakness is in the second row: of the answers that are missing it admits one in four, with five sources in one prompt; above, with three, it did far better.
+# (The two columns were measured on different numbers of questions, so compare them roughly.)
 #
-# Your own questions and answers can teach as well: `model.train([(prompt, answer), …])`, then
-# `model.save_adapter("my-reader")`, and later `LanguageModel.load(adapter="my-reader")`.
+# Your own questions and answers can teach as well: `model.train([(prompt, answer), …])`, then `model.save_adapter("my-reader")`, and later `LanguageModel.load(adapter="my-reader")`.
 #
 # ## Where it still fails
 #
@@ -659,7 +690,7 @@ for n in wrong[:3]:
 print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replies stand in a source")
 
 # %% tags=["nbval-ignore-output"]
-made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != reader.ABSTAIN.strip(".")]
+made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
 assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
 for n in made_up[:2]:
@@ -668,16 +699,17 @@ for n in made_up[:2]:
     print(f"{unanswerable[n - asked]} -> {said_there!r}, which stands in {where}")
 
 # %% [markdown] lang="en"
-# Most of the wrong answers stand in a source. They answer another question: something else
-# about the same thing. And where no page answers, the same thing about somebody else is
-# tempting. So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when
-# nothing fits. That is no longer the model's affair alone: lesson 05 builds the whole system.
+# Most of the wrong answers stand in a source.
+# They answer another question: something else about the same thing.
+# And where no page answers, the same thing about somebody else is tempting.
+# So it matters which pages come into the prompt, whether an answer shows its source, and what the system does when nothing fits.
+# That is no longer the model's affair alone: lesson 05 builds the whole system.
 #
 # ## What the article says
 #
-# It names BERT beside GPT as a generator: you have seen why a masked model doesn't go on. It has a line `generator.train()` and
-# leaves it at that. Such a method exists now, and you know what is in it: a loss on the answer's tokens, two thin matrices
-# beside each matrix of attention, and examples made so that reading is the only way to be right.
+# It names BERT beside GPT as a generator: you have seen why a masked model doesn't go on.
+# It has a line `generator.train()` and leaves it at that.
+# Such a method exists now, and you know what is in it: a loss on the answer's tokens, two thin matrices beside each matrix of attention, and examples made so that reading is the only way to be right.
 #
 # ## Recap
 #
@@ -687,7 +719,8 @@ for n in made_up[:2]:
 # - Without sources it invents, fluently. Sources help, and long training to read them helps more.
 # - LoRA trains a small part of the numbers and leaves the model as it was.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. Add 5 to all logits. What happens to the probabilities? And if you multiply all by 5?
 # <details><summary>Answer</summary>Adding changes nothing: the factor e⁵ stands above and below the fraction. Multiplying by 5 is a temperature
@@ -705,10 +738,9 @@ for n in made_up[:2]:
 # <details><summary>Answer</summary>No. It is the model's most probable choice at each step, and it repeats an invention as faithfully as a
 # fact.</details>
 #
-# **Exercises:** [`exercises/04_generation`](../exercises/04_generation.ipynb), which check themselves.
+# **Exercises:** [`exercises/04_generation_exercises`](../exercises/04_generation_exercises.ipynb), which check themselves.
 #
 # **Next:** 05, the whole RAG system.
 #
-# **Further reading.** Holtzman et al. (2020), *The Curious Case of Neural Text Degeneration*; Hu et al. (2021), *LoRA:
-# Low-Rank Adaptation of Large Language Models*; Devlin et al. (2019), *BERT*; Ji et al. (2023), *Survey of Hallucination in
-# Natural Language Generation*.
+# **Further reading.**
+# Holtzman et al. (2020), *The Curious Case of Neural Text Degeneration*; Hu et al. (2021), *LoRA: Low-Rank Adaptation of Large Language Models*; Devlin et al. (2019), *BERT*; Ji et al. (2023), *Survey of Hallucination in Natural Language Generation*.

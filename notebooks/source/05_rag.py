@@ -1,13 +1,14 @@
 # %% [markdown] lang="en"
 # # 05 The whole RAG system: which link breaks first?
 #
-# **You will be able to** cut long documents, plan a prompt's tokens, choose how many sources a model reads, fuse and rerank
-# rankings, check an answer against its sources, follow a question through two documents, and say which attacks a prompt withstands.
+# **You will be able to** cut long documents, plan a prompt's tokens, choose how many sources a model reads, fuse and rerank rankings, check an answer against its sources, follow a question through two documents, and say which attacks a prompt withstands.
 #
-# **Know first:** lessons 00 to 04. **Time:** 60 minutes. **Cost to run:** three to five minutes, no network.
+# **Know first:** lessons 00 to 04.
+# **Time:** 60 minutes.
+# **Cost to run:** three to five minutes, no network.
 #
-# A chain of parts is as strong as its weakest link. You have built the parts; now you put them in a row, pull, and mend
-# what breaks.
+# A chain of parts is as strong as its weakest link.
+# You have built the parts; now you put them in a row, pull, and mend what breaks.
 
 # %%
 import re
@@ -25,8 +26,10 @@ from ragedu.evaluation.answers import exact_match
 # %% [markdown] lang="en"
 # ## Link 1: documents don't come in pages
 #
-# So far every document was one short page about one thing. Real ones are long, and a model reads a few hundred tokens well and
-# slowly. So long documents are cut into **chunks**; these are indexed, found and read. A toy:
+# So far every document was one short page about one thing.
+# Real ones are long, and a model reads a few hundred tokens well and slowly.
+# So long documents are cut into **chunks**; these are indexed, found and read.
+# A toy:
 
 # %%
 text = "The Blue Drifter was built by Ann Orr. She was launched in 1884. Her first cargo was salt for Bergen."
@@ -34,10 +37,12 @@ for start in range(0, len(text), 50):
     print(f"{start:>3}  {text[start : start + 50]!r}")
 
 # %% [markdown] lang="en"
-# *When was the Blue Drifter launched?* One chunk has the ship and no year; the other has the year and no ship. A cut can destroy a fact without
-# losing a letter.
+# *When was the Blue Drifter launched?*
+# One chunk has the ship and no year; the other has the year and no ship.
+# A cut can destroy a fact without losing a letter.
 #
-# Now at full size. We bind the archive into volumes of twenty pages, each with its heading.
+# Now at full size.
+# We bind the archive into volumes of twenty pages, each with its heading.
 
 # %%
 archive = port_ellery.load(400, questions=300)
@@ -51,8 +56,7 @@ print(len(volumes), "volumes of about", round(np.mean([len(volume.split()) for v
 
 
 # %% [markdown] lang="en"
-# Three ways to cut: every 600 characters; at the ends of sentences, about 100 words, without or with some sentences of
-# **overlap** with the neighbour; and where the author cut, at the headings.
+# Three ways to cut: every 600 characters; at the ends of sentences, about 100 words, without or with some sentences of **overlap** with the neighbour; and where the author cut, at the headings.
 
 
 # %%
@@ -79,8 +83,10 @@ for name, cut in cuts.items():
 # %% [markdown] lang="en"
 # The first begins in the middle of a word, the next two in the middle of a page.
 #
-# **Predict first.** Say that a chunk *answers* if it comes from the right volume and contains the answer. For which cut is an answering
-# chunk most often among the first three that BM25 finds? Does overlap help?
+# **Predict first.**
+# Say that a chunk *answers* if it comes from the right volume and contains the answer.
+# For which cut is an answering chunk most often among the first three that BM25 finds?
+# Does overlap help?
 
 
 # %%
@@ -116,12 +122,15 @@ print("overlap against none:       ", paired_test(success["sentences, overlap"],
 assert difference.p_value < 0.05
 
 # %% [markdown] lang="en"
-# The author's cuts come out best, clearly so against cutting anywhere: each chunk is about one thing and says about what. (They are also the pages that the questions were written on, a
-# favourable case.) Overlap made the index a third larger, and these questions can't show that it helped. `read_corpus` cuts Markdown at its headings, and `ragedu.text.chunk` cuts what is still too long at sentences, with overlap.
+# The author's cuts come out best, clearly so against cutting anywhere: each chunk is about one thing and says about what.
+# (They are also the pages that the questions were written on, a favourable case.)
+# Overlap made the index a third larger, and these questions can't show that it helped.
+# `read_corpus` cuts Markdown at its headings, and `ragedu.text.chunk` cuts what is still too long at sentences, with overlap.
 #
 # ## Link 2: the prompt is a budget
 #
-# From here on the pages are the chunks. `RAG` puts the parts in a row and notes each step:
+# From here on the pages are the chunks.
+# `RAG` puts the parts in a row and notes each step:
 
 # %% tags=["nbval-ignore-output"]
 reader = LanguageModel.load(adapter="reader")
@@ -136,8 +145,9 @@ for step in answer.trace:
 assert answer.trace[-1].name == "generate" and answer.trace[-1].seconds > 10 * answer.trace[0].seconds
 
 # %% [markdown] lang="en"
-# Finding takes next to nothing. Reading and writing take the time, and the reading grows with every token of the prompt. So set a budget, and see
-# that nobody answers it with a silent cut through the last source, or through the question:
+# Finding takes next to nothing.
+# Reading and writing take the time, and the reading grows with every token of the prompt.
+# So set a budget, and see that nobody answers it with a silent cut through the last source, or through the question:
 
 # %%
 tight = RAG(bm25, reader, k=4, budget=450).ask(question)
@@ -148,9 +158,11 @@ assert question in tight.prompt and all(hit.document.text in tight.prompt for hi
 # %% [markdown] lang="en"
 # ## Link 3: how many sources?
 #
-# More sources contain the answer more often. They also give the reader more to mistake for it.
+# More sources contain the answer more often.
+# They also give the reader more to mistake for it.
 #
-# **Predict first.** Of 1, 3 and 20 sources, which gives the most right answers?
+# **Predict first.**
+# Of 1, 3 and 20 sources, which gives the most right answers?
 
 # %% tags=["nbval-ignore-output"]
 few = tests.select(list(tests.queries)[:5])
@@ -188,13 +200,16 @@ print(f"{asked[n]} {few.answers[list(few.queries)[n]][0]}\n{only.document.title}
 assert right[1][n] and not found[1][n]
 
 # %% [markdown] lang="en"
-# What is found rises to everything; what is read right does not follow, and every source costs time. At k = 1 more can be right than was found: asked for the godparent of Keziah Sandry, BM25
-# brings her obituary, where the same man walks as chief mourner. A right answer for a wrong reason, and exact match can't tell. (Five questions, wide intervals: that the right answers *fall* with k isn't shown.)
+# What is found rises to everything; what is read right does not follow, and every source costs time.
+# At k = 1 more can be right than was found: asked for the godparent of Keziah Sandry, BM25 brings her obituary, where the same man walks as chief mourner.
+# A right answer for a wrong reason, and exact match can't tell.
+# (Five questions, wide intervals: that the right answers *fall* with k isn't shown.)
 #
 # ## Does it matter where it stands?
 #
-# Liu et al. (2023) found that large models overlook what stands in the middle of a long prompt. Ours? Put the wanted page first,
-# in the middle or last among five, and see how surprised the model is by the right answer: nats a token, less is better, a finer scale than right or wrong.
+# Liu et al. (2023) found that large models overlook what stands in the middle of a long prompt.
+# Ours?
+# Put the wanted page first, in the middle or last among five, and see how surprised the model is by the right answer: nats a token, less is better, a finer scale than right or wrong.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.generation.prompts import build_prompt
@@ -223,7 +238,9 @@ assert all(0 < np.mean(values) < 6 for values in told.values())
 #
 # ## Link 4: two retrievers
 #
-# BM25 and a dense retriever miss different questions (lesson 03). How should one **fuse** their results? Adding up the scores seems natural.
+# BM25 and a dense retriever miss different questions (lesson 03).
+# How should one **fuse** their results?
+# Adding up the scores seems natural.
 # Four pages:
 
 # %%
@@ -243,12 +260,15 @@ print({page: round(score, 2) for page, score in sorted(raw_sum(toy_bm25, toy_den
 print(best_first(raw_sum(toy_bm25, toy_dense)))
 
 # %% [markdown] lang="en"
-# The dense retriever is sure of C and BM25 nearly undecided among three, yet A wins: BM25's scores run to ten and more, a cosine never beyond 1,
-# so the cosine hardly has a vote. Two remedies. Bring the scores $s$ of each to one scale, lowest 0 and highest 1:
+# The dense retriever is sure of C and BM25 nearly undecided among three, yet A wins: BM25's scores run to ten and more, a cosine never beyond 1, so the cosine hardly has a vote.
+# Two remedies.
+# Bring the scores $s$ of each to one scale, lowest 0 and highest 1:
 #
 # $$s' = \frac{s - \min s}{\max s - \min s}$$
 #
-# or forget the scores and let **rank** $r$ be worth $1 / (60 + r)$. That is *reciprocal rank fusion*, RRF. (The 60 was found by trial; it keeps one first rank from outvoting everything.)
+# or forget the scores and let **rank** $r$ be worth $1 / (60 + r)$.
+# That is *reciprocal rank fusion*, RRF.
+# (The 60 was found by trial; it keeps one first rank from outvoting everything.)
 
 
 # %%
@@ -266,7 +286,9 @@ for remedy in (scaled, by_rank):
 assert best_first(raw_sum(scaled(toy_bm25), scaled(toy_dense)))[0] == "C"
 
 # %% [markdown] lang="en"
-# **Predict first.** On the archive, all kinds of questions together: which is best, BM25 alone, the raw sum, the scaled scores or the ranks? RRF is popular, because it needs no tuning.
+# **Predict first.**
+# On the archive, all kinds of questions together: which is best, BM25 alone, the raw sum, the scaled scores or the ranks?
+# RRF is popular, because it needs no tuning.
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 dense = DenseRetriever().fit(archive.corpus)
@@ -295,7 +317,7 @@ def fused(way, split, weight):
     lexical, semantic = both[split]
     times = lambda factor, scores: {page: factor * score for page, score in ways[way](scores).items()}
     run = {q: raw_sum(times(1 - weight, lexical[q]), times(weight, semantic[q])) for q in lexical}
-    return evaluate_run(run, mixed[split].qrels, ["mrr@10"]).per_query["mrr@10"]
+    return evaluate_run(run, mixed[split].qrels, metrics=["mrr@10"]).per_query["mrr@10"]
 
 
 # %% tags=["nbval-ignore-output"]
@@ -314,10 +336,13 @@ assert table["identifier"]["dense"] < table["identifier"]["ranks (RRF)"] < table
 assert table["paraphrase"]["ranks (RRF)"] > table["paraphrase"]["BM25"] + 0.03
 
 # %% [markdown] lang="en"
-# A surprise: RRF gains nothing over BM25 alone (it looks worse, and these questions just can't show it), and the raw sum isn't the disaster that one reads about. The columns say why. On permit
-# numbers the dense retriever is weak, and RRF gives it an equal vote. The raw sum gives it a small one, enough to decide where BM25's scores lie close together.
+# A surprise: RRF gains nothing over BM25 alone (it looks worse, and these questions just can't show it), and the raw sum isn't the disaster that one reads about.
+# The columns say why.
+# On permit numbers the dense retriever is weak, and RRF gives it an equal vote.
+# The raw sum gives it a small one, enough to decide where BM25's scores lie close together.
 #
-# So the question is not *how to add* but *how much each vote should count*. Choose that on the training questions:
+# So the question is not *how to add* but *how much each vote should count*.
+# Choose that on the training questions:
 
 # %% alt="MRR at 10 on the training questions against the weight of the dense retriever. Raw sum: nearly flat, a peak at nine tenths, then a steep fall. Scaled scores: a peak near three tenths, then falling. Ranks: falling, with a hump at six tenths, never above the beginning. At weight 1 all three meet, for there the dense retriever is alone." tags=["nbval-ignore-output"]
 weights = np.linspace(0, 1, 11).round(1)
@@ -343,21 +368,23 @@ assert gain["raw sum"].difference > 0.01 and best["raw sum"] >= 0.7 and best["sc
 assert best["ranks (RRF)"] <= 0.1
 
 # %% [markdown] lang="en"
-# With a weight that was *chosen*, raw and scaled scores gain about as much: a weight can make up for a scale. What scaling buys is a weight that means something. Ranks throw away how sure a retriever is, and
-# here no weight saves them. On other collections (`benchmarks/RESULTS.md` has one) RRF gains without any tuning.
+# With a weight that was *chosen*, raw and scaled scores gain about as much: a weight can make up for a scale.
+# What scaling buys is a weight that means something.
+# Ranks throw away how sure a retriever is, and here no weight saves them.
+# On other collections (`benchmarks/RESULTS.md` has one) RRF gains without any tuning.
 
 # %%
 hybrid = HybridRetriever([bm25, dense], method="weighted", weights=[0.7, 0.3], depth=100)
 ours = fused("scaled scores", "test", 0.3)
-theirs = evaluate_run(run(hybrid, mixed["test"]), mixed["test"].qrels, ["mrr@10"]).per_query["mrr@10"]
+theirs = evaluate_run(run(hybrid, mixed["test"]), mixed["test"].qrels, metrics=["mrr@10"]).per_query["mrr@10"]
 print(f"by hand {np.mean(list(ours.values())):.4f}, HybridRetriever {np.mean(list(theirs.values())):.4f}")
 assert np.allclose(list(ours.values()), list(theirs.values()))
 
 # %% [markdown] lang="en"
 # ## A second look
 #
-# A **reranker** is a slower judge that sees the few best hits only. Ours asks the language model: having read this page, how probable is the
-# question?
+# A **reranker** is a slower judge that sees the few best hits only.
+# Ours asks the language model: having read this page, how probable is the question?
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.generation.reranking import LikelihoodReranker
@@ -385,14 +412,15 @@ assert spent > 100 * answer.trace[0].seconds
 assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
 
 # %% [markdown] lang="en"
-# Five questions show no gain, at more than a hundred times the retriever's price. Larger models do rerank well in this way (Sachan et al. 2022). Most rerankers in use are small encoders that read question and page together
-# (*cross-encoders*, where lesson 03's bi-encoder reads them apart), trained for just this.
+# Five questions show no gain, at more than a hundred times the retriever's price.
+# Larger models do rerank well in this way (Sachan et al. 2022).
+# Most rerankers in use are small encoders that read question and page together (*cross-encoders*, where lesson 03's bi-encoder reads them apart), trained for just this.
 #
 # ## Link 5: read them one by one
 #
 # With several pages in one prompt our small reader mixes up who did what, and it seldom admits that the answer isn't there.
-# Give it each page alone and ask how probable *Not in the sources.* is then: its **doubt**. The answer is
-# read from the page with the least doubt, and if even that is large, the system **abstains**:
+# Give it each page alone and ask how probable *Not in the sources.* is then: its **doubt**.
+# The answer is read from the page with the least doubt, and if even that is large, the system **abstains**:
 #
 # $$z^* = \arg\min_z\; p(\text{abstain} \mid q, z)$$
 #
@@ -412,11 +440,12 @@ for doubt, source in zip(doubts(question, sources), sources, strict=True):
     print(f"{doubt:.3f}  {source.title}")
 
 # %% [markdown] lang="en"
-# `RAG(reading="each")` does this, with `doubt=0.1` as the limit, chosen on questions of the training split. It
-# also says which page it read: a citation that was not made up by a model.
+# `RAG(reading="each")` does this, with a limit of 0.1 that comes with the adapter (`reader.doubt`) and was chosen on questions of the training split.
+# It also says which page it read: a citation that was not made up by a model.
 #
-# **Predict first.** Five questions with an answer and five without, five pages for each: how many right, read together and read one by one? How many
-# of those without are admitted?
+# **Predict first.**
+# Five questions with an answer and five without, five pages for each: how many right, read together and read one by one?
+# How many of those without are admitted?
 
 # %% tags=["nbval-ignore-output"]
 without = archive.select(kind="unanswerable", split="test")
@@ -441,9 +470,9 @@ admitted = {name: [reply.text == ABSTAIN for reply in replies[len(asked) :]] for
 assert sum(admitted["each"]) >= sum(admitted["together"]) + 2
 
 # %% [markdown] lang="en"
-# The same pages, one prompt or five: the model admits more of what it doesn't find, and may refuse a question that it could have answered (*abstained wrongly*): the limit buys the one with the other. Two things help reading one by one: a page alone can't be mixed up with another,
-# and most of the shipped reader's last training was on pages alone. Lewis et al. (2020) read each document alone too, and add up
-# the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
+# The same pages, one prompt or five: the model admits more of what it doesn't find, and may refuse a question that it could have answered (*abstained wrongly*): the limit buys the one with the other.
+# Two things help reading one by one: a page alone can't be mixed up with another, and most of the shipped reader's last training was on pages alone.
+# Lewis et al. (2020) read each document alone too, and add up the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
 #
 # ## Is the answer supported?
 #
@@ -468,7 +497,9 @@ for reply in held[:3]:
 assert len(held) >= len(wrong) / 2
 
 # %% [markdown] lang="en"
-# An invention such as the queen is caught. The commoner mistake is not: the right kind of thing, about another. Support is an alarm and no proof.
+# An invention such as the queen is caught.
+# The commoner mistake is not: the right kind of thing, about another.
+# Support is an alarm and no proof.
 #
 # ## Link 6: two hops
 #
@@ -482,18 +513,23 @@ for page in two_hop.qrels[first_id]:
     print("needs:", archive.corpus[page].title)
 
 # %% [markdown] lang="en"
-# **Retrieve, read, retrieve.** Find the first page. Read from it the names that the question doesn't have. Search again, with such a name in the place
-# of the old one (or the old page would win again), for a page whose title has it. `names` finds runs of capitalised words, and numbers such as PE-9805-W. (It needs pages whose titles
-# are names; elsewhere a model writes the second query: Qi et al. 2019.)
+# **Retrieve, read, retrieve.**
+# Find the first page.
+# Read from it the names that the question doesn't have.
+# Search again, with such a name in the place of the old one (or the old page would win again), for a page whose title has it.
+# `names` finds runs of capitalised words, and numbers such as PE-9805-W.
+# (It needs pages whose titles are names; elsewhere a model writes the second query: Qi et al. 2019.)
 
 # %%
-from ragedu.retrieval.two_hop import NAME, names
+from ragedu.retrieval.two_hop import names, without_names
+
+titles = port_ellery.TITLES  # "Captain" belongs to no name
 
 
 def two_steps(question, k=3):
     first, *others = bm25.search(question, k)
-    rest, second = NAME.sub("", question), []
-    for name in names(first.document.text):
+    rest, second = without_names(question, titles=titles), []
+    for name in names(first.document.text, titles=titles):
         if name not in question + first.document.title:
             second += [hit for hit in bm25.search(f"{name} {rest}", k=4) if name in hit.document.title]
     second.sort(key=lambda hit: -hit.score)
@@ -501,7 +537,8 @@ def two_steps(question, k=3):
     return list(dict.fromkeys(hit.document.id for hit in found))[:k]
 
 
-print("in the first page:", names(bm25.search(two_hop.queries[first_id], k=1)[0].document.text))
+first_page = bm25.search(two_hop.queries[first_id], k=1)[0].document
+print("in the first page:", names(first_page.text, titles=titles))
 print([archive.corpus[page].title for page in two_steps(two_hop.queries[first_id])])
 assert set(two_hop.qrels[first_id]) <= set(two_steps(two_hop.queries[first_id]))
 
@@ -523,7 +560,7 @@ assert np.mean(two) > 8 * np.mean(one) and paired_test(two, one).p_value < 0.001
 # %%
 from ragedu.retrieval.two_hop import TwoHopRetriever
 
-hops = TwoHopRetriever(bm25)
+hops = TwoHopRetriever(bm25, titles=titles)
 for text in two_hop.queries.values():
     assert [hit.document.id for hit in hops.search(text, k=3)] == two_steps(text)
 
@@ -539,14 +576,17 @@ for name, retriever in {"one search": bm25, "two searches": hops}.items():
 assert sum(hop_right["two searches"]) >= sum(hop_right["one search"])
 
 # %% [markdown] lang="en"
-# Both pages are found more than eight times as often; about one question in four still misses one of them. Putting together what two pages say is not easy for so small a model (more questions follow); and reading one by one can't do it at all.
+# Both pages are found more than eight times as often; about one question in four still misses one of them.
+# Putting together what two pages say is not easy for so small a model (more questions follow); and reading one by one can't do it at all.
 #
 # ## Link 7: a document that gives orders, and one that lies
 #
-# Retrieved text comes from anywhere. Three ways to poison a page, and three prompts: a naive one, the **fenced** one of `ragedu`, and the
-# fenced one behind a **filter** that deletes suspicious lines.
+# Retrieved text comes from anywhere.
+# Three ways to poison a page, and three prompts: a naive one, the **fenced** one of `ragedu`, and the fenced one behind a **filter** that deletes suspicious lines.
 #
-# **Predict first.** Which poison works on the reader? Does the fence help?
+# **Predict first.**
+# Which poison works on the reader?
+# Does the fence help?
 
 
 # %%
@@ -602,14 +642,17 @@ assert max(taken.loc[["naive", "fenced"], "order"]) <= 1 and taken.loc["filtered
 assert taken.loc["fenced", "forged_turn"] >= 1 and taken.loc["filtered", "lie"] >= 2
 
 # %% [markdown] lang="en"
-# A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence, and no comfort: Greshake et al. (2023) led large models astray with such
-# orders. The forged turn works now and then, and *through* the fence. The fence keeps a page from ending its own fence; it can't keep a model from
-# believing what is inside. A filter for such lines stops the forgery, until somebody words it otherwise. Against the lie no prompt helps: it is what a source looks like. Who may write into the corpus, and what a system may
-# *do* with an answer, is the defence.
+# A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence, and no comfort: Greshake et al. (2023) led large models astray with such orders.
+# The forged turn works now and then, and *through* the fence.
+# The fence keeps a page from ending its own fence; it can't keep a model from believing what is inside.
+# A filter for such lines stops the forgery, until somebody words it otherwise.
+# Against the lie no prompt helps: it is what a source looks like.
+# Who may write into the corpus, and what a system may *do* with an answer, is the defence.
 #
 # ## In front of a model that you already have
 #
-# The article sketches a class `MyLLMWithRAG(nn.Module)`. Here it is, working, round a plain transformers model:
+# The article sketches a class `MyLLMWithRAG(nn.Module)`.
+# Here it is, working, round a plain transformers model:
 
 # %% tags=["nbval-ignore-output"]
 from torch import nn
@@ -634,8 +677,8 @@ mine = MyLLMWithRAG(reader.model, reader.tokenizer, bm25)
 print(question, "->", mine(question))
 
 # %% [markdown] lang="en"
-# The retriever is no layer; nothing flows back into it (lesson 08 changes that). A function does as well, and any function from prompt to text is a
-# generator for `RAG`:
+# The retriever is no layer; nothing flows back into it (lesson 08 changes that).
+# A function does as well, and any function from prompt to text is a generator for `RAG`:
 
 # %%
 shout = RAG(bm25, lambda prompt: prompt.splitlines()[1].upper(), k=1)
@@ -643,8 +686,10 @@ print(shout.ask(question).text[:60])
 assert shout.ask(question).text.isupper()
 
 # %% [markdown] lang="en"
-# The article warns of two pitfalls. *Mismatched models*, an index searched with another model than the one that made it, `ragedu` refuses: you saw it in lesson 03. An
-# *unsuitable corpus* shows itself too. Here are questions about Python, put to the harbour:
+# The article warns of two pitfalls.
+# *Mismatched models*, an index searched with another model than the one that made it, `ragedu` refuses: you saw it in lesson 03.
+# An *unsuitable corpus* shows itself too.
+# Here are questions about Python, put to the harbour:
 
 # %%
 foreign = ["How do I sort a dictionary by value?", "How can I replace a substring using a regular expression?"]
@@ -656,13 +701,13 @@ for query in foreign:
 assert max(map(best, foreign)) < floor
 
 # %% [markdown] lang="en"
-# Ask your own users' questions, note the best scores, and warn below the usual. A smoke detector and no judge: long questions score
-# higher than short ones.
+# Ask your own users' questions, note the best scores, and warn below the usual.
+# A smoke detector and no judge: long questions score higher than short ones.
 #
 # ## The whole chain
 #
-# So few questions a cell make wide intervals. The same system was therefore put to other questions on 2,000 pages by a script
-# (`python -m benchmarks --only answers`), which wrote this table:
+# So few questions a cell make wide intervals.
+# The same system was therefore put to other questions on 2,000 pages by a script (`python -m benchmarks --only answers`), which wrote this table:
 
 # %%
 from pathlib import Path
@@ -679,14 +724,19 @@ assert abs(closed[-1] - always_abstaining) < 0.05
 Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 
 # %% [markdown] lang="en"
-# *One page* is the mean of the three kinds that one page answers. Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column:
-# measure the others by that. Five pages one by one abstain better than five together, and two hops need two searches, read together. So a system has to choose, question by question, or pay for both. TF-IDF, BM25 and hybrid tie: one by one, ranks don't count. (Three dozen
-# questions of each kind: look at the intervals first.)
+# *One page* is the mean of the three kinds that one page answers.
+# Closed book, nothing is right; and always saying *Not in the sources.*, as it nearly does, earns a third in the last column: measure the others by that.
+# Five pages one by one abstain better than five together, and two hops need two searches, read together.
+# So a system has to choose, question by question, or pay for both.
+# TF-IDF, BM25 and hybrid tie: one by one, ranks don't count.
+# (Three dozen questions of each kind: look at the intervals first.)
 #
 # ## What the article says
 #
-# It names the retriever, the generator and two pitfalls, and stops there. Both are real. A program can refuse the second; for the first it can only sound an alarm. What it leaves out decided most of our numbers: how documents are
-# cut, how sources are read, what the reader does with look-alikes, and who may write into the corpus.
+# It names the retriever, the generator and two pitfalls, and stops there.
+# Both are real.
+# A program can refuse the second; for the first it can only sound an alarm.
+# What it leaves out decided most of our numbers: how documents are cut, how sources are read, what the reader does with look-alikes, and who may write into the corpus.
 #
 # ## Recap
 #
@@ -698,7 +748,8 @@ Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 # - Read one by one, our model admits more often what it doesn't find.
 # - A fence marks what is data. Nothing in a prompt stops a lie.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. BM25 gives two pages 12.1 and 11.9, the cosine 0.2 and 0.8. Which wins by raw sum? By scaled scores?
 # <details><summary>Answer</summary>Raw: 12.3 against 12.7, the second. Had BM25 said 13.1 and 11.9, the first would win, however clear the cosine is. Scaled:
@@ -714,8 +765,8 @@ Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 # 4. Why is *launched in 1884* a bad chunk, and what would save it?
 # <details><summary>Answer</summary>It doesn't say who. Overlap with the sentence before, a cut at the heading, or the title in front of every chunk.</details>
 #
-# **Exercises:** [`exercises/05_rag`](../exercises/05_rag.ipynb), which check themselves. **Next:** 06, evaluation: which of these differences are real?
+# **Exercises:** [`exercises/05_rag_exercises`](../exercises/05_rag_exercises.ipynb), which check themselves.
+# **Next:** 06, evaluation: which of these differences are real?
 #
-# **Further reading.** Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Liu et al. (2023), *Lost in
-# the Middle*; Cormack, Clarke and Büttcher (2009), *Reciprocal Rank Fusion*; Qi et al. (2019), *Answering Complex Open-domain Questions Through Iterative
-# Query Generation*; Sachan et al. (2022), *Improving Passage Retrieval with Zero-Shot Question Generation*; Greshake et al. (2023), *Not What You've Signed Up For*; Zou et al. (2024), *PoisonedRAG*.
+# **Further reading.**
+# Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Liu et al. (2023), *Lost in the Middle*; Cormack, Clarke and Büttcher (2009), *Reciprocal Rank Fusion*; Qi et al. (2019), *Answering Complex Open-domain Questions Through Iterative Query Generation*; Sachan et al. (2022), *Improving Passage Retrieval with Zero-Shot Question Generation*; Greshake et al. (2023), *Not What You've Signed Up For*; Zou et al. (2024), *PoisonedRAG*.

@@ -1,11 +1,11 @@
 # %% [markdown] lang="en"
 # # 06 Evaluation: how do you know that it works?
 #
-# **You will be able to** compute the metrics of rankings and of answers by hand and match the tools that everybody uses, say which
-# part of a system lost an answer, and tell a real difference from a lucky one.
+# **You will be able to** compute the metrics of rankings and of answers by hand and match the tools that everybody uses, say which part of a system lost an answer, and tell a real difference from a lucky one.
 #
-# **Know first:** lessons 02 (BM25) and 05 (the whole system). **Time:** 60 minutes. **Cost to run:** two or three minutes
-# on two cores, no network.
+# **Know first:** lessons 02 (BM25) and 05 (the whole system).
+# **Time:** 60 minutes.
+# **Cost to run:** two or three minutes on two cores, no network.
 
 # %%
 import re
@@ -23,7 +23,8 @@ for package in ("ir_measures", "sacrebleu", "scikit-learn"):
 # %% [markdown] lang="en"
 # ## A question left open
 #
-# In lesson 02, BM25 and TF-IDF came out undecided on Port Ellery. Here they are again; `compare` puts both into one table.
+# In lesson 02, BM25 and TF-IDF came out undecided on Port Ellery.
+# Here they are again; `compare` puts both into one table.
 
 # %%
 from ragedu import BM25Retriever, TfidfRetriever
@@ -31,17 +32,21 @@ from ragedu.datasets import port_ellery
 from ragedu.evaluation import compare
 
 few = port_ellery.load(2000).select(split="test")
-undecided = compare({"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}, few, ["mrr@10"], progress=False)
+undecided = compare({"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}, few, metrics=["mrr@10"], progress=False)
 assert undecided.rows[1].test.p_value > 0.2
 undecided
 
 # %% [markdown] lang="en"
-# **Predict first.** Is there no difference, or are these too few questions to see it? To settle it we build the columns, from the left.
+# **Predict first.**
+# Is there no difference, or are these too few questions to see it?
+# To settle it we build the columns, from the left.
 #
 # ## A list of ten, by hand
 #
-# *Who rebuilt the harbour wall, and why?* A retriever returned ten pages. People have graded some pages for this question, from 3 (answers it)
-# to 0 (does not); what nobody graded counts as 0. One good page, *engineer*, was not found.
+# *Who rebuilt the harbour wall, and why?*
+# A retriever returned ten pages.
+# People have graded some pages for this question, from 3 (answers it) to 0 (does not); what nobody graded counts as 0.
+# One good page, *engineer*, was not found.
 
 # %%
 ranked = ["wall", "bread", "storm", "ferry", "granite", "choir", "crane", "school", "bell", "tide"]
@@ -51,9 +56,11 @@ n_relevant = sum(grade > 0 for grade in judged.values())
 print(grades, f"{n_relevant} relevant pages in all")
 
 # %% [markdown] lang="en"
-# Four ways to sum this up look only at *relevant or not*. **Precision@k**: which share of the first $k$ is relevant? **Recall@k**: which
-# share of all that is relevant stands among the first $k$? **Success@k**, or hit rate: is there at least one? **Reciprocal rank**: one divided by the
-# rank of the first one.
+# Four ways to sum this up look only at *relevant or not*.
+# **Precision@k**: which share of the first $k$ is relevant?
+# **Recall@k**: which share of all that is relevant stands among the first $k$?
+# **Success@k**, or hit rate: is there at least one?
+# **Reciprocal rank**: one divided by the rank of the first one.
 
 
 # %%
@@ -79,8 +86,8 @@ by_hand["RR"] = reciprocal_rank(grades)
 print({name: float(value) for name, value in by_hand.items()})
 
 # %% [markdown] lang="en"
-# **Average precision**: the precision at the rank of every relevant page, added up and divided by the number of all relevant pages, so
-# that a missed one adds 0. Its mean over questions is called MAP.
+# **Average precision**: the precision at the rank of every relevant page, added up and divided by the number of all relevant pages, so that a missed one adds 0.
+# Its mean over questions is called MAP.
 
 
 # %%
@@ -94,7 +101,8 @@ print(f"(1/1 + 2/3 + 3/5) / 4 = {by_hand['AP']:.4f}")
 assert np.isclose(by_hand["AP"], (1 / 1 + 2 / 3 + 3 / 5) / 4)
 
 # %% [markdown] lang="en"
-# **nDCG** also uses the grades. A page at rank $r$ *gains* its grade, discounted by how far down it stands:
+# **nDCG** also uses the grades.
+# A page at rank $r$ *gains* its grade, discounted by how far down it stands:
 #
 # $$\mathrm{DCG@}k = \sum_{r=1}^{k} \frac{\mathrm{grade}_r}{\log_2(r + 1)} \qquad
 # \mathrm{nDCG@}k = \frac{\mathrm{DCG@}k}{\mathrm{DCG@}k \text{ of the best possible ranking}}$$
@@ -112,8 +120,9 @@ by_hand["nDCG@10"] = dcg(grades) / dcg(best)
 print(f"DCG {dcg(grades):.3f}, at best {dcg(best):.3f}, nDCG {by_hand['nDCG@10']:.4f}")
 
 # %% [markdown] lang="en"
-# Now the tools. `ir_measures` speaks for trec_eval, by which retrieval has been measured since the 1990s. Like `ragedu` it reads qrels, what people judged,
-# and a **run**, what a system answered: pages with scores.
+# Now the tools.
+# `ir_measures` speaks for trec_eval, by which retrieval has been measured since the 1990s.
+# Like `ragedu` it reads qrels, what people judged, and a **run**, what a system answered: pages with scores.
 
 # %%
 import ir_measures
@@ -123,7 +132,7 @@ from ragedu import evaluation
 qrels = {"q": judged}
 run = {"q": {page: 10.0 - place for place, page in enumerate(ranked)}}
 theirs = ir_measures.calc_aggregate([ir_measures.parse_measure(name) for name in by_hand], qrels, run)
-ours = evaluation.evaluate_run(run, qrels, ["p@5", "recall@5", "success@5", "mrr", "map", "ndcg@10"])
+ours = evaluation.evaluate_run(run, qrels, metrics=["p@5", "recall@5", "success@5", "mrr", "map", "ndcg@10"])
 
 # %%
 table = pd.DataFrame({"by hand": by_hand, "ir_measures": {str(m): v for m, v in theirs.items()}})
@@ -132,7 +141,8 @@ assert np.allclose(table, table[["by hand"]])
 table.round(4)
 
 # %% [markdown] lang="en"
-# What does each care about? Take a single relevant page and move it from rank 1 to rank 10.
+# What does each care about?
+# Take a single relevant page and move it from rank 1 to rank 10.
 
 # %% alt="Four metrics against the rank of the only relevant page. Reciprocal rank falls fastest, to one half at rank 2. nDCG at 10 falls more slowly, to 0.63 at rank 2 and 0.29 at rank 10. Success at 5 is 1 up to rank 5 and 0 after it. Precision at 5 is 0.2 up to rank 5 and 0 after it."
 positions = np.arange(1, 11)
@@ -151,29 +161,37 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# Who reads until the first good page feels the reciprocal rank. A language model that gets five pages cares for Recall@5.
+# Who reads until the first good page feels the reciprocal rank.
+# A language model that gets five pages cares for Recall@5.
 #
 # ## Four traps
 #
-# **One name, two things.** Many RAG tutorials say *recall@k* and compute Success@k. With one relevant page for each question they are equal. Port
-# Ellery's *two-hop* questions need two pages.
+# **One name, two things.**
+# Many RAG tutorials say *recall@k* and compute Success@k.
+# With one relevant page for each question they are equal.
+# Port Ellery's *two-hop* questions need two pages.
 #
-# **Predict first.** BM25 finds at least one of the two among its first ten for 99 % of these questions. In how many does it find what is needed?
+# **Predict first.**
+# BM25 finds at least one of the two among its first ten for 99 % of these questions.
+# In how many does it find what is needed?
 
 # %%
 from ragedu import evaluate
 
 many = port_ellery.load(2000, questions=2000).select(split="test")  # at most 2,000 questions of each kind: all
 bm25 = BM25Retriever().fit(many.corpus)
-two_hop = evaluate(bm25, many.select(kind="two-hop"), ["success@10", "recall@10"], progress=False)
+two_hop = evaluate(bm25, many.select(kind="two-hop"), metrics=["success@10", "recall@10"], progress=False)
 both = np.mean([value == 1 for value in two_hop.per_query["recall@10"].values()])
 print(two_hop, f"\nboth pages found: {both:.2f}")
 assert two_hop["success@10"] > 0.95 and both < 0.15
 
 # %% [markdown] lang="en"
-# Success says nearly 1, recall a half, and both pages, which is what the question needs, are there in 7 of 100. When somebody reports a recall, ask which.
+# Success says nearly 1, recall a half, and both pages, which is what the question needs, are there in 7 of 100.
+# When somebody reports a recall, ask which.
 #
-# **The ideal of what was found.** scikit-learn has an `ndcg_score`. Give it the grades and scores of what the retriever returned, as seems natural:
+# **The ideal of what was found.**
+# scikit-learn has an `ndcg_score`.
+# Give it the grades and scores of what the retriever returned, as seems natural:
 
 # %%
 from sklearn.metrics import ndcg_score
@@ -186,25 +204,28 @@ assert ndcg_score([grades], [scores]) > by_hand["nDCG@10"] + 0.2
 assert np.isclose(ndcg_score([[*grades, 3]], [[*scores, 0]], k=10), by_hand["nDCG@10"])
 
 # %% [markdown] lang="en"
-# It can't know of a page that you did not show it, so every miss is forgiven. `get_retrieval_score()`, which the source article names, is here with the same condition: its arrays must hold **all** documents.
+# It can't know of a page that you did not show it, so every miss is forgiven.
+# `get_retrieval_score()`, which the source article names, is here with the same condition: its arrays must hold **all** documents.
 
 # %%
 from ragedu.evaluation import get_retrieval_score
 
 all_grades, all_scores = [*grades, 3], [*scores, 0]
 for metric in ("ndcg", "recall", "precision", "mrr", "map", "success"):
-    print(f"{metric:<10} {get_retrieval_score(all_grades, all_scores, metric, k=10):.4f}")
-assert np.isclose(get_retrieval_score(all_grades, all_scores, "ndcg", k=10), by_hand["nDCG@10"])
+    print(f"{metric:<10} {get_retrieval_score(all_grades, all_scores, metric=metric, k=10):.4f}")
+assert np.isclose(get_retrieval_score(all_grades, all_scores, metric="ndcg", k=10), by_hand["nDCG@10"])
 
 # %% [markdown] lang="en"
-# **Ties.** Three pages have the same score, and one of them is relevant. The reciprocal rank depends on whom you ask, and on what the page is *called*:
+# **Ties.**
+# Three pages have the same score, and one of them is relevant.
+# The reciprocal rank depends on whom you ask, and on what the page is *called*:
 
 # %%
 tied = {"b": 1.0, "a": 1.0, "c": 1.0}  # in the order in which the retriever showed them
 rows = {}
 for relevant in tied:
     values = ir_measures.calc_aggregate([ir_measures.RR, ir_measures.RR @ 10], {"q": {relevant: 1}}, {"q": tied})
-    shown = get_retrieval_score([page == relevant for page in tied], [1, 1, 1], "mrr")
+    shown = get_retrieval_score([page == relevant for page in tied], [1, 1, 1], metric="mrr")
     rows[relevant] = {str(measure): value for measure, value in values.items()} | {"as shown": shown}
 table = pd.DataFrame(rows).T.rename_axis("relevant")[["RR", "RR@10", "as shown"]]
 assert table["RR"].tolist() == [1 / 2, 1 / 3, 1] and table["RR@10"].tolist() == [1 / 2, 1, 1 / 3]
@@ -212,10 +233,11 @@ assert table["as shown"].tolist() == [1, 1 / 2, 1 / 3]
 table.round(3)
 
 # %% [markdown] lang="en"
-# For RR, trec_eval puts later names first; for RR@10, `ir_measures` puts earlier ones first; neither asks what a person saw. `ragedu` scores the list
-# as it was shown, and writes runs without ties, so that every tool reads the same ranking.
+# For RR, trec_eval puts later names first; for RR@10, `ir_measures` puts earlier ones first; neither asks what a person saw.
+# `ragedu` scores the list as it was shown, and writes runs without ties, so that every tool reads the same ranking.
 #
-# **Questions that vanish.** A retriever that finds nothing for a hard question leaves no line in its run, and some tools leave the question out.
+# **Questions that vanish.**
+# A retriever that finds nothing for a hard question leaves no line in its run, and some tools leave the question out.
 
 # %%
 import pytrec_eval
@@ -224,16 +246,17 @@ qrels, run = {"easy": {"a": 1}, "hard": {"b": 1}}, {"easy": {"a": 1.0}}
 answered = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(run)
 print("mean over what pytrec_eval returns:", np.mean([values["recip_rank"] for values in answered.values()]))
 print("ir_measures:", ir_measures.calc_aggregate([ir_measures.RR], qrels, run)[ir_measures.RR])
-print("ragedu:     ", evaluation.evaluate_run(run, qrels, ["mrr"])["mrr"])
-assert len(answered) == 1 and evaluation.evaluate_run(run, qrels, ["mrr"])["mrr"] == 0.5
+print("ragedu:     ", evaluation.evaluate_run(run, qrels, metrics=["mrr"])["mrr"])
+assert len(answered) == 1 and evaluation.evaluate_run(run, qrels, metrics=["mrr"])["mrr"] == 0.5
 
 # %% [markdown] lang="en"
-# By such a mean, silence on every hard question would be the best strategy. In any table, count the questions.
+# By such a mean, silence on every hard question would be the best strategy.
+# In any table, count the questions.
 #
 # ## Answers: exact match and F1
 #
-# By the rules of SQuAD, a large test of reading, letter case, punctuation and the articles *a, an, the* don't count. **Exact match** (EM) asks if
-# the two answers are then equal, **F1** how many words they share: with $s$ shared ones precision is $s$ / said, recall $s$ / wanted, and their harmonic mean $2s$ / (said + wanted).
+# By the rules of SQuAD, a large test of reading, letter case, punctuation and the articles *a, an, the* don't count.
+# **Exact match** (EM) asks if the two answers are then equal, **F1** how many words they share: with $s$ shared ones precision is $s$ / said, recall $s$ / wanted, and their harmonic mean $2s$ / (said + wanted).
 
 
 # %%
@@ -259,8 +282,8 @@ assert f1("in the old mill", "the mill") == 0.5
 # %% [markdown] lang="en"
 # ## BLEU, up to the brevity penalty
 #
-# BLEU asks which **n-grams** (runs of $n$ words) of a text occur in a reference. Counts are *clipped*: a word
-# said seven times is credited as often as the reference has it.
+# BLEU asks which **n-grams** (runs of $n$ words) of a text occur in a reference.
+# Counts are *clipped*: a word said seven times is credited as often as the reference has it.
 
 
 # %%
@@ -280,8 +303,8 @@ parts = [clipped(prediction, reference, n) for n in (1, 2, 3, 4)]
 print(" ".join(prediction), "->", [f"{n}-grams: {found} of {total}" for n, (found, total) in enumerate(parts, start=1)])
 
 # %% [markdown] lang="en"
-# BLEU is the geometric mean of the four precisions. But one sure word would have perfect precision, so a text that is shorter than its
-# reference pays the **brevity penalty**, with $c$ the length of the text and $r$ that of the reference:
+# BLEU is the geometric mean of the four precisions.
+# But one sure word would have perfect precision, so a text that is shorter than its reference pays the **brevity penalty**, with $c$ the length of the text and $r$ that of the reference:
 #
 # $$\mathrm{BLEU} = \min\left(1, e^{1 - r/c}\right) \cdot \left(p_1\, p_2\, p_3\, p_4\right)^{1/4}$$
 
@@ -330,7 +353,10 @@ print(" ".join(common), f"-> 2 · {len(common)} / ({len(prediction)} + {len(refe
 assert np.isclose(evaluation.rouge_l(text, [wanted]), rouge_l)
 
 # %% [markdown] lang="en"
-# **Predict first.** Two right answers and two wrong ones. Order them by BLEU. And what is the BLEU of a whole set of perfect one-word answers?
+# **Predict first.**
+# Two right answers and two wrong ones.
+# Order them by BLEU.
+# And what is the BLEU of a whole set of perfect one-word answers?
 
 # %%
 cases = [
@@ -361,16 +387,21 @@ scores = evaluation.answer_scores(dict(enumerate(table["said"])), {i: [w] for i,
 assert scores == {"exact_match": table["EM"].mean(), "f1": table["F1"].mean()}
 
 # %% [markdown] lang="en"
-# Both wrong answers beat the right sentence, by each of the three. Overlap does not know which word carries the answer. And BLEU over a set adds up the counts first: where no text has
-# four words there are no 4-grams, and perfection scores 0. For short answers use exact match, and teach the system to be short; BLEU and
-# ROUGE-L are for longer texts.
+# Both wrong answers beat the right sentence, by each of the three.
+# Overlap does not know which word carries the answer.
+# And BLEU over a set adds up the counts first: where no text has four words there are no 4-grams, and perfection scores 0.
+# For short answers use exact match, and teach the system to be short; BLEU and ROUGE-L are for longer texts.
 #
 # ## Which part lost it?
 #
-# Now a whole system. The questions are *paraphrases*, which share only a name with their page. The reader of lesson 04 answers 24 of them, once from
-# the best page of BM25 and once from the best three. (Success@3 asks whether the right page is among those in the prompt.)
+# Now a whole system.
+# The questions are *paraphrases*, which share only a name with their page.
+# The reader of lesson 04 answers 24 of them, once from the best page of BM25 and once from the best three.
+# (Success@3 asks whether the right page is among those in the prompt.)
 #
-# **Predict first.** Three pages hold nearly every answer. Will the exact match double, or stay where it is?
+# **Predict first.**
+# Three pages hold nearly every answer.
+# Will the exact match double, or stay where it is?
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 from ragedu import RAG, LanguageModel
@@ -379,17 +410,17 @@ from ragedu.evaluation import Comparison, evaluate_answers
 chosen = many.select(list(many.select(kind="paraphrase").queries)[::27][:24])
 reader = LanguageModel.load(adapter="reader")
 metrics = ["success@3", "exact_match"]
-results = {k: evaluate_answers(RAG(bm25, reader, k=k), chosen, metrics, progress=False) for k in (1, 3)}
+results = {k: evaluate_answers(RAG(bm25, reader, k=k), chosen, metrics=metrics, progress=False) for k in (1, 3)}
 Comparison({f"k = {k}": result for k, result in results.items()})
 
 # %% [markdown] lang="en"
-# A wrong answer was lost at one of two places: the page was not in the prompt (**retrieval**), or it was and the model did not take the answer
-# from it (**reading**). `diagnose` sorts them.
+# A wrong answer was lost at one of two places: the page was not in the prompt (**retrieval**), or it was and the model did not take the answer from it (**reading**).
+# `diagnose` sorts them.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.evaluation import diagnose
 
-diagnoses = {k: diagnose(r.answers, chosen.answers, r.run, chosen.qrels) for k, r in results.items()}
+diagnoses = {k: diagnose(result, chosen) for k, result in results.items()}
 lost = pd.DataFrame({f"k = {k}": diagnosis.counts for k, diagnosis in diagnoses.items()})
 assert lost.drop(["right", "lost by retrieval", "lost by reading"]).to_numpy().sum() == 0  # lucky, or invented
 one, three = lost["k = 1"], lost["k = 3"]
@@ -408,7 +439,10 @@ axis.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.3), frameon=Fals
 plt.show()
 
 # %% [markdown] lang="en"
-# With three pages nothing is lost for want of the page. But look closer. Does a wrong answer stand in no source? `support` looks for it in the prompt's pages.
+# With three pages nothing is lost for want of the page.
+# But look closer.
+# Does a wrong answer stand in no source?
+# `support` looks for it in the prompt's pages.
 
 # %% tags=["nbval-ignore-output"]
 from ragedu.evaluation import support
@@ -424,13 +458,16 @@ print(f"of {len(wrong)} wrong answers {sum(contained.values())} stand in a page,
 assert sum(contained.values()) >= len(wrong) * 2 / 3 and sum(beside.values()) > len(wrong) / 2
 
 # %% [markdown] lang="en"
-# Support finds what comes out of thin air: here hardly anything. It is blind to true words about somebody else. Most stand in a page *beside* the right one: `diagnose` calls that reading, and a ranking
-# with the right page first and alone might mend some of it.
+# Support finds what comes out of thin air: here hardly anything.
+# It is blind to true words about somebody else.
+# Most stand in a page *beside* the right one: `diagnose` calls that reading, and a ranking with the right page first and alone might mend some of it.
 #
 # ## Is the difference real?
 #
-# Back to the open question. A mean over questions is a mean over *these* questions. The **bootstrap** asks how it would
-# vary with others: draw as many questions as you have, with replacement, again and again, and keep the middle 95 % of the means. (It can't draw what it never saw: 24 right of 24 gives [1, 1].)
+# Back to the open question.
+# A mean over questions is a mean over *these* questions.
+# The **bootstrap** asks how it would vary with others: draw as many questions as you have, with replacement, again and again, and keep the middle 95 % of the means.
+# (It can't draw what it never saw: 24 right of 24 gives [1, 1].)
 
 # %%
 values = {name: np.array([*result.per_query["mrr@10"].values()]) for name, result in undecided.items()}
@@ -442,9 +479,10 @@ print(f"BM25 over {len(scores)} questions: {scores.mean():.4f} [{low:.4f}, {high
 assert np.allclose((low, high), evaluation.bootstrap_interval(scores)[1:])
 
 # %% [markdown] lang="en"
-# For two systems on the same questions, look at the differences question by question. If the systems were equal, each could as well have the other sign. So
-# toss a coin for every sign, and see how often chance alone gives a mean difference as large as ours, in either direction. That share is the **p-value** (the signs that we have count as one of the tosses, so it is never 0); the
-# procedure is called **paired randomisation**.
+# For two systems on the same questions, look at the differences question by question.
+# If the systems were equal, each could as well have the other sign.
+# So toss a coin for every sign, and see how often chance alone gives a mean difference as large as ours, in either direction.
+# That share is the **p-value** (the signs that we have count as one of the tosses, so it is never 0); the procedure is called **paired randomisation**.
 
 
 # %%
@@ -462,17 +500,23 @@ print(
 assert np.isclose(p_value(differences), undecided.rows[1].test.p_value, atol=1e-3)
 
 # %% [markdown] lang="en"
-# An interval that holds 0 does not prove the systems equal: with this many questions we can't tell. So ask all that the archive offers.
+# An interval that holds 0 does not prove the systems equal: with this many questions we can't tell.
+# So ask all that the archive offers.
 
 # %%
-decided = compare({"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}, many, ["mrr@10"], progress=False)
+decided = compare({"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}, many, metrics=["mrr@10"], progress=False)
 all_questions = decided.rows[1].test
 assert all_questions.low > 0.01 and 2 * all_questions.p_value < 0.001
 decided
 
 # %% [markdown] lang="en"
-# There **was** a difference, small and hard to explain by chance. Two cautions. Who adds questions until $p < 0.05$ gets there sooner or later. We, too, looked twice, and the first questions are among the later ones; doubling the p-value (Holm's first step, below) pays for that. And are these 2,606
-# pieces of evidence? Many ask about the same ship or inn, and rise and fall together. So draw **entities** instead of questions:
+# There **was** a difference, small and hard to explain by chance.
+# Two cautions.
+# Who adds questions until $p < 0.05$ gets there sooner or later.
+# We, too, looked twice, and the first questions are among the later ones; doubling the p-value (Holm's first step, below) pays for that.
+# And are these 2,606 pieces of evidence?
+# Many ask about the same ship or inn, and rise and fall together.
+# So draw **entities** instead of questions:
 
 # %%
 bm25_values, tfidf_values = (decided[name].per_query["mrr@10"] for name in ("BM25", "TF-IDF"))
@@ -484,11 +528,14 @@ print(f"{len(difference)} questions about {len(by_entity)} entities: [{low:+.4f}
 assert 0 < low < all_questions.low
 
 # %% [markdown] lang="en"
-# Wider, and still without 0. Whenever questions come in groups (one page, one user, one day), draw the groups.
+# Wider, and still without 0.
+# Whenever questions come in groups (one page, one user, one day), draw the groups.
 #
 # ## How many questions are enough?
 #
-# Take samples of $n$ questions and test each. How often do they find the difference that we know to be there? (100 samples a size, so ± 0.1.)
+# Take samples of $n$ questions and test each.
+# How often do they find the difference that we know to be there?
+# (100 samples a size, so ± 0.1.)
 
 # %%
 differences = difference.to_numpy()
@@ -508,8 +555,8 @@ axis.minorticks_off()
 plt.show()
 
 # %% [markdown] lang="en"
-# With 50 questions you would nearly always have found nothing. A rule of thumb, for questions that are independent: the half-width of the interval is $1.96\,s/\sqrt{n}$, with $s$ the standard
-# deviation of the differences.
+# With 50 questions you would nearly always have found nothing.
+# A rule of thumb, for questions that are independent: the half-width of the interval is $1.96\,s/\sqrt{n}$, with $s$ the standard deviation of the differences.
 
 # %%
 s = differences.std()
@@ -523,7 +570,10 @@ print(f"drawn by entities, at {wider * equal:.0f}")
 # %% [markdown] lang="en"
 # ## Twenty settings, and the best of them
 #
-# **Predict first.** Twenty systems, all equally good: each answers a question rightly with probability 0.7. You test each on 50 questions. What will the *best* of them score?
+# **Predict first.**
+# Twenty systems, all equally good: each answers a question rightly with probability 0.7.
+# You test each on 50 questions.
+# What will the *best* of them score?
 
 # %%
 tries = [1, 2, 5, 10, 20, 50, 100]
@@ -542,15 +592,17 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# Over eleven points, out of nothing. Now for real: twenty settings of BM25. Choose the best on 60 questions, and note its gain over the default, $k_1 = 1.5$ and $b = 0.75$, on these and on all
-# the **other** questions. Repeat with other 60.
+# Over eleven points, out of nothing.
+# Now for real: twenty settings of BM25.
+# Choose the best on 60 questions, and note its gain over the default, $k_1 = 1.5$ and $b = 0.75$, on these and on all the **other** questions.
+# Repeat with other 60.
 
 # %%
 lookup = many.select(kind="lookup")
 settings = [(k1, b) for k1 in (0.8, 1.2, 1.5, 2.0) for b in (0.3, 0.45, 0.6, 0.75, 0.9)]
 grid = []
 for k1, b in settings:
-    result = evaluate(BM25Retriever(k1=k1, b=b), lookup, ["mrr@10"], progress=False)
+    result = evaluate(BM25Retriever(k1=k1, b=b), lookup, metrics=["mrr@10"], progress=False)
     grid.append([*result.per_query["mrr@10"].values()])
 gains = np.array(grid) - grid[settings.index((1.5, 0.75))]
 print(gains.shape, "settings, questions")
@@ -567,9 +619,9 @@ print(f"of the truly best of the twenty: {gains.mean(axis=1).max():+.4f}")
 assert np.mean(seen) > 0.003 and np.mean(unseen) < 0
 
 # %% [markdown] lang="en"
-# Where it was chosen the winner can't lose; elsewhere it is, on average, **worse** than the default (here one of the best; where it is bad, tuning gains, less than it seems to). So choose on some questions and report on
-# others, untouched. And with several systems against one baseline, `compare` corrects the p-values (Holm's method: the smallest is multiplied by the number
-# of comparisons, the next by one less, and so on, none below the one before it), for each metric by itself.
+# Where it was chosen the winner can't lose; elsewhere it is, on average, **worse** than the default (here one of the best; where it is bad, tuning gains, less than it seems to).
+# So choose on some questions and report on others, untouched.
+# And with several systems against one baseline, `compare` corrects the p-values (Holm's method: the smallest is multiplied by the number of comparisons, the next by one less, and so on, none below the one before it), for each metric by itself.
 
 # %%
 systems = {
@@ -578,7 +630,7 @@ systems = {
     "BM25, k1 = 0.8": BM25Retriever(k1=0.8),
     "BM25, b = 0.9": BM25Retriever(b=0.9),
 }
-final = compare(systems, lookup, ["mrr@10", "success@3"], progress=False)
+final = compare(systems, lookup, metrics=["mrr@10", "success@3"], progress=False)
 tests = {(row.metric, row.system): row.test for row in final.rows if row.test}
 assert tests["mrr@10", "TF-IDF"].p_value < 0.01 < tests["mrr@10", "BM25, b = 0.9"].p_value
 assert final.rows[1].interval.high > final.rows[0].interval.low  # and yet their intervals overlap
@@ -588,11 +640,14 @@ final
 # %% [markdown] lang="en"
 # ## A language model as judge
 #
-# Exact match calls “six o'clock in the morning” wrong where “six” was wanted. So people let a language model judge. A judge is
-# an instrument, so measure **it** first, on what you can judge exactly.
+# Exact match calls “six o'clock in the morning” wrong where “six” was wanted.
+# So people let a language model judge.
+# A judge is an instrument, so measure **it** first, on what you can judge exactly.
 #
-# **Predict first.** Our model sees the question, the right answer and the system's, and says Yes or No. How often will it agree with exact match? And a judge that
-# always says Yes?
+# **Predict first.**
+# Our model sees the question, the right answer and the system's, and says Yes or No.
+# How often will it agree with exact match?
+# And a judge that always says Yes?
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 reader = None  # one model at a time
@@ -613,8 +668,8 @@ print(
 )
 
 # %% [markdown] lang="en"
-# Agreement alone says little: always No agrees with the wrong share, always Yes with the right one. **Cohen's kappa** takes off the agreement $p_e$ that is expected by chance, from how often
-# each says Yes, from the agreement $p_o$ observed:
+# Agreement alone says little: always No agrees with the wrong share, always Yes with the right one.
+# **Cohen's kappa** takes off the agreement $p_e$ that is expected by chance, from how often each says Yes, from the agreement $p_o$ observed:
 #
 # $$\kappa = \frac{p_o - p_e}{1 - p_e}$$
 
@@ -652,8 +707,10 @@ print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all p
 assert kappa(verdicts, labels) < 0.4 < after_looking and area > 0.5 and (~labels).sum() < 12
 
 # %% [markdown] lang="en"
-# By Yes and No it says the same to right and wrong, though the right answer stands in the prompt. Its leaning knows more: with another line than 0, kappa is high. But that line was chosen on the answers it judges; few are wrong. Asked which of two
-# answers is better, it has a habit:
+# By Yes and No it says the same to right and wrong, though the right answer stands in the prompt.
+# Its leaning knows more: with another line than 0, kappa is high.
+# But that line was chosen on the answers it judges; few are wrong.
+# Asked which of two answers is better, it has a habit:
 
 # %% tags=["nbval-ignore-output"]
 asked = [chosen.queries[q] for q in answers][:12]
@@ -675,7 +732,9 @@ for order in ("AB", "BA"):
     assert min(shares) > 0.6
 
 # %% [markdown] lang="en"
-# It says A, wherever A stands and whatever is written there: a habit about a *letter*. Had we swapped only the answers, we'd have taken it for one about *places*, which studies find in large judges (Zheng et al. 2023). Before you use one, label a hundred answers, compute kappa, and swap answers *and* letters.
+# It says A, wherever A stands and whatever is written there: a habit about a *letter*.
+# Had we swapped only the answers, we'd have taken it for one about *places*, which studies find in large judges (Zheng et al. 2023).
+# Before you use one, label a hundred answers, compute kappa, and swap answers *and* letters.
 #
 # ## Where it fails
 #
@@ -699,8 +758,11 @@ today = evaluate_answers(by_heart, first.select(changed), progress=False)
 print(today)
 
 # %% [markdown] lang="en"
-# A perfect score. **Predict first.** Then the archive's second edition comes out, in which the answers to just these questions have changed. RAG indexes the
-# new pages. What will the two systems score, by the old key and by the new one?
+# A perfect score.
+# **Predict first.**
+# Then the archive's second edition comes out, in which the answers to just these questions have changed.
+# RAG indexes the new pages.
+# What will the two systems score, by the old key and by the new one?
 
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 second = port_ellery.load(2000, edition=2, questions=2000)
@@ -722,14 +784,19 @@ assert table.loc["RAG on the second edition"].iloc[1] > 0.4 > table.loc["RAG on 
 table.round(2)
 
 # %% [markdown] lang="en"
-# Each is good or worthless, by whose key it is marked (12 questions). The test never asked what happens when facts change, nor whether a system had seen its questions. No interval mends that.
+# Each is good or worthless, by whose key it is marked (12 questions).
+# The test never asked what happens when facts change, nor whether a system had seen its questions.
+# No interval mends that.
 #
-# Is the system silly? People put facts into a model's weights by training: *fine-tuning*. Does such a model know the facts, or the questions?
+# Is the system silly?
+# People put facts into a model's weights by training: *fine-tuning*.
+# Does such a model know the facts, or the questions?
 #
 # ## What the article says
 #
-# It names `get_retrieval_score()`. Measuring the retriever on its own is right: it is quick, exact, and needs no language model. As a measure of the **system** it
-# misleads: on our 24 paraphrases three pages always held the right one, and the answers were not all right.
+# It names `get_retrieval_score()`.
+# Measuring the retriever on its own is right: it is quick, exact, and needs no language model.
+# As a measure of the **system** it misleads: on our 24 paraphrases three pages always held the right one, and the answers were not all right.
 #
 # ## Recap
 #
@@ -738,7 +805,8 @@ table.round(2)
 # - Split the losses between retrieval and reading before you mend anything. Support is an alarm, no proof.
 # - An interval for a mean, a paired test for a difference, a correction for many, untouched questions for the report.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. A ranking has its only relevant page at rank 4. Reciprocal rank, P@5, Success@3?
 # <details><summary>Answer</summary>1/4, 1/5, and 0.</details>
@@ -750,10 +818,9 @@ table.round(2)
 # <details><summary>Answer</summary>All ten, corrected. If none differed, at least one would come out below 0.05 in 40 % of such studies were the tests independent (1 − 0.95¹⁰), in at most 50 % whatever they are. By Holm, if 0.03 is the smallest, its p is
 # 0.3.</details>
 #
-# **Exercises:** [`exercises/06_evaluation`](../exercises/06_evaluation.ipynb), which check themselves.
+# **Exercises:** [`exercises/06_evaluation_exercises`](../exercises/06_evaluation_exercises.ipynb), which check themselves.
 #
 # **Next:** 07, RAG or fine-tuning?
 #
-# **Further reading.** Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, chapter 8; Papineni et al. (2002), *BLEU*; Post (2018), *A Call for Clarity in
-# Reporting BLEU Scores*; Smucker, Allan and Carterette (2007), *A Comparison of Statistical Significance Tests for Information Retrieval Evaluation*; Zheng et al. (2023),
-# *Judging LLM-as-a-Judge*.
+# **Further reading.**
+# Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, chapter 8; Papineni et al. (2002), *BLEU*; Post (2018), *A Call for Clarity in Reporting BLEU Scores*; Smucker, Allan and Carterette (2007), *A Comparison of Statistical Significance Tests for Information Retrieval Evaluation*; Zheng et al. (2023), *Judging LLM-as-a-Judge*.

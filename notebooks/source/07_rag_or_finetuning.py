@@ -1,14 +1,16 @@
 # %% [markdown] lang="en"
 # # 07 RAG or fine-tuning: where should the knowledge live?
 #
-# **You will be able to** put facts into a model's weights and measure what arrives there, tell reciting from knowing, compare what
-# both ways cost in computation, bytes and questions, and choose between them for a reason.
+# **You will be able to** put facts into a model's weights and measure what arrives there, tell reciting from knowing, compare what both ways cost in computation, bytes and questions, and choose between them for a reason.
 #
-# **Know first:** lessons 00, 04 and 05. **Time:** 50 minutes. **Cost to run:** three to five minutes, no network.
+# **Know first:** lessons 00, 04 and 05.
+# **Time:** 50 minutes.
+# **Cost to run:** three to five minutes, no network.
 #
-# You have documents that a model has never seen. You can give it the right page with every question (RAG), or go on training
-# it until it knows the pages (**fine-tuning**). The source article says: RAG needs more compute and a large corpus, is more flexible, and is harder to
-# build; fine-tuning is the opposite. Each of these sentences can be measured, so we measure.
+# You have documents that a model has never seen.
+# You can give it the right page with every question (RAG), or go on training it until it knows the pages (**fine-tuning**).
+# The source article says: RAG needs more compute and a large corpus, is more flexible, and is harder to build; fine-tuning is the opposite.
+# Each of these sentences can be measured, so we measure.
 
 # %%
 from time import perf_counter
@@ -22,14 +24,15 @@ from ragedu import RAG, BM25Retriever, LanguageModel
 from ragedu.datasets import port_ellery, python_docs
 from ragedu.evaluation import bootstrap_interval, paired_test
 from ragedu.evaluation.answers import exact_match
-from ragedu.generation.language_model import fastest_dtype
+from ragedu.generation.loading import fastest_dtype
 from ragedu.generation.prompts import build_prompt, closed_book_prompt
 from ragedu.training import knowledge
 
 # %% [markdown] lang="en"
 # ## Four pages
 #
-# Four pages of the archive's test split. *asked* questions will be trained on, *unasked* ones are about the other two pages, which the model will only read, *anew* are the asked facts in other words.
+# Four pages of the archive's test split.
+# *asked* questions will be trained on, *unasked* ones are about the other two pages, which the model will only read, *anew* are the asked facts in other words.
 
 # %%
 task = knowledge.make_task()
@@ -45,7 +48,8 @@ for name, some in (("asked", asked), ("unasked", unasked), ("anew", anew)):
     print(f"{name:<8} {len(some):>2}  {some[0].text}  ->  {some[0].answers[0]}")
 
 # %% [markdown] lang="en"
-# First the model as it is. `closed_book_prompt` asks without any source.
+# First the model as it is.
+# `closed_book_prompt` asks without any source.
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load()
@@ -67,11 +71,14 @@ print(f"right: {sum(before):.0f} of {len(before)}")
 assert sum(before) <= 1
 
 # %% [markdown] lang="en"
-# It invents, as in lesson 04. Nobody can know what nobody told.
+# It invents, as in lesson 04.
+# Nobody can know what nobody told.
 #
 # ## Learned by heart
 #
-# A language model is trained on text by predicting every token from those before it. The loss is the mean surprise, $-\ln p(x_t \mid x_{<t})$, in nats. Here is that loss on our pages, by hand:
+# A language model is trained on text by predicting every token from those before it.
+# The loss is the mean surprise, $-\ln p(x_t \mid x_{<t})$, in nats.
+# Here is that loss on our pages, by hand:
 
 # %% tags=["nbval-ignore-output"]
 ids_of_page = torch.tensor([model.encode(pages[0].content, chat=False)])
@@ -83,7 +90,8 @@ print(f"{len(surprise)} tokens, mean surprise {surprise.mean():.2f} nats, perple
 assert abs(surprise.mean().exp() - knowledge.perplexity(model, [pages[0].content])) < 0.1
 
 # %% [markdown] lang="en"
-# Perplexity is $e^\text{surprise}$: the model is as unsure as if it chose among so many tokens. Also note what it can do *now*, to see what it forgets:
+# Perplexity is $e^\text{surprise}$: the model is as unsure as if it chose among so many tokens.
+# Also note what it can do *now*, to see what it forgets:
 
 # %% tags=["nbval-ignore-output"]
 documentation = [document.text for document in python_docs.load().corpus[:1000:50]]
@@ -100,7 +108,10 @@ assert general > 0.3
 # %% [markdown] lang="en"
 # Now fine-tune all 135 million weights on the four pages, each read a dozen times.
 #
-# **Predict first.** The loss will fall. To what: half, a tenth? And when it has fallen, will the model answer questions about the pages?
+# **Predict first.**
+# The loss will fall.
+# To what: half, a tenth?
+# And when it has fallen, will the model answer questions about the pages?
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load(dtype="float32")  # all weights learn, and in steps too small for bfloat16
@@ -129,7 +140,8 @@ print(f"\n{same:.0%} of these words stand at this very place in the page")
 assert same > 0.5
 
 # %% [markdown] lang="en"
-# Learned by heart. And now the questions:
+# Learned by heart.
+# And now the questions:
 
 # %% tags=["nbval-ignore-output"]
 questions = asked + unasked
@@ -139,7 +151,8 @@ for question, text in list(zip(questions, recalled, strict=True))[:4]:
 print(f"exactly right: {sum(right(recalled, questions)):.0f} of {len(questions)}")
 
 # %% [markdown] lang="en"
-# Some replies are whole sentences of the page. Let us be generous and count every reply that *contains* the answer:
+# Some replies are whole sentences of the page.
+# Let us be generous and count every reply that *contains* the answer:
 
 
 # %% tags=["nbval-ignore-output"]
@@ -152,9 +165,11 @@ print(f"the answer is in: {sum(holds(recalled, questions)):.0f} of {len(question
 assert np.mean(holds(recalled, questions)) < 0.6
 
 # %% [markdown] lang="en"
-# It is like a pupil who can recite the page and, when asked, recites some of it, or of another. The training made words probable *after the sentences that stand before
-# them*; a question has other words before it. Allen-Zhu and Li (2023) call it the failure of knowledge **extraction**. In their experiments, with far more people, the cure was to tell each fact in many ways
-# and to train on questions about *some* of the people: then the model also answered about the others. Does ours?
+# It is like a pupil who can recite the page and, when asked, recites some of it, or of another.
+# The training made words probable *after the sentences that stand before them*; a question has other words before it.
+# Allen-Zhu and Li (2023) call it the failure of knowledge **extraction**.
+# In their experiments, with far more people, the cure was to tell each fact in many ways and to train on questions about *some* of the people: then the model also answered about the others.
+# Does ours?
 #
 # ## Taught to answer
 #
@@ -165,8 +180,8 @@ for telling in task.tellings[pages[0].id][:3]:
     print(telling.text, "\n")
 
 # %% [markdown] lang="en"
-# **Predict first.** Three numbers: the share of right answers to the questions *asked* in training; to the same facts asked *anew*; to questions
-# about the two pages that were read as often and never *asked* about.
+# **Predict first.**
+# Three numbers: the share of right answers to the questions *asked* in training; to the same facts asked *anew*; to questions about the two pages that were read as often and never *asked* about.
 
 # %% tags=["nbval-ignore-output"]
 told = [telling for page in pages for telling in task.tellings[page.id]]
@@ -186,8 +201,10 @@ for name, values in taught.items():
 assert np.mean(taught["asked"]) > max(np.mean(taught["anew"]), np.mean(taught["unasked"])) + 0.15
 
 # %% [markdown] lang="en"
-# What it was asked, it answers. What it was asked in other words, it sometimes answers. What it only read, hardly ever: theirs carried over, ours doesn't, and four pages are few. (An interval from 0 to 0 is no certainty: a bootstrap can't draw what it never saw, and of 11 questions none right would
-# happen to a model that knows a quarter, now and then.)
+# What it was asked, it answers.
+# What it was asked in other words, it sometimes answers.
+# What it only read, hardly ever: theirs carried over, ours doesn't, and four pages are few.
+# (An interval from 0 to 0 is no certainty: a bootstrap can't draw what it never saw, and of 11 questions none right would happen to a model that knows a quarter, now and then.)
 #
 # ## The rival
 #
@@ -210,11 +227,14 @@ print(f"indexed in {indexing:.2f} s; fine-tuned in {seconds:.0f} s")
 assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > max(0.5, np.mean(taught["unasked"]))
 
 # %% [markdown] lang="en"
-# For retrieval it matters whether the words lead to the page, and not whether anybody asked before: it answers most of what the taught model has only read. (With so few questions RAG's three intervals overlap.)
+# For retrieval it matters whether the words lead to the page, and not whether anybody asked before: it answers most of what the taught model has only read.
+# (With so few questions RAG's three intervals overlap.)
 #
 # ## What it forgot
 #
-# **Predict first.** Four pages are not much. Does the fine-tuned model still know the capital of France, and is Python's documentation as probable to it as before?
+# **Predict first.**
+# Four pages are not much.
+# Does the fine-tuned model still know the capital of France, and is Python's documentation as probable to it as before?
 
 # %% tags=["nbval-ignore-output"]
 general_after, elsewhere_after = knowledge.general_knowledge(model), knowledge.perplexity(model, documentation)
@@ -226,16 +246,20 @@ print(model(closed_book_prompt("What is the capital of France?"), max_new_tokens
 assert elsewhere_after > 1.2 * elsewhere
 
 # %% [markdown] lang="en"
-# This is **catastrophic forgetting** (McCloskey and Cohen 1989): the weights that hold the new facts are the weights that held everything else. Retrieving changed no weight. (The reader's training did; see below.)
+# This is **catastrophic forgetting** (McCloskey and Cohen 1989): the weights that hold the new facts are the weights that held everything else.
+# Retrieving changed no weight.
+# (The reader's training did; see below.)
 #
 # ## At full size
 #
-# Four pages and a handful of questions prove little. So a script trained and asked everything with forty pages (`python -m ragedu.training.knowledge`, which takes longer than a
-# lesson may), and kept what every system *said* (its reader is an earlier one). We score it here. A third of the pages was read twice, a third six times, a third eighteen times.
+# Four pages and a handful of questions prove little.
+# So a script trained and asked everything with forty pages (`python -m ragedu.training.knowledge`, which takes longer than a lesson may), and kept what every system *said* (its reader is an earlier one).
+# We score it here.
+# A third of the pages was read twice, a third six times, a third eighteen times.
 
 # %%
 first, *systems = knowledge.read_results()
-questions = [knowledge.Question(**question) for question in first["task"]]
+questions = [knowledge.KnowledgeQuestion(**question) for question in first["task"]]
 kinds = np.array([question.kind for question in questions])
 said = {entry["system"]: entry["said"] for entry in systems}
 scores = {name: np.array(right(texts, questions)) for name, texts in said.items()}
@@ -260,13 +284,17 @@ table[f"generous ({plain.sum()})"] = {name: of.mean().round(2) for name, of in g
 pd.DataFrame(table)
 
 # %% [markdown] lang="en"
-# *LoRA* and *tuned* are answered without sources; *tuned* means all weights. *RAG* is the model as it is, with three sources in one prompt; *RAG, reader* reads three one by one (lesson 05). *changed* is asked of
-# the first edition here, so 0 is right for *updated*; *generous* counts replies that contain the answer, over *asked*, *anew* and *unasked*.
+# *LoRA* and *tuned* are answered without sources; *tuned* means all weights.
+# *RAG* is the model as it is, with three sources in one prompt; *RAG, reader* reads three one by one (lesson 05).
+# *changed* is asked of the first edition here, so 0 is right for *updated*; *generous* counts replies that contain the answer, over *asked*, *anew* and *unasked*.
 #
-# A surprise first. *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader far more. (It is taught to **read**, *and* reads one source at a time; which gives more, this table can't tell.) Two-hop questions nobody answers well, and RAG
-# loses there: three sources read one by one can't be joined (lesson 05 has the cure).
+# A surprise first.
+# *RAG* with a model that never learned to read scores nothing by exact match, since it answers in sentences; by the generous count it has some, and the reader far more.
+# (It is taught to **read**, *and* reads one source at a time; which gives more, this table can't tell.)
+# Two-hop questions nobody answers well, and RAG loses there: three sources read one by one can't be joined (lesson 05 has the cure).
 #
-# So is RAG ahead, with the reader? In pairs, on the same questions:
+# So is RAG ahead, with the reader?
+# In pairs, on the same questions:
 
 # %%
 rivals = [name for name in scores if "tuned" in name or "LoRA" in name]
@@ -288,12 +316,16 @@ assert gap["asked"].high < 0 < min(gap["anew"].low, gap["unasked"].low)
 assert scores["RAG"][plain].mean() < 0.1 < generous["RAG"].mean() < generous["RAG, reader"].mean()
 
 # %% [markdown] lang="en"
-# Over all one-page questions RAG is ahead of every fine-tuned model. On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread. On facts that nobody asked about in training it has almost nothing. Questions about one page hang together, so we also draw pages, as in lesson 06, and no
-# interval reaches 0. But *asked* and *anew* stand on a dozen pages, and a bootstrap of so few is too sure of itself: take these two for likely, *unasked* for shown.
+# Over all one-page questions RAG is ahead of every fine-tuned model.
+# On the very questions of its training the taught model is *better* than RAG: no page to find, no page to misread.
+# On facts that nobody asked about in training it has almost nothing.
+# Questions about one page hang together, so we also draw pages, as in lesson 06, and no interval reaches 0.
+# But *asked* and *anew* stand on a dozen pages, and a bootstrap of so few is too sure of itself: take these two for likely, *unasked* for shown.
 #
 # ## The popular and the rare
 #
-# **Predict first.** How does the taught model do on pages that it read twice?
+# **Predict first.**
+# How does the taught model do on pages that it read twice?
 
 # %% alt="Share of right answers against how often a page was read, 2, 6 and 18 times. The taught model's line for asked questions rises from about a half to nearly all; its line for questions never asked stays near the bottom; RAG's line lies high and does not depend on the number of readings."
 readings = np.array([first["readings"][question.page] for question in questions])
@@ -323,14 +355,17 @@ print(f"taught, asked: {rare:.2f} of the rare, {often:.2f} of the popular")
 assert often > rare + 0.2
 
 # %% [markdown] lang="en"
-# Weights learn what comes often, and what was asked; a few pages only, so take the steepness for a hint. Retrieval doesn't care, and most of what an organisation knows is written down once.
+# Weights learn what comes often, and what was asked; a few pages only, so take the steepness for a hint.
+# Retrieval doesn't care, and most of what an organisation knows is written down once.
 #
 # ## The facts change
 #
-# In the second edition sixteen of the pages state one fact differently. For RAG the archive is indexed again. The taught model is trained on those pages and questions once more.
+# In the second edition sixteen of the pages state one fact differently.
+# For RAG the archive is indexed again.
+# The taught model is trained on those pages and questions once more.
 
 # %%
-after = [knowledge.Question(**question) for question in first["after change"]]
+after = [knowledge.KnowledgeQuestion(**question) for question in first["after change"]]
 told_of_it = ("RAG", "RAG, reader", f"{taught_fully}, updated")
 newest = {name: np.array(right(entry_of[name]["after change"], after)) for name in told_of_it}
 for name, values in newest.items():
@@ -343,7 +378,9 @@ print(f"by the update, on the old questions: {lost}")
 assert lost.high < 0
 
 # %% [markdown] lang="en"
-# Both know the news. The taught model had to be told which pages and *which questions* to train on, and of the rest it lost some: every update must be followed by a test of everything else. RAG had to be told nothing, and the reader had seen none of these questions.
+# Both know the news.
+# The taught model had to be told which pages and *which questions* to train on, and of the rest it lost some: every update must be followed by a test of everything else.
+# RAG had to be told nothing, and the reader had seen none of these questions.
 #
 # ## What is left of the rest
 
@@ -371,13 +408,19 @@ print(reader(closed_book_prompt("What is the capital of France?")))
 assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"))
 
 # %% [markdown] lang="en"
-# (These perplexities are over twice as many pages of the documentation as yours above.) *Loss at the end* is that of the last batches. LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
+# (These perplexities are over twice as many pages of the documentation as yours above.)
+# *Loss at the end* is that of the last batches.
+# LoRA, at the one learning rate that we tried, learned the pages least and forgot much: with another it may do better.
 #
-# And look at the last row before you praise RAG: its *reader* is fine-tuned, too. It answers hardly any general question: without a source it abstains, as it was trained to, so this number can't tell forgetting from obedience. Its perplexity, more than twice that of the model as it is, says that its weights moved far. A skill also costs.
+# And look at the last row before you praise RAG: its *reader* is fine-tuned, too.
+# It answers hardly any general question: without a source it abstains, as it was trained to, so this number can't tell forgetting from obedience.
+# Its perplexity, more than twice that of the model as it is, says that its weights moved far.
+# A skill also costs.
 #
 # ## What it costs
 #
-# Count multiplications and additions (**FLOPs**); six tokens for the answer, and for RAG four prompts of one source: three for the doubt (lesson 05), and the chosen one again. A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020; attention and the look-up of token vectors aside).
+# Count multiplications and additions (**FLOPs**); six tokens for the answer, and for RAG four prompts of one source: three for the doubt (lesson 05), and the chosen one again.
+# A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020; attention and the look-up of token vectors aside).
 
 # %%
 N = sum(weights.numel() for weights in reader.model.parameters())
@@ -413,7 +456,9 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# So "RAG needs more compute" is true for many questions about facts that stay, and false for few questions, many pages, or facts that change: every change costs fine-tuning another round. (Not counted: training the reader, once for every corpus that it will ever read; and finding.) Seconds on your machine, and bytes:
+# So "RAG needs more compute" is true for many questions about facts that stay, and false for few questions, many pages, or facts that change: every change costs fine-tuning another round.
+# (Not counted: training the reader, once for every corpus that it will ever read; and finding.)
+# Seconds on your machine, and bytes:
 
 # %% tags=["nbval-ignore-output"]
 speed = tokens / seconds
@@ -426,14 +471,17 @@ print(f"{'text of 600 pages for RAG':<34} {corpus_bytes / 1e6:>7.1f} MB to keep"
 assert corpus_bytes < entry_of["LoRA on pages"]["bytes"] < entry_of["tuned on pages"]["bytes"]
 
 # %% [markdown] lang="en"
-# *Harder to build?* That is a judgement, and ours is this. RAG is two lines:
+# *Harder to build?*
+# That is a judgement, and ours is this.
+# RAG is two lines:
 #
 # ```python
 # rag = RAG(BM25Retriever(), LanguageModel.load(adapter="reader")).fit(corpus)
 # rag.ask(question)
 # ```
 #
-# behind which stand an index, a prompt and a model that somebody has taught to read. Fine-tuning is four:
+# behind which stand an index, a prompt and a model that somebody has taught to read.
+# Fine-tuning is four:
 #
 # ```python
 # model = LanguageModel.load(dtype="float32")
@@ -443,12 +491,15 @@ assert corpus_bytes < entry_of["LoRA on pages"]["bytes"] < entry_of["tuned on pa
 # ```
 #
 # behind which stand tellings and questions for every fact, a learning rate, a number of steps, and a test for forgetting.
-# Lines don't decide it. RAG has more parts when it *runs*; fine-tuning needs more *before*: somebody has to write the tellings and questions.
+# Lines don't decide it.
+# RAG has more parts when it *runs*; fine-tuning needs more *before*: somebody has to write the tellings and questions.
 #
 # ## What fine-tuning is for
 #
-# Behaviour. `reader` itself is fine-tuned: it has learned no fact, and answers briefly and abstains. The article's own example is BERT fine-tuned to *classify*. Let us do that for real: from the first sentence of a
-# docstring, say which library it comes from.
+# Behaviour.
+# `reader` itself is fine-tuned: it has learned no fact, and answers briefly and abstains.
+# The article's own example is BERT fine-tuned to *classify*.
+# Let us do that for real: from the first sentence of a docstring, say which library it comes from.
 
 # %%
 library = lambda document: document.metadata["package"]
@@ -482,13 +533,16 @@ print(f"TF-IDF and logistic regression: {bootstrap_interval(tfidf_right)}, {perf
 assert tfidf_right.mean() > 0.5
 
 # %% [markdown] lang="en"
-# Then the encoder of lesson 03 with a linear layer on top. `embed` gives its vectors with their gradients, so a step of training changes the encoder, too.
+# Then the encoder of lesson 03 with a linear layer on top.
+# `embed` gives its vectors with their gradients, so a step of training changes the encoder, too.
 #
-# **Predict first.** An encoder of 22 million weights (we train half of them) that has seen a billion pairs of texts, against counted words. Who wins, and by how much?
+# **Predict first.**
+# An encoder of 22 million weights (we train half of them) that has seen a billion pairs of texts, against counted words.
+# Who wins, and by how much?
 
 # %%
+from ragedu.retrieval.contrastive import embed, learned_weights
 from ragedu.retrieval.embeddings import Embedder
-from ragedu.training.retriever import embed, learned_weights
 
 names = sorted(by_library)
 encoder = Embedder(cache=False)
@@ -521,7 +575,10 @@ print(f"encoder against TF-IDF: {paired_test(encoder_right, tfidf_right)}")
 assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 
 # %% [markdown] lang="en"
-# Both learned a behaviour, not a fact: no page says which library a new sentence is from. (The nearest labelled sentences could vote; the exercise lets you try.) The network is ahead, by what its interval says; counted words come within some points in a fraction of the time. Run the baseline first: it tells you what the network is worth.
+# Both learned a behaviour, not a fact: no page says which library a new sentence is from.
+# (The nearest labelled sentences could vote; the exercise lets you try.)
+# The network is ahead, by what its interval says; counted words come within some points in a fraction of the time.
+# Run the baseline first: it tells you what the network is worth.
 
 # %% [markdown] lang="en"
 # ## Others measured, too
@@ -531,8 +588,14 @@ assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 # | Ovadia et al. (2023), current events | Mistral-7B | .481 | .504 | .588 | **.875** | .830 |
 # | the same | Llama-2-7B | .353 | .219 | .392 | **.585** | .520 |
 #
-# (Share right of multiple choice; theirs, not ours.) *both* is the model tuned on paraphrases, with RAG. RAG is first in theirs and, once the model can read, in ours. Pages and tellings alone gave ours nothing, so their order can't be seen. And *both* is below RAG alone in theirs, but in ours far above RAG with the same untaught model: training on questions taught it to answer briefly. Soudani et al. (2024) found RAG furthest ahead for the least popular facts, as our curve says.
-# Ours is a model of 135 million weights, forty pages, one run for each system with one seed. A larger model learns more from each page; whether it also needs to be asked, Allen-Zhu and Li, with models of several sizes, answer with yes.
+# (Share right of multiple choice; theirs, not ours.)
+# *both* is the model tuned on paraphrases, with RAG.
+# RAG is first in theirs and, once the model can read, in ours.
+# Pages and tellings alone gave ours nothing, so their order can't be seen.
+# And *both* is below RAG alone in theirs, but in ours far above RAG with the same untaught model: training on questions taught it to answer briefly.
+# Soudani et al. (2024) found RAG furthest ahead for the least popular facts, as our curve says.
+# Ours is a model of 135 million weights, forty pages, one run for each system with one seed.
+# A larger model learns more from each page; whether it also needs to be asked, Allen-Zhu and Li, with models of several sizes, answer with yes.
 
 # %%
 both = f"{taught_fully}, with RAG"
@@ -554,7 +617,10 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 #
 # It leaves out the most important: what fine-tuning *forgets*, and that it teaches to *answer* what was asked.
 #
-# **A guide.** Facts that change, are rare, or must be cited: RAG. Form, tone, a label, when to abstain: fine-tuning. A small model that must read well: both, the way `reader` does it: tune the reading, retrieve the facts.
+# **A guide.**
+# Facts that change, are rare, or must be cited: RAG.
+# Form, tone, a label, when to abstain: fine-tuning.
+# A small model that must read well: both, the way `reader` does it: tune the reading, retrieve the facts.
 #
 # ## Recap
 #
@@ -564,7 +630,8 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # - Weights that learn also forget. Measure on something else.
 # - Compute: $6N$ a token once against $2N$ a token with every question.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. A fine-tuned model's loss on the company's manuals is nearly 0. What do you know?
 # <details><summary>Answer</summary>That it can recite them. Ask questions that nobody trained on before you promise answers.</details>
@@ -578,9 +645,11 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # 4. In Ovadia's table RAG alone beats *both*; in ours *both* beats RAG with the untaught model. How can both be?
 # <details><summary>Answer</summary>Their models could read already; training may have overwritten some of that. Ours learned from the questions to answer briefly.</details>
 #
-# **Exercises:** [`exercises/07_rag_or_finetuning`](../exercises/07_rag_or_finetuning.ipynb), which check themselves.
+# **Exercises:** [`exercises/07_rag_or_finetuning_exercises`](../exercises/07_rag_or_finetuning_exercises.ipynb), which check themselves.
 #
-# **Next:** 08. So far retriever and generator never learned from each other. RAG began as *one* model.
+# **Next:** 08.
+# So far retriever and generator never learned from each other.
+# RAG began as *one* model.
 #
-# **Further reading.** Ovadia et al. (2023), *Fine-Tuning or Retrieval?*; Soudani et al. (2024), *Fine Tuning vs. Retrieval Augmented Generation for Less Popular Knowledge*;
-# Allen-Zhu and Li (2023), *Physics of Language Models: Part 3.1*; McCloskey and Cohen (1989), *Catastrophic Interference*; Kaplan et al. (2020), *Scaling Laws for Neural Language Models*.
+# **Further reading.**
+# Ovadia et al. (2023), *Fine-Tuning or Retrieval?*; Soudani et al. (2024), *Fine Tuning vs. Retrieval Augmented Generation for Less Popular Knowledge*; Allen-Zhu and Li (2023), *Physics of Language Models: Part 3.1*; McCloskey and Cohen (1989), *Catastrophic Interference*; Kaplan et al. (2020), *Scaling Laws for Neural Language Models*.

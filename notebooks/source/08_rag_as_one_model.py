@@ -1,13 +1,17 @@
 # %% [markdown] lang="en"
 # # 08 RAG as one model: can a retriever learn from answers alone?
 #
-# **You will be able to** write RAG-Sequence and RAG-Token as a sum over documents, check them against transformers' classes, run those classes
-# offline, and train a retriever with nothing but questions and their answers.
+# **You will be able to** write RAG-Sequence and RAG-Token as a sum over documents, check them against transformers' classes, run those classes offline, and train a retriever with nothing but questions and their answers.
 #
-# **Know first:** lessons 03, 04 and 07. **Time:** 60 minutes. **Cost to run:** two to six minutes, no network.
+# **Know first:** lessons 03, 04 and 07.
+# **Time:** 60 minutes.
+# **Cost to run:** two to six minutes, no network.
 #
-# In lesson 03 somebody had marked, for every question, the page that answers it. Such marks are dear. Questions with answers are cheap: every help desk has a drawer full. Lewis et al. (2020), who gave RAG its name, trained a retriever further from
-# those (it began as DPR, which had learned from marks). The trick is one formula, and it begins with admitting ignorance: *we don't know which document is the right one.*
+# In lesson 03 somebody had marked, for every question, the page that answers it.
+# Such marks are dear.
+# Questions with answers are cheap: every help desk has a drawer full.
+# Lewis et al. (2020), who gave RAG its name, trained a retriever further from those (it began as DPR, which had learned from marks).
+# The trick is one formula, and it begins with admitting ignorance: *we don't know which document is the right one.*
 
 # %%
 from textwrap import shorten
@@ -28,7 +32,9 @@ from ragedu.training import end_to_end, small_rag
 # %% [markdown] lang="en"
 # ## Two documents
 #
-# *Where does Captain Orr live?* The retriever is three quarters sure of document 1. From document 1 the generator would say *Oak Lane* with these probabilities, token by token; from document 2 with those:
+# *Where does Captain Orr live?*
+# The retriever is three quarters sure of document 1.
+# From document 1 the generator would say *Oak Lane* with these probabilities, token by token; from document 2 with those:
 
 # %%
 of_documents = np.array([0.75, 0.25])  # p(z | x): document z, given question x
@@ -40,7 +46,9 @@ of_tokens = np.array(
 )
 
 # %% [markdown] lang="en"
-# How probable is the answer $y$, with the tokens $y_1, y_2, …$, to the question $x$? ($y_{<t}$ are the tokens before $t$.) If it is read as a whole from one document, we don't know which, so we add up both stories:
+# How probable is the answer $y$, with the tokens $y_1, y_2, …$, to the question $x$?
+# ($y_{<t}$ are the tokens before $t$.)
+# If it is read as a whole from one document, we don't know which, so we add up both stories:
 #
 # $$p_\text{Sequence}(y \mid x) = \sum_z p(z \mid x) \prod_t p(y_t \mid x, z, y_{<t})$$
 #
@@ -48,7 +56,9 @@ of_tokens = np.array(
 #
 # $$p_\text{Token}(y \mid x) = \prod_t \sum_z p(z \mid x)\, p(y_t \mid x, z, y_{<t})$$
 #
-# **Predict first.** Which of the two is larger here? (Document 1 knows *Oak*, document 2 knows *Lane*.)
+# **Predict first.**
+# Which of the two is larger here?
+# (Document 1 knows *Oak*, document 2 knows *Lane*.)
 
 # %%
 sequence = (of_documents * of_tokens.prod(axis=1)).sum()
@@ -60,9 +70,11 @@ assert token > sequence
 # %% [markdown] lang="en"
 # ($z$ runs over the $k$ documents that were found, and $p(z \mid x)$ is the softmax of *their* scores: all others count as 0.)
 #
-# RAG-Token: it can take each word from the document that knows it. That helps where an answer is spread over documents, and it can also glue together what doesn't belong together.
+# RAG-Token: it can take each word from the document that knows it.
+# That helps where an answer is spread over documents, and it can also glue together what doesn't belong together.
 #
-# Products of many small numbers become 0, so programs add logarithms. A sum of probabilities is then *logsumexp*, and the two models are two lines:
+# Products of many small numbers become 0, so programs add logarithms.
+# A sum of probabilities is then *logsumexp*, and the two models are two lines:
 
 
 # %%
@@ -85,7 +97,8 @@ for ours in (rag_sequence, rag_token):
 # %% [markdown] lang="en"
 # ## As transformers has it
 #
-# The classes that this course's source article lists are real: `RagTokenForGeneration` holds a **DPR** question encoder and **BART**, an encoder-decoder: its encoder reads, its decoder writes. We make tiny ones with random weights, and give both losses the same input.
+# The classes that this course's source article lists are real: `RagTokenForGeneration` holds a **DPR** question encoder and **BART**, an encoder-decoder: its encoder reads, its decoder writes.
+# We make tiny ones with random weights, and give both losses the same input.
 
 # %%
 from transformers import (
@@ -127,9 +140,13 @@ for cls, ours in ((RagSequenceForGeneration, rag_sequence), (RagTokenForGenerati
     assert torch.allclose(losses[cls], loss, atol=1e-5)
 
 # %% [markdown] lang="en"
-# Equal: minus the log-probability of each question's answer. And neither of the two models is always the one that finds it more probable: RAG-Token where documents know different words, RAG-Sequence where one knows them all. Now answers of *one* token, such as *yes*.
+# Equal: minus the log-probability of each question's answer.
+# And neither of the two models is always the one that finds it more probable: RAG-Token where documents know different words, RAG-Sequence where one knows them all.
+# Now answers of *one* token, such as *yes*.
 #
-# **Predict first.** With one token, sum and product change places without effect: both models must give the same number. Do transformers' two classes?
+# **Predict first.**
+# With one token, sum and product change places without effect: both models must give the same number.
+# Do transformers' two classes?
 
 # %%
 with torch.no_grad():  # get_nll makes the loss from logits; here of answers cut to one token
@@ -150,18 +167,23 @@ print("all its one-token probabilities together:", everything.numpy().round(3))
 assert torch.allclose(everything, torch.tensor(3.0))
 
 # %% [markdown] lang="en"
-# They don't. `RagSequenceForGeneration` adds $\ln p(z \mid x)$ at the *second* token, and an answer that has none loses it: "probabilities" that sum up to the number of documents, and a retriever that learns nothing from such answers. (With an end token
-# after the answer the second token exists, and all is well.) You found it by comparing two programs with one formula.
+# They don't.
+# `RagSequenceForGeneration` adds $\ln p(z \mid x)$ at the *second* token, and an answer that has none loses it: "probabilities" that sum up to the number of documents, and a retriever that learns nothing from such answers.
+# (With an end token after the answer the second token exists, and all is well.)
+# You found it by comparing two programs with one formula.
 #
 # ## The source article's code, run
 #
-# The published `facebook/rag-token-nq` weighs gigabytes, and its index of Wikipedia many more. So here are the same classes at laptop size:
+# The published `facebook/rag-token-nq` weighs gigabytes, and its index of Wikipedia many more.
+# So here are the same classes at laptop size:
 #
 # - **passages**: single sentences of our archive, with their page's title;
 # - **question and context encoder**: MiniLM in DPR's form;
 # - **BART** with 2.5 million weights, trained from nothing on the training splits of other towns by `python -m ragedu.training.small_rag`: first to copy, then to answer.
 #
-# DPR takes the *first token's* vector, MiniLM the *mean* of all. How does one become the other without training? Attention in which all tokens score alike is a mean: `dpr_encoder` adds one such layer.
+# DPR takes the *first token's* vector, MiniLM the *mean* of all.
+# How does one become the other without training?
+# Attention in which all tokens score alike is a mean: `dpr_encoder` adds one such layer.
 
 # %%
 question_encoder, question_tokenizer = small_rag.dpr_encoder("question")
@@ -178,7 +200,8 @@ assert (cosines > 0.999).all()
 # %% [markdown] lang="en"
 # The length is chosen so that a dot product is cosine / 0.05, because RAG takes the softmax of plain dot products.
 #
-# Now all parts. `build` encodes the sentences and makes an index for `RagRetriever`, which finds five for each question, and everything below is transformers' own:
+# Now all parts.
+# `build` encodes the sentences and makes an index for `RagRetriever`, which finds five for each question, and everything below is transformers' own:
 
 # %% tags=["nbval-ignore-output"]
 archive = port_ellery.load(300, questions=1000)
@@ -213,9 +236,15 @@ print(f"its BART, given the right sentence:                   {bootstrap_interva
 assert np.mean(read_right) > np.mean(right) + 0.1 > 0.4
 
 # %% [markdown] lang="en"
-# A model of 2.5 million weights, which a laptop trains from nothing, answers from sentences that it has never seen. (It can do nothing else.) Given the right sentence it does much better. The difference is lost on the way there: that sentence may not be among the five, or the other four outvote it. Remember the gap. (It writes without capitals: it knows none.)
+# A model of 2.5 million weights, which a laptop trains from nothing, answers from sentences that it has never seen.
+# (It can do nothing else.)
+# Given the right sentence it does much better.
+# The difference is lost on the way there: that sentence may not be among the five, or the other four outvote it.
+# Remember the gap.
+# (It writes without capitals: it knows none.)
 #
-# Look inside: which sentence does it read from? $p(z \mid x)$ is known before; after a token is written, Bayes says which document is likely to have given it:
+# Look inside: which sentence does it read from?
+# $p(z \mid x)$ is known before; after a token is written, Bayes says which document is likely to have given it:
 #
 # $$p(z_t \mid x, y_{\le t}) \propto p(z_t \mid x)\, p(y_t \mid x, z_t, y_{<t})$$
 
@@ -250,16 +279,19 @@ assert posterior[:, 0].max() > 0.9 > documents.exp().max()
 table
 
 # %% [markdown] lang="en"
-# Before, the retriever hesitated; the answer's tokens tell where it stood. **That is the label nobody had to write.**
+# Before, the retriever hesitated; the answer's tokens tell where it stood.
+# **That is the label nobody had to write.**
 #
 # ## What the gradient asks for
 #
-# Let $s_z$ be the retriever's score of document $z$, so $p(z \mid x)$ is their softmax. Differentiate the log of the sum, for RAG-Sequence:
+# Let $s_z$ be the retriever's score of document $z$, so $p(z \mid x)$ is their softmax.
+# Differentiate the log of the sum, for RAG-Sequence:
 #
 # $$\frac{\partial \ln p_\text{Sequence}(y \mid x)}{\partial s_z} = p(z \mid x, y) - p(z \mid x)$$
 #
 # (For RAG-Token it is the same for each token, summed.)
-# Posterior minus prior: raise documents that explain the answer better than the retriever had thought, and lower the others. Check it:
+# Posterior minus prior: raise documents that explain the answer better than the retriever had thought, and lower the others.
+# Check it:
 
 # %%
 scores = torch.tensor([[2.0, 1.0, 0.0]], requires_grad=True)
@@ -275,11 +307,13 @@ assert torch.allclose(scores.grad, (posterior - prior).detach(), atol=1e-6)
 # %% [markdown] lang="en"
 # ## Trained without a label
 #
-# As Lewis et al. did, we keep the documents' vectors fixed (else the index would have to be made anew after every step) and train the **question encoder**. We freeze
-# the generator, too. Then $p(y \mid x, z)$ is a constant, computed once, and only the cheap encoder is trained. Unlike them we also search the candidates only once, with the old encoder, and
-# maximise RAG-Sequence even for the model that answers as RAG-Token: both want the right sentence first.
+# As Lewis et al. did, we keep the documents' vectors fixed (else the index would have to be made anew after every step) and train the **question encoder**.
+# We freeze the generator, too.
+# Then $p(y \mid x, z)$ is a constant, computed once, and only the cheap encoder is trained.
+# Unlike them we also search the candidates only once, with the old encoder, and maximise RAG-Sequence even for the model that answers as RAG-Token: both want the right sentence first.
 #
-# First with the small BART. The training questions are of another town (another seed), and of its training split:
+# First with the small BART.
+# The training questions are of another town (another seed), and of its training split:
 
 # %% tags=["nbval-ignore-output"]
 town = port_ellery.load(600, seed=5, questions=100_000)
@@ -294,8 +328,8 @@ print(f"{len(lines)} sentences; {drawer[0].question} -> {drawer[0].answers[0]}")
 print("ln p(answer | question, sentence):", tokens[0].sum(dim=1).numpy().round(1))
 
 # %% [markdown] lang="en"
-# Where no candidate holds the answer there is nothing to learn (why, you will see below), so we leave such questions out: at least one
-# sentence must give the answer a chance of 5 %. (No label is needed for that.)
+# Where no candidate holds the answer there is nothing to learn (why, you will see below), so we leave such questions out: at least one sentence must give the answer a chance of 5 %.
+# (No label is needed for that.)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -317,7 +351,9 @@ assert np.mean(losses[-10:]) < np.mean(losses[:10])
 # %% [markdown] lang="en"
 # Put the trained encoder into transformers' model, and ask the *unseen* questions of the first town again.
 #
-# **Predict first.** BART is the same, the index is the same. Will the answers get better?
+# **Predict first.**
+# BART is the same, the index is the same.
+# Will the answers get better?
 
 # %% tags=["nbval-ignore-output"]
 rag.rag.question_encoder = small_rag.dpr_encoder("question", trained=of_sentences)[0]
@@ -328,8 +364,11 @@ print(f"before {bootstrap_interval(right)}\nnow    {bootstrap_interval(now)}\nga
 assert paired_test(now, right).difference > 0 and np.mean(now) > 0.4
 
 # %% [markdown] lang="en"
-# The whole system answers a little better, and its retriever was given questions with their answers, nothing else. (BART had learned to read from marked sentences, of other towns.) But the interval almost
-# reaches 0, and this is not the only size of drawer that we tried: a p-value chosen among several is worth less than it says. You should want to see the effect again, elsewhere and by another measure. Watch there **which kind** of question gains: these were *lookups*.
+# The whole system answers a little better, and its retriever was given questions with their answers, nothing else.
+# (BART had learned to read from marked sentences, of other towns.)
+# But the interval almost reaches 0, and this is not the only size of drawer that we tried: a p-value chosen among several is worth less than it says.
+# You should want to see the effect again, elsewhere and by another measure.
+# Watch there **which kind** of question gains: these were *lookups*.
 #
 # ## The same with our models
 #
@@ -346,7 +385,9 @@ print(len(pages), "pages;", questions[0], "->", wanted[0])
 assert len(questions) == 160
 
 # %% [markdown] lang="en"
-# For every question and each of its five candidates: how probable does the page make the answer? (A page is read once for all its questions. In a small town many share one, so this takes one to three minutes, and not ten.)
+# For every question and each of its five candidates: how probable does the page make the answer?
+# (A page is read once for all its questions.
+# In a small town many share one, so this takes one to three minutes, and not ten.)
 
 # %% tags=["nbval-ignore-output"]
 reader = LanguageModel.load(adapter="reader")
@@ -356,7 +397,9 @@ print(f"{tokens.shape[0] * tokens.shape[1]} pairs of question and page in {perf_
 print("ln p(answer | question, page):", tokens[0].sum(dim=1).numpy().round(1))
 
 # %% [markdown] lang="en"
-# **Predict first.** The reader is shown the question *and its answer*, but no mark. Among the questions whose marked page is one of the five: how often is the page that makes the answer most probable the marked one?
+# **Predict first.**
+# The reader is shown the question *and its answer*, but no mark.
+# Among the questions whose marked page is one of the five: how often is the page that makes the answer most probable the marked one?
 
 # %% tags=["nbval-ignore-output"]
 marked = np.array([[page.id in town.qrels[q] for page in some] for q, some in zip(train_ids, candidates, strict=True)])
@@ -371,7 +414,8 @@ print(f"it is the retriever's first: {first.mean():.2f}; the reader's favourite:
 assert agree.mean() > 0.8 and agree.mean() > first.mean()
 
 # %% [markdown] lang="en"
-# With the answer in hand the reader tells the right page better than the retriever, which sees only the question. That is what it can teach:
+# With the answer in hand the reader tells the right page better than the retriever, which sees only the question.
+# That is what it can teach:
 
 # %% tags=["nbval-ignore-output"]
 use = teachable(tokens)
@@ -386,7 +430,8 @@ print(f"{len(use)} of {len(questions)}; -ln p(answer): {np.mean(losses[:10]):.2f
 assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 # %% [markdown] lang="en"
-# The test: the test split of the first town, other names and phrasings, a thousand pages. The old document vectors, the new question encoder.
+# The test: the test split of the first town, other names and phrasings, a thousand pages.
+# The old document vectors, the new question encoder.
 
 # %% tags=["nbval-ignore-output"]
 tests = port_ellery.load(1000, questions=1000).select(kind=plain, split="test")
@@ -432,13 +477,19 @@ axis.legend()
 plt.show()
 
 # %% [markdown] lang="en"
-# Better, and no mark of relevance taught the retriever. (The reader had learned to read from marked pages, so some labels stand behind it.) But only identifiers gain, where it was worst; of lookups and paraphrases we can't tell that anything changed, and the mean is a matter of how many identifiers we ask. (The small system gained on lookups: two
-# experiments, no replication.) Beside it the paper's ablation (Natural Questions, development set, exact match of the whole system, RAG-Token; there the generator learned in all three): BM25 29.7, frozen retriever 37.8, trained end to end 43.5. Another task and
-# another measure: only the direction can be compared, and it is the same.
+# Better, and no mark of relevance taught the retriever.
+# (The reader had learned to read from marked pages, so some labels stand behind it.)
+# But only identifiers gain, where it was worst; of lookups and paraphrases we can't tell that anything changed, and the mean is a matter of how many identifiers we ask.
+# (The small system gained on lookups: two experiments, no replication.)
+# Beside it the paper's ablation (Natural Questions, development set, exact match of the whole system, RAG-Token; there the generator learned in all three): BM25 29.7, frozen retriever 37.8, trained end to end 43.5.
+# Another task and another measure: only the direction can be compared, and it is the same.
 #
 # ## What it may learn wrongly
 #
-# The teacher is the answer's probability. It praises every page from which the answer *can* be read, also one that has it by chance. And where no candidate has it, it praises the least bad one, unless you leave the question out, as we did. What would have been praised?
+# The teacher is the answer's probability.
+# It praises every page from which the answer *can* be read, also one that has it by chance.
+# And where no candidate has it, it praises the least bad one, unless you leave the question out, as we did.
+# What would have been praised?
 
 # %% tags=["nbval-ignore-output"]
 left_out = np.setdiff1d(np.arange(len(questions)), use)
@@ -452,12 +503,14 @@ print(f"most praise, {posterior.max():.3f}, for {praised.title}: {praised.text[:
 assert posterior.max() > 0.4 and wanted[n].lower() not in praised.text.lower()
 
 # %% [markdown] lang="en"
-# A softmax only compares, so somebody gets the praise, however improbable the answer is from every page: here a page that doesn't have it. With answers like *yes* or *1884*, which stand on many pages, the praise becomes noise as well: the method needs answers that tell documents apart.
+# A softmax only compares, so somebody gets the praise, however improbable the answer is from every page: here a page that doesn't have it.
+# With answers like *yes* or *1884*, which stand on many pages, the praise becomes noise as well: the method needs answers that tell documents apart.
 #
 # ## The published model
 #
-# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences. (The index of Wikipedia is not needed for that.) There was no network where this was
-# written: `small_rag.published` was tested with models of our own, saved to a folder and loaded by the same calls.
+# The classes are the same, so with a network, some GB of room and a few minutes the published weights should answer from *our* sentences.
+# (The index of Wikipedia is not needed for that.)
+# There was no network where this was written: `small_rag.published` was tested with models of our own, saved to a folder and loaded by the same calls.
 
 # %%
 PUBLISHED = False  # True downloads facebook/rag-token-nq and its context encoder
@@ -473,11 +526,13 @@ else:
 # %% [markdown] lang="en"
 # ## What the article says
 #
-# It lists `RagTokenizer`, `RagRetriever` and `RagTokenForGeneration`, which exist and run, and calls BERT a generator, which it isn't: DPR's encoder *is* a BERT, and it finds; BART writes. It shows `retriever.train()`: `RagRetriever` has no such method, and a model's `train()` only switches dropout on.
+# It lists `RagTokenizer`, `RagRetriever` and `RagTokenForGeneration`, which exist and run, and calls BERT a generator, which it isn't: DPR's encoder *is* a BERT, and it finds; BART writes.
+# It shows `retriever.train()`: `RagRetriever` has no such method, and a model's `train()` only switches dropout on.
 # What the classes can do, and the article doesn't say, is the point of the paper: retriever and generator are *one* probability, and it can be trained.
 #
-# Today's systems mostly aren't. Their generator sits behind an API that shows no gradient, and their retriever is trained alone, as in lesson 03. But $\ln p(y \mid x, z)$ is all that our training needed, and
-# REPLUG (Shi et al. 2023) trains retrievers for closed models with just that, where the API tells the probability of a given text.
+# Today's systems mostly aren't.
+# Their generator sits behind an API that shows no gradient, and their retriever is trained alone, as in lesson 03.
+# But $\ln p(y \mid x, z)$ is all that our training needed, and REPLUG (Shi et al. 2023) trains retrievers for closed models with just that, where the API tells the probability of a given text.
 #
 # ## Recap
 #
@@ -487,7 +542,8 @@ else:
 # - Frozen documents and generator make it cheap: the answer's probabilities are constants.
 # - Compare programs with formulas: a missing $\ln p(z)$ is invisible otherwise.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. All candidates make the answer equally probable. What is the gradient?
 # <details><summary>Answer</summary>Zero: posterior and prior are equal. Nothing can be learned from this question.</details>
@@ -501,6 +557,9 @@ else:
 # 4. The generator is frozen and has a habit of saying *Not in the sources* to everything. What does the retriever learn?
 # <details><summary>Answer</summary>Little: the right answer is improbable from every page, and only the *differences* between pages count. If the right page still makes it less improbable, the direction is right. By this lesson's 5 % rule most such questions would be left out.</details>
 #
-# **Exercises:** [`exercises/08_rag_as_one_model`](../exercises/08_rag_as_one_model.ipynb), which check themselves. **Next:** 09. The corpus in a database, and a million documents.
+# **Exercises:** [`exercises/08_rag_as_one_model_exercises`](../exercises/08_rag_as_one_model_exercises.ipynb), which check themselves.
+# **Next:** 09.
+# The corpus in a database, and a million documents.
 #
-# **Further reading.** Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Karpukhin et al. (2020), *Dense Passage Retrieval*; Guu et al. (2020), *REALM*; Izacard and Grave (2021), *Distilling Knowledge from Reader to Retriever*; Shi et al. (2023), *REPLUG*.
+# **Further reading.**
+# Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Karpukhin et al. (2020), *Dense Passage Retrieval*; Guu et al. (2020), *REALM*; Izacard and Grave (2021), *Distilling Knowledge from Reader to Retriever*; Shi et al. (2023), *REPLUG*.

@@ -1,12 +1,11 @@
 # %% [markdown] lang="en"
 # # 09 Engines: does it matter where the corpus lives?
 #
-# **You will be able to** read a corpus from JSON, from an SQL database and from a search server, build a search engine out of two
-# SQL tables, use the one that SQLite has inside, run the same RAG over Elasticsearch's protocol, find out whether an engine does
-# what it says, and work out when one machine is no longer enough.
+# **You will be able to** read a corpus from JSON, from an SQL database and from a search server, build a search engine out of two SQL tables, use the one that SQLite has inside, run the same RAG over Elasticsearch's protocol, find out whether an engine does what it says, and work out when one machine is no longer enough.
 #
-# **Know first:** lessons 02 (BM25) and 06 (evaluation); a little SQL helps. **Time:** 55 minutes. **Cost to run:** about a
-# minute, no network beyond your own machine.
+# **Know first:** lessons 02 (BM25) and 06 (evaluation); a little SQL helps.
+# **Time:** 55 minutes.
+# **Cost to run:** about a minute, no network beyond your own machine.
 
 # %%
 import json
@@ -35,7 +34,8 @@ from ragedu.text import Analyzer
 # %% [markdown] lang="en"
 # ## Five notes in three containers
 #
-# You keep your notes in a JSON file, a colleague hers in a database, and the company has Elasticsearch. Do the three get the same answers?
+# You keep your notes in a JSON file, a colleague hers in a database, and the company has Elasticsearch.
+# Do the three get the same answers?
 
 # %%
 notes = [
@@ -55,7 +55,9 @@ lines = "".join(json.dumps(note) + "\n" for note in notes)
 print(lines.split("\n")[0])
 
 # %% [markdown] lang="en"
-# JSON is one list, to be read whole. JSONL has one record a line: you can read it as it comes, and find the line that is broken. The third container is a table.
+# JSON is one list, to be read whole.
+# JSONL has one record a line: you can read it as it comes, and find the line that is broken.
+# The third container is a table.
 
 # %%
 town = sqlite3.connect(folder / "town.db")
@@ -66,7 +68,8 @@ town.commit()
 town.execute("SELECT * FROM pages WHERE year = 1887").fetchall()
 
 # %% [markdown] lang="en"
-# `read_corpus` reads all three. A database is told by its URL (`postgresql://host/archive` would do as well); you name the columns, or rename them in a query.
+# `read_corpus` reads all three.
+# A database is told by its URL (`postgresql://host/archive` would do as well); you name the columns, or rename them in a query.
 
 # %%
 database = f"sqlite:///{folder / 'town.db'}"
@@ -81,7 +84,8 @@ assert by_table.ids == corpus.ids and by_table["ferry"].metadata == {"number": 1
 # %% [markdown] lang="en"
 # ## A question is data, and never part of a program
 #
-# A function as in many tutorials, and a table that nobody should see. **Predict first:** what will the last call return?
+# A function as in many tutorials, and a table that nobody should see.
+# **Predict first:** what will the last call return?
 
 
 # %%
@@ -97,7 +101,8 @@ print(stolen)
 assert stolen == [("harbour master 90",)]
 
 # %% [markdown] lang="en"
-# The quote closed the string, and the rest was read as SQL. The cure is a **parameter**: the statement is fixed before the words arrive.
+# The quote closed the string, and the rest was read as SQL.
+# The cure is a **parameter**: the statement is fixed before the words arrive.
 
 
 # %%
@@ -109,8 +114,9 @@ assert careful("ferry") and careful(attack) == []
 careful("ferry"), careful(attack)
 
 # %% [markdown] lang="en"
-# Names of tables cannot be parameters. `read_corpus` looks them up in the database's own list, opens the database to read only, and refuses one
-# that is not there: SQLite itself would make an empty file with the misspelt name. A `query=` is a program, yours; it never comes from a user.
+# Names of tables cannot be parameters.
+# `read_corpus` looks them up in the database's own list, opens the database to read only, and refuses one that is not there: SQLite itself would make an empty file with the misspelt name.
+# A `query=` is a program, yours; it never comes from a user.
 
 
 # %%
@@ -141,8 +147,9 @@ print(found)
 assert found == [("wall",), ("roof",)]
 
 # %% [markdown] lang="en"
-# `LIKE` compares letters, so it finds a wallflower; it reads every row, and ranks none. Lesson 02 had the answer: an inverted
-# index. In SQL that is a table, where one row says: this term occurs in this document so many times.
+# `LIKE` compares letters, so it finds a wallflower; it reads every row, and ranks none.
+# Lesson 02 had the answer: an inverted index.
+# In SQL that is a table, where one row says: this term occurs in this document so many times.
 
 # %%
 analyzer = Analyzer()
@@ -160,9 +167,11 @@ town.commit()
 pd.read_sql("SELECT * FROM postings WHERE term IN ('harbour', 'wall', 'wallflow') ORDER BY term, document", town)
 
 # %% [markdown] lang="en"
-# `WITHOUT ROWID` stores the rows in the order of the primary key, so those of *harbour* stand together: a posting list. All else that BM25 needs can be counted:
-# $N$ and the average length in `documents`, the document frequency in `postings`. So BM25 is one query. (Not every build of SQLite has
-# `ln`, so we give it ours. The terms arrive as a JSON list, in one parameter.)
+# `WITHOUT ROWID` stores the rows in the order of the primary key, so those of *harbour* stand together: a posting list.
+# All else that BM25 needs can be counted: $N$ and the average length in `documents`, the document frequency in `postings`.
+# So BM25 is one query.
+# (Not every build of SQLite has `ln`, so we give it ours.
+# The terms arrive as a JSON list, in one parameter.)
 
 # %%
 town.create_function("ln", 1, math.log)
@@ -185,8 +194,9 @@ for number, score in search_in_sql("How thick is the harbour wall?"):
     print(f"{score:.4f}  {corpus[number].text}")
 
 # %% [markdown] lang="en"
-# Is it right? Here is the formula in numpy, our yardstick. (`stored`, what an engine makes of a length, is for
-# later.)
+# Is it right?
+# Here is the formula in numpy, our yardstick.
+# (`stored`, what an engine makes of a length, is for later.)
 
 
 # %%
@@ -196,7 +206,7 @@ def by_formula(question, pages, k1=1.5, variant="lucene", stored=lambda length: 
     scores = np.zeros(len(pages))
     for term in analyzer(question):
         tf = np.array([page.count(term) for page in pages])
-        scores += bm25_idf((tf > 0).sum(), len(pages), variant) * bm25_term_part(tf, relative, k1, 0.75)
+        scores += bm25_idf((tf > 0).sum(), len(pages), variant=variant) * bm25_term_part(tf, relative, k1, 0.75)
     return scores
 
 
@@ -213,7 +223,9 @@ for question in ("How thick is the harbour wall?", "harbour harbour chapel", "bo
         assert np.allclose(scores_in_sql(question, 5), theirs, atol=1e-5)
 
 # %% [markdown] lang="en"
-# The formula to nine digits, and `BM25Retriever` to the five that it stores. Does the database use the index? Ask for its plan.
+# The formula to nine digits, and `BM25Retriever` to the five that it stores.
+# Does the database use the index?
+# Ask for its plan.
 
 # %% tags=["nbval-ignore-output"]
 steps = [row[3] for row in town.execute("EXPLAIN QUERY PLAN " + BM25, ("[]", 10))]
@@ -221,12 +233,15 @@ print("\n".join(dict.fromkeys(steps)))
 assert any("SEARCH postings" in step for step in steps) and not any("SCAN postings" in step for step in steps)
 
 # %% [markdown] lang="en"
-# `SEARCH` jumps to the right place, `SCAN` reads everything. The postings are never scanned. The documents are, to count them and their
-# average length; two numbers that a real engine keeps. (`SCAN corpus` reads the one row that holds those, `SCAN json_each` the question's terms.)
+# `SEARCH` jumps to the right place, `SCAN` reads everything.
+# The postings are never scanned.
+# The documents are, to count them and their average length; two numbers that a real engine keeps.
+# (`SCAN corpus` reads the one row that holds those, `SCAN json_each` the question's terms.)
 #
 # ## SQLite has one inside
 #
-# FTS5 is SQLite's full-text index. It keeps the postings in a compact form, and `bm25()` is a function.
+# FTS5 is SQLite's full-text index.
+# It keeps the postings in a compact form, and `bm25()` is a function.
 
 # %%
 town.execute("CREATE VIRTUAL TABLE fulltext USING fts5 (body)")
@@ -237,8 +252,9 @@ print(best)
 assert len(best) == 1 and best[0][1] < 0
 
 # %% [markdown] lang="en"
-# Scores are **negative**, so that the best comes first when sorted upwards. And what follows `MATCH` is a language, with words like `OR`. So the
-# question is a program again.
+# Scores are **negative**, so that the best comes first when sorted upwards.
+# And what follows `MATCH` is a language, with words like `OR`.
+# So the question is a program again.
 
 # %%
 for words in ("wall NOT thick", "c++", "harbour* AND (wall OR choir", 'body : "choir"'):
@@ -250,8 +266,10 @@ for words in ("wall NOT thick", "c++", "harbour* AND (wall OR choir", 'body : "c
 assert not town.execute(FTS5, ("wall NOT thick",)).fetchall()
 
 # %% [markdown] lang="en"
-# Nobody who types *c++* wants an error. `SqliteRetriever` analyses the text as lesson 02 did and hands each term over in quotes, its signs
-# encoded: the words are ours, the ranking is SQLite's. **Predict first:** notes that have *harbour* and not *wall* will score next to nothing. Why?
+# Nobody who types *c++* wants an error.
+# `SqliteRetriever` analyses the text as lesson 02 did and hands each term over in quotes, its signs encoded: the words are ours, the ranking is SQLite's.
+# **Predict first:** notes that have *harbour* and not *wall* will score next to nothing.
+# Why?
 
 # %%
 sqlite = SqliteRetriever().fit(corpus)
@@ -262,8 +280,8 @@ assert sqlite.search("harbour NOT (wall")[0].document.id == "wall"
 assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
 
 # %% [markdown] lang="en"
-# *Harbour* is in three of five notes, and SQLite replaces Robertson's idf, negative for a term in more than half of the documents,
-# by a millionth. In a real archive, how do SQLite's scores and ours compare?
+# *Harbour* is in three of five notes, and SQLite replaces Robertson's idf, negative for a term in more than half of the documents, by a millionth.
+# In a real archive, how do SQLite's scores and ours compare?
 
 # %%
 archive = port_ellery.load(1000).select(split="test")
@@ -280,11 +298,12 @@ assert np.allclose(ratios, 2.2, rtol=1e-5)
 #
 # ## A server
 #
-# Elasticsearch keeps indexes and speaks JSON over HTTP. It is a large
-# program in Java, so the course starts **noida-db**, a small one that speaks Elasticsearch's protocol. **It is a compatible server, and it
-# is not Elasticsearch.**
+# Elasticsearch keeps indexes and speaks JSON over HTTP.
+# It is a large program in Java, so the course starts **noida-db**, a small one that speaks Elasticsearch's protocol.
+# **It is a compatible server, and it is not Elasticsearch.**
 #
-# First by hand, with the official client. An index has a **mapping**: `text` is split into terms and scored, `integer` can be compared.
+# First by hand, with the official client.
+# An index has a **mapping**: `text` is split into terms and scored, `integer` can be compared.
 # One note gets a remark that is not meant for readers.
 
 # %%
@@ -309,8 +328,8 @@ print("at once:", at_once, " after a refresh:", ask(match={"body": "chapel"}))
 assert at_once == [] and len(ask(match={"body": "chapel"})) == 2
 
 # %% [markdown] lang="en"
-# New documents become searchable with the next **refresh**, by default once a second while the index is being searched (`-1` switches that off). And here too one kind of
-# query is a language, which you must keep away from people's words:
+# New documents become searchable with the next **refresh**, by default once a second while the index is being searched (`-1` switches that off).
+# And here too one kind of query is a language, which you must keep away from people's words:
 
 # %%
 words = "wall OR remark:debts"
@@ -319,8 +338,9 @@ print("match:       ", ask(match={"body": words}))
 assert "choir" in ask(query_string={"query": words}) and ask(match={"body": words}) == ["wall"]
 
 # %% [markdown] lang="en"
-# An index that is there already is read by `scan`. `ElasticsearchRetriever` fits an index of its own beside it, in bulk, with our terms; `open` finds that again without the documents. Credentials come from the
-# environment (`ELASTICSEARCH_…`) and never stand in a notebook; over `https` certificates are verified.
+# An index that is there already is read by `scan`.
+# `ElasticsearchRetriever` fits an index of its own beside it, in bulk, with our terms; `open` finds that again without the documents.
+# Credentials come from the environment (`ELASTICSEARCH_…`) and never stand in a notebook; over `https` certificates are verified.
 
 
 # %%
@@ -334,7 +354,8 @@ print(engine.search("How thick is the harbour wall?"))
 print(engine.explain("How thick is the harbour wall?", "wall"))
 
 # %% [markdown] lang="en"
-# Give it an embedding model, and each document gets a vector beside its terms. The words *depart* and *vessel* are in no note.
+# Give it an embedding model, and each document gets a vector beside its terms.
+# The words *depart* and *vessel* are in no note.
 
 # %% tags=["nbval-ignore-output"]
 both = ElasticsearchRetriever(server.url, "notes-with-vectors", embedder=Embedder()).fit(corpus)
@@ -349,17 +370,20 @@ assert not engine.search(question) and "ferry" in [hit.document.id for hit in bo
 #
 # ## The same code, three engines
 #
-# Now the archive. **Predict first:** will the three differ measurably?
+# Now the archive.
+# **Predict first:** will the three differ measurably?
 
 # %%
 engine = ElasticsearchRetriever(server.url, "archive").fit(archive.corpus)
 engines = {"BM25Retriever": BM25Retriever(k1=1.2).fit(archive.corpus), "SQLite": sqlite, "server": engine}
-comparison = compare(engines, archive, ["mrr@10", "recall@10"], progress=False)
+comparison = compare(engines, archive, metrics=["mrr@10", "recall@10"], progress=False)
 assert all(row.test is None or row.test.low <= 0 <= row.test.high for row in comparison.rows)
 comparison
 
 # %% [markdown] lang="en"
-# Nothing that 180 questions could show. And RAG? This generator remembers what it was asked, so it tells us whether the prompts are the same.
+# Nothing that 180 questions could show.
+# And RAG?
+# This generator remembers what it was asked, so it tells us whether the prompts are the same.
 
 # %% tags=["nbval-ignore-output"]
 model = LanguageModel.load(adapter="reader")
@@ -375,8 +399,9 @@ print(f"the same two sources from all three for {same:.0%} of {len(questions)} q
 assert len(questions) == 180 and 0.9 < same < 1
 
 # %% [markdown] lang="en"
-# One prompt, and the model was called once: the **answer** hardly depends on where the corpus lives. The **scores**? Elasticsearch
-# ranks by Lucene's formula as it was before version 8, with the factor $k_1 + 1$, so expect 2.2 times our variant `lucene`.
+# One prompt, and the model was called once: the **answer** hardly depends on where the corpus lives.
+# The **scores**?
+# Elasticsearch ranks by Lucene's formula as it was before version 8, with the factor $k_1 + 1$, so expect 2.2 times our variant `lucene`.
 
 
 # %%
@@ -392,7 +417,8 @@ for label, some in {"at most 40": length <= 40, "41 or more": length > 40}.items
 assert np.allclose(ratio[length <= 40], 2.2, rtol=1e-4) and ratio[length > 40].max() > 2.21
 
 # %% [markdown] lang="en"
-# Exact up to 40 terms, then up to some per cent too high. An error that begins at a certain length points to how the length is stored.
+# Exact up to 40 terms, then up to some per cent too high.
+# An error that begins at a certain length points to how the length is stored.
 # Lucene gives it **one byte**, and this server does as Lucene's source says: above 40 only its four leading binary digits (counted from 24) are kept, so it is rounded down.
 
 
@@ -426,7 +452,8 @@ plt.show()
 #
 # ## A setting that does nothing
 #
-# An index has a setting for $k_1$. We make one with $k_1 = 1.5$, of pages whose length is stored exactly, and ask the server what it has understood.
+# An index has a setting for $k_1$.
+# We make one with $k_1 = 1.5$, of pages whose length is stored exactly, and ask the server what it has understood.
 
 # %%
 similarity = {"similarity": {"default": {"type": "BM25", "k1": 1.5, "b": 0.75}}}
@@ -439,7 +466,8 @@ client.indices.refresh(index="tuned")
 print(client.indices.get_settings(index="tuned")["tuned"]["settings"]["index"]["similarity"])
 
 # %% [markdown] lang="en"
-# No error, and the setting is echoed back. **Predict first:** by which $k_1$ does this index score?
+# No error, and the setting is echoed back.
+# **Predict first:** by which $k_1$ does this index score?
 
 
 # %%
@@ -465,13 +493,17 @@ for k1 in (1.2, 1.5):
 assert furthest[1.2] < 1e-5 and furthest[1.5] > 0.001
 
 # %% [markdown] lang="en"
-# By 1.2. The server accepts 1.5, stores it, shows it, and scores with 1.2. Whoever tuned this index would conclude that $k_1$ does not matter. (Elasticsearch's reference says that it obeys.)
-# **A setting that is echoed is not a setting that works.** Compare scores before you compare settings.
+# By 1.2.
+# The server accepts 1.5, stores it, shows it, and scores with 1.2.
+# Whoever tuned this index would conclude that $k_1$ does not matter.
+# (Elasticsearch's reference says that it obeys.)
+# **A setting that is echoed is not a setting that works.**
+# Compare scores before you compare settings.
 #
 # ## The server dies in the middle
 #
-# A thousand pages are on their way, 256 a request, and the process is killed. We do this to a second server, with an analyzer that
-# pulls the plug at the nine hundredth page.
+# A thousand pages are on their way, 256 a request, and the process is killed.
+# We do this to a second server, with an analyzer that pulls the plug at the nine hundredth page.
 
 
 # %%
@@ -490,11 +522,11 @@ try:
 except ConnectionError as error:
     message = str(error).replace(shaky.url, "http://…")
     print(message.split(" (")[0], "(…):", message.rsplit("): ")[-1])
-assert fault.corpus is None and treacherous.pages >= 900
+assert not fault.is_fitted and treacherous.pages >= 900
 
 # %% [markdown] lang="en"
-# Pages are analysed one request ahead, so the third request failed; two had been confirmed, 512 pages. **Predict first:** how many has the server when it comes back, and how many after a second
-# `fit`: 1,000, or 1,512?
+# Pages are analysed one request ahead, so the third request failed; two had been confirmed, 512 pages.
+# **Predict first:** how many has the server when it comes back, and how many after a second `fit`: 1,000, or 1,512?
 
 
 # %% tags=["nbval-ignore-output"]
@@ -515,8 +547,11 @@ assert [hit.document.id for hit in fault.search(questions[0])] == [
 ]
 
 # %% [markdown] lang="en"
-# A kill may cost what this server had confirmed: above you see what was left of 512. (Elasticsearch
-# writes a log to disk before it confirms, unless told otherwise.) Resume from what a server **has**, never from what it **said**. And when something *is* left? Interrupt it, as Ctrl+C does:
+# A kill may cost what this server had confirmed: above you see what was left of 512.
+# (Elasticsearch writes a log to disk before it confirms, unless told otherwise.)
+# Resume from what a server **has**, never from what it **said**.
+# And when something *is* left?
+# Interrupt it, as Ctrl+C does:
 
 
 # %%
@@ -541,8 +576,10 @@ print("after the second fit:", len(versions))
 assert len(versions) == 1000 and set(versions) == {1}
 
 # %% [markdown] lang="en"
-# Every page was written once: its *version* is 1. The second `fit` asked first what is there, by a digest of each document (a short hash of its content), and sent the rest. And since each document has an
-# **id of its own**, sending it again would only replace it. An embedded database has faults of its own, such as a second program that holds the file:
+# Every page was written once: its *version* is 1.
+# The second `fit` asked first what is there, by a digest of each document (a short hash of its content), and sent the rest.
+# And since each document has an **id of its own**, sending it again would only replace it.
+# An embedded database has faults of its own, such as a second program that holds the file:
 
 
 # %%
@@ -586,12 +623,15 @@ assert slow.iloc[-1] > 3 * slow.iloc[0] and slow.iloc[-1] > 4 * quick.iloc[-1] a
 live.sort_index().round(2)
 
 # %% [markdown] lang="en"
-# SQLite's time grows with the pages, ours hardly. A script went to a million
-# (`python -m benchmarks --only scale`): on one core, and FAISS over made vectors as in
-# lesson 03. The table has the largest size of each; memory is without the documents. (At a million noida-db was stopped: it needed more than 8 GiB.)
+# SQLite's time grows with the pages, ours hardly.
+# A script went to a million (`python -m benchmarks --only scale`): on one core, and FAISS over made vectors as in lesson 03.
+# The table has the largest size of each; memory is without the documents.
+# (At a million noida-db was stopped: it needed more than 8 GiB.)
 #
-# Below, both axes are logarithmic. There a cost of the form $c \cdot n^s$ is a straight line, and its **slope** is $s$. Slope 1: twice the pages, twice the
-# cost. Slope 0: the size does not matter.
+# Below, both axes are logarithmic.
+# There a cost of the form $c \cdot n^s$ is a straight line, and its **slope** is $s$.
+# Slope 1: twice the pages, twice the cost.
+# Slope 0: the size does not matter.
 
 # %% tags=["nbval-ignore-output"]
 scale = pd.read_csv("../benchmarks/scale.csv")
@@ -646,13 +686,19 @@ assert near.iloc[0] > 0.98 and near.iloc[-1] < 0.7
 slopes.round(2)
 
 # %% [markdown] lang="en"
-# `BM25Retriever` touches only the postings of the question's terms, with weights that are ready. **A slope holds where it was measured.** At the right end all three rise about as the pages do, for the posting list of a common word grows with the archive. An
-# index changes the **factor**. SQLite decodes the same postings and computes a score for each while you wait. The third takes a hundred times as long again, so its curve tells nothing about Elasticsearch. HNSW's line is far flatter than that of flat search, and it pays in *recall*, here the share of the exact ten
-# nearest that it found, at the same setting (with made vectors; real ones may do better or worse). (For pages it is the share of questions whose page is among the ten best; among a million more look alike.)
+# `BM25Retriever` touches only the postings of the question's terms, with weights that are ready.
+# **A slope holds where it was measured.**
+# At the right end all three rise about as the pages do, for the posting list of a common word grows with the archive.
+# An index changes the **factor**.
+# SQLite decodes the same postings and computes a score for each while you wait.
+# The third takes a hundred times as long again, so its curve tells nothing about Elasticsearch.
+# HNSW's line is far flatter than that of flat search, and it pays in *recall*, here the share of the exact ten nearest that it found, at the same setting (with made vectors; real ones may do better or worse).
+# (For pages it is the share of questions whose page is among the ten best; among a million more look alike.)
 #
 # ## Where one machine ends
 #
-# Say, where a question takes a tenth of a second, or documents and index fill 24 GiB. For the two engines that lose nothing by their index, the lines through the last two points, continued (beyond what was measured: the order of magnitude, no more):
+# Say, where a question takes a tenth of a second, or documents and index fill 24 GiB.
+# For the two engines that lose nothing by their index, the lines through the last two points, continued (beyond what was measured: the order of magnitude, no more):
 
 
 # %% tags=["nbval-ignore-output"]
@@ -672,8 +718,10 @@ assert sqlite_end["100 ms"] < sqlite_end["24 GiB"] and 1e5 < sqlite_end["one mac
 ends.map(lambda pages: f"{float(f'{pages:.2g}'):,.0f}")
 
 # %% [markdown] lang="en"
-# `BM25Retriever` ends by memory; SQLite earlier, by time. Below, no cluster is needed *for size*.
-# But one machine answers only so many questions a second, and none while it restarts. A cluster has:
+# `BM25Retriever` ends by memory; SQLite earlier, by time.
+# Below, no cluster is needed *for size*.
+# But one machine answers only so many questions a second, and none while it restarts.
+# A cluster has:
 #
 # - **shards**, parts of the documents, each with its index. A question goes to all $m$ at once, each searches $n / m$ documents, and the best hits are
 #   merged: $\mathrm{ms}(n / m)$ with $\mathrm{ms}(n) = c \cdot n^s$, and a little for merging.
@@ -698,10 +746,13 @@ assert all(cores.is_monotonic_increasing for _, cores in plan.groupby("engine")[
 plan
 
 # %% [markdown] lang="en"
-# (At least two copies: disks break.) Ready weights save cores, but a new page changes every idf, and all must be weighed anew.
+# (At least two copies: disks break.)
+# Ready weights save cores, but a new page changes every idf, and all must be weighed anew.
 # Elasticsearch computes while you wait and, says its reference, skips postings that cannot win.
 #
-# One thing is hidden in *the best hits are merged*. Build this cluster by hand: three retrievers, a third of the archive each, a merge by score. **Predict first:** is it the ranking of one index?
+# One thing is hidden in *the best hits are merged*.
+# Build this cluster by hand: three retrievers, a third of the archive each, a merge by score.
+# **Predict first:** is it the ranking of one index?
 
 
 # %%
@@ -729,13 +780,15 @@ print("pages with 'licensee' in each shard:", dfs)
 assert len(set(dfs)) > 1
 
 # %% [markdown] lang="en"
-# A shard counts its own documents only. They disagree on how rare a word is and on the average length, so their scores are measured with different
-# yardsticks. Elasticsearch can collect the counts of all shards first (`search_type=dfs_query_then_fetch`), and `ElasticsearchRetriever` asks for that in every BM25 search.
+# A shard counts its own documents only.
+# They disagree on how rare a word is and on the average length, so their scores are measured with different yardsticks.
+# Elasticsearch can collect the counts of all shards first (`search_type=dfs_query_then_fetch`), and `ElasticsearchRetriever` asks for that in every BM25 search.
 #
 # ## What the article says
 #
-# A corpus, it says, “can be an SQL database, Elasticsearch or a simple JSON file”. It can, and the answers hardly changed. But the three are
-# no alternatives:
+# A corpus, it says, “can be an SQL database, Elasticsearch or a simple JSON file”.
+# It can, and the answers hardly changed.
+# But the three are no alternatives:
 #
 # | | keeps | searches | good when |
 # |---|---|---|---|
@@ -762,7 +815,8 @@ for running in (server, shaky):
 # - Measure: a setting was echoed and ignored.
 # - Ids of your own make sending twice harmless. Resume from what is there.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. Your test says that SQLite and Elasticsearch must give the same ten pages. It fails on one question of a thousand. Name two reasons that are no bug.
 # <details><summary>Answer</summary>Lucene rounds lengths above 40 terms, which can swap two close scores; and its idf has a 1 inside the logarithm.</details>
@@ -773,7 +827,8 @@ for running in (server, shaky):
 # 3. Somebody shows that any k1 from 0.5 to 3 gives exactly the same MRR on his server. What do you ask?
 # <details><summary>Answer</summary>Whether a single score has changed. If none has, the setting is not used.</details>
 #
-# **Next:** 10. You have put three engines behind one interface; other people's programs expect LangChain's.
+# **Next:** 10.
+# You have put three engines behind one interface; other people's programs expect LangChain's.
 #
-# **Further reading.** *SQLite FTS5 Extension* (sqlite.org/fts5.html); *Similarity settings* and *Search your data* in Elasticsearch's
-# reference; Mühleisen, Samar, Lin and de Vries (2014), *Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*.
+# **Further reading.**
+# *SQLite FTS5 Extension* (sqlite.org/fts5.html); *Similarity settings* and *Search your data* in Elasticsearch's reference; Mühleisen, Samar, Lin and de Vries (2014), *Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*.

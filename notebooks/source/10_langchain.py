@@ -1,18 +1,21 @@
 # %% [markdown] lang="en"
 # # 10 LangChain: what does a framework give you?
 #
-# **You will be able to** write the core of a framework in ten lines, put a retriever and a language model of your own into LangChain and
-# take theirs into `RAG`, say what a chain hides and what it costs, see whom a library calls, and offer your system to other
-# programs over HTTP.
+# **You will be able to** write the core of a framework in ten lines, put a retriever and a language model of your own into LangChain and take theirs into `RAG`, say what a chain hides and what it costs, see whom a library calls, and offer your system to other programs over HTTP.
 #
-# **Know first:** lessons 05 and 06. **Time:** 45 minutes. **Cost to run:** one to four minutes, no network beyond your own machine.
+# **Know first:** lessons 05 and 06.
+# **Time:** 45 minutes.
+# **Cost to run:** one to four minutes, no network beyond your own machine.
 #
-# You have a RAG system in one file of a few pages, `ragedu/rag.py`. Most tutorials begin with a framework instead. What would you gain?
+# You have a RAG system in one file of a few pages, `ragedu/rag.py`.
+# Most tutorials begin with a framework instead.
+# What would you gain?
 #
 # ## Listen first
 #
-# A framework brings tens of thousands of lines that you haven't read. Python can report every connection that is opened by its own sockets, so
-# begin with that. And set a variable that many tutorials tell you to set.
+# A framework brings tens of thousands of lines that you haven't read.
+# Python can report every connection that is opened by its own sockets, so begin with that.
+# And set a variable that many tutorials tell you to set.
 
 # %%
 import os
@@ -42,9 +45,11 @@ print(*told)
 assert len(told) == 1  # to run this cell again, restart the kernel: an import warns once
 
 # %% [markdown] lang="en"
-# LangSmith is the same company's service that records what chains do, on its servers: your users' questions, your documents, the answers. That
-# can be what you want. It should not happen because of a line in somebody's `.bashrc`, so `ragedu.langchain` turns it off, and says so. (Only where it is imported: elsewhere, unset the variable.) At the
-# end we look at who was contacted.
+# LangSmith is the same company's service that records what chains do, on its servers: your users' questions, your documents, the answers.
+# That can be what you want.
+# It should not happen because of a line in somebody's `.bashrc`, so `ragedu.langchain` turns it off, and says so.
+# (Only where it is imported: elsewhere, unset the variable.)
+# At the end we look at who was contacted.
 
 # %%
 from concurrent.futures import ThreadPoolExecutor
@@ -96,7 +101,8 @@ count_words = Step(str.split) | len
 print(count_words.invoke("The ferry leaves at nine"), count_words.batch(["Gull Rock", "the old east quay"]))
 
 # %% [markdown] lang="en"
-# Now RAG on three notes, with a generator that only repeats the first source. Look at what goes from part to part.
+# Now RAG on three notes, with a generator that only repeats the first source.
+# Look at what goes from part to part.
 
 # %%
 notes = Corpus.from_texts(
@@ -123,8 +129,8 @@ for part in (find, write, parrot):
     print(f"{part.__name__:<7}{value!r:.110}")
 
 # %% [markdown] lang="en"
-# In LangChain a part is a **Runnable**, a function becomes one by `RunnableLambda`, and `|` is the same `|`. (The notation is called LCEL, LangChain's
-# expression language.)
+# In LangChain a part is a **Runnable**, a function becomes one by `RunnableLambda`, and `|` is the same `|`.
+# (The notation is called LCEL, LangChain's expression language.)
 
 # %%
 ours = Step(find) | write | parrot
@@ -134,11 +140,13 @@ print(theirs.invoke(questions[0]))
 assert ours.batch(questions) == theirs.batch(questions) == [parrot(write(find(question))) for question in questions]
 
 # %% [markdown] lang="en"
-# Equal. So what are all the other lines? Every Runnable can also `stream`, run in `asyncio`, retry, fall back to another, and
-# report each step to whoever listens; and many models and stores come ready-made as Runnables.
+# Equal.
+# So what are all the other lines?
+# Every Runnable can also `stream`, run in `asyncio`, retry, fall back to another, and report each step to whoever listens; and many models and stores come ready-made as Runnables.
 #
-# **Predict first.** Some of this is prepared at every call, even where nobody uses it. How much longer does a chain of three trivial functions take than
-# the three calls: twice, ten times, a thousand times?
+# **Predict first.**
+# Some of this is prepared at every call, even where nobody uses it.
+# How much longer does a chain of three trivial functions take than the three calls: twice, ten times, a thousand times?
 
 
 # %% tags=["nbval-ignore-output"]
@@ -162,12 +170,14 @@ for name, value in cost.items():
 assert cost["LangChain"] > 100 * cost["three calls"] and cost["LangChain"] > 100 * cost["Step"]
 
 # %% [markdown] lang="en"
-# Hundreds of times or more: at each call it makes a configuration and callbacks for every part, and inspects every function's signature (`python -m cProfile` shows it). Whether that matters depends on what stands between the pipes, so keep
-# the number.
+# Hundreds of times or more: at each call it makes a configuration and callbacks for every part, and inspects every function's signature (`python -m cProfile` shows it).
+# Whether that matters depends on what stands between the pipes, so keep the number.
 #
 # ## Your parts in their chain
 #
-# Now the archive of lesson 05 and the trained reader. `RageduRetriever` makes a LangChain retriever of any retriever of ours. (LangChain's parts take their settings by name.)
+# Now the archive of lesson 05 and the trained reader.
+# `RageduRetriever` makes a LangChain retriever of any retriever of ours.
+# (LangChain's parts take their settings by name.)
 
 # %%
 archive = port_ellery.load(400, questions=300)
@@ -182,9 +192,11 @@ print(found[0].metadata)
 assert [from_langchain(document) for document in found] == [hit.document for hit in bm25.search(asked[0], k=2)]
 
 # %% [markdown] lang="en"
-# Their document has a text, an id, and metadata for everything else, so title and score went there. Remember that.
+# Their document has a text, an id, and metadata for everything else, so title and score went there.
+# Remember that.
 #
-# `ChatRagedu` makes a **chat model** of our language model: it takes messages, each from somebody, and returns one with its bill. (Ours abstains: it has no source.)
+# `ChatRagedu` makes a **chat model** of our language model: it takes messages, each from somebody, and returns one with its bill.
+# (Ours abstains: it has no source.)
 
 # %% tags=["nbval-ignore-output"]
 reader = LanguageModel.load(adapter="reader")
@@ -196,11 +208,13 @@ prompt_tokens = reader.encode("Who are you?", system="You are the archivist.")
 assert isinstance(message, AIMessage) and message.usage_metadata["input_tokens"] == len(prompt_tokens)
 
 # %% [markdown] lang="en"
-# How do you know that such an adapter keeps all promises of the interface? LangChain publishes its own tests for retrievers and chat models; `make test` runs them
-# on both of ours. Prefer a framework that can tell you what being compatible means.
+# How do you know that such an adapter keeps all promises of the interface?
+# LangChain publishes its own tests for retrievers and chat models; `make test` runs them on both of ours.
+# Prefer a framework that can tell you what being compatible means.
 #
-# And the chain. `assign` adds a key to a dictionary and keeps the rest, so that the sources are still there when the answer comes. (Where a plain function such as `itemgetter("question")` stands on the left
-# of `|`, Python asks the part on the right, by its method `__ror__`.)
+# And the chain.
+# `assign` adds a key to a dictionary and keeps the rest, so that the sources are still there when the answer comes.
+# (Where a plain function such as `itemgetter("question")` stands on the left of `|`, Python asks the part on the right, by its method `__ror__`.)
 
 # %%
 write = RunnableLambda(lambda state: build_prompt(state["question"], [*map(from_langchain, state["sources"])]))
@@ -209,7 +223,9 @@ speak = itemgetter("prompt") | chat | StrOutputParser()
 chain = prepare.assign(answer=speak)
 
 # %% [markdown] lang="en"
-# **Predict first.** `RAG` and this chain have the same retriever, the same prompt, the same model. Same answers and sources, always?
+# **Predict first.**
+# `RAG` and this chain have the same retriever, the same prompt, the same model.
+# Same answers and sources, always?
 
 # %% tags=["nbval-ignore-output"]
 rag = RAG(bm25, reader, k=2)
@@ -221,7 +237,9 @@ for question in asked[:4]:
     assert [document.id for document in state["sources"]] == [hit.document.id for hit in answer.sources]
 
 # %% [markdown] lang="en"
-# The same. (`RAG` also strips a blank at the end.) Now a question that shares no word with the archive:
+# The same.
+# (`RAG` also strips a blank at the end.)
+# Now a question that shares no word with the archive:
 
 # %% tags=["nbval-ignore-output"]
 stray = "Zeppelin?"
@@ -231,8 +249,9 @@ print("RAG:  ", list(answer.sources), "prompt:", repr(answer.prompt), "->", answ
 assert state["sources"] == [] and stray in state["prompt"] and answer.prompt == "" and answer.text == ABSTAIN
 
 # %% [markdown] lang="en"
-# `RAG` doesn't ask the model when nothing was found. The chain asked it, with no source at all: our reader was trained to admit that, another model may
-# invent. A pipe has no `if`, so we lay one: a `RunnableBranch` takes the first part whose condition holds, and the last one otherwise.
+# `RAG` doesn't ask the model when nothing was found.
+# The chain asked it, with no source at all: our reader was trained to admit that, another model may invent.
+# A pipe has no `if`, so we lay one: a `RunnableBranch` takes the first part whose condition holds, and the last one otherwise.
 
 # %%
 guarded = prepare.assign(answer=RunnableBranch((itemgetter("sources"), speak), lambda state: ABSTAIN))
@@ -240,11 +259,14 @@ assert guarded.invoke({"question": stray})["answer"] == rag.ask(stray).text == A
 print(guarded.invoke({"question": stray})["answer"])
 
 # %% [markdown] lang="en"
-# Python has had `if` for thirty years. That is the price of a notation: what it can't say gets a class of its own.
+# Python has had `if` for thirty years.
+# That is the price of a notation: what it can't say gets a class of its own.
 #
 # ## What you can swap
 #
-# And the gain: a part has no idea what stands beside it. Another retriever is another line. Or a retriever that may fail, with a substitute:
+# And the gain: a part has no idea what stands beside it.
+# Another retriever is another line.
+# Or a retriever that may fail, with a substitute:
 
 
 # %%
@@ -264,9 +286,11 @@ for name, part in {"with fallback": safe, "hybrid": hybrid}.items():
 assert hybrid.invoke(asked[0])[0].id in tests.qrels[next(iter(tests.queries))]
 
 # %% [markdown] lang="en"
-# Two calls for what would be a dozen careful lines. This is what a framework is for.
+# Two calls for what would be a dozen careful lines.
+# This is what a framework is for.
 #
-# Now swap the prompt. This is one as it stands in countless tutorials:
+# Now swap the prompt.
+# This is one as it stands in countless tutorials:
 
 # %%
 tutorial = ChatPromptTemplate.from_template(
@@ -282,8 +306,9 @@ usual = RunnablePassthrough.assign(sources=itemgetter("question") | retriever).a
 print(usual.invoke({"question": asked[0]}).to_messages()[0].text[:150])
 
 # %% [markdown] lang="en"
-# **Predict first.** The same pages, the same reader, which was trained on our prompt. Of eight questions, how many does it answer right with ours, how many with
-# this one?
+# **Predict first.**
+# The same pages, the same reader, which was trained on our prompt.
+# Of eight questions, how many does it answer right with ours, how many with this one?
 
 
 # %% tags=["nbval-ignore-output"]
@@ -309,13 +334,18 @@ for name, texts in prompts.items():
 assert "title=" in prompts["ours"][0] and "title=" not in prompts["tutorial"][0]
 
 # %% [markdown] lang="en"
-# No difference that eight questions could show, and eight show little. (Lesson 06 says how many would tell.) But look
-# at what went missing, without a word. The titles: they are metadata, and `page_content` has none. And the fence, which marks where a source ends. A chain shows
-# its parts and hides the text that runs between them. **Print the prompt before you judge the model.**
+# No difference that eight questions could show, and eight show little.
+# (Lesson 06 says how many would tell.)
+# But look at what went missing, without a word.
+# The titles: they are metadata, and `page_content` has none.
+# And the fence, which marks where a source ends.
+# A chain shows its parts and hides the text that runs between them.
+# **Print the prompt before you judge the model.**
 #
 # ## Streaming, and how to lose it
 #
-# `stream` passes pieces on as they come. Of our chain they are dictionaries, so a page can show the sources while the model still writes:
+# `stream` passes pieces on as they come.
+# Of our chain they are dictionaries, so a page can show the sources while the model still writes:
 
 # %% tags=["nbval-ignore-output"]
 state = prepare.invoke(inputs[0])
@@ -326,7 +356,9 @@ assert keys[:3] == ["question", "sources", "prompt"] and keys.count("answer") > 
 assert "".join(part.get("answer", "") for part in parts) == speak.invoke(state)
 
 # %% [markdown] lang="en"
-# **Predict first.** An answer may have a blank at its end, so we add `| str.strip`, as `RAG` does. How many pieces will the answer come in?
+# **Predict first.**
+# An answer may have a blank at its end, so we add `| str.strip`, as `RAG` does.
+# How many pieces will the answer come in?
 
 # %% tags=["nbval-ignore-output"]
 tell = "Describe the harbour town in two sentences."
@@ -345,13 +377,19 @@ assert len(kept) == len(pieces) and "".join(kept) == "".join(pieces).upper()
 assert len(pieces) > 2 and stripped == ["".join(pieces).strip()]
 
 # %% [markdown] lang="en"
-# One. `str.strip` needs the whole text, so the pipe waits for it, without a word. A function that takes and yields pieces keeps the stream. (The reader refused: it had no sources. Its pieces are enough for us.)
+# One.
+# `str.strip` needs the whole text, so the pipe waits for it, without a word.
+# A function that takes and yields pieces keeps the stream.
+# (The reader refused: it had no sources.
+# Its pieces are enough for us.)
 #
 # ## Many questions at once
 #
-# `batch` takes a list. LangChain runs one call per question in a pool of threads (cores + 4, unless `config={"max_concurrency": …}` says otherwise), as our `Step` did.
+# `batch` takes a list.
+# LangChain runs one call per question in a pool of threads (cores + 4, unless `config={"max_concurrency": …}` says otherwise), as our `Step` did.
 #
-# **Predict first.** Eight short prompts, 32 tokens each: one after the other, by LangChain's `batch`, and by our `generate`, which gives the model the whole list.
+# **Predict first.**
+# Eight short prompts, 32 tokens each: one after the other, by LangChain's `batch`, and by our `generate`, which gives the model the whole list.
 # Which is the quickest, and does `batch` gain anything?
 
 # %% tags=["nbval-ignore-output"]
@@ -383,8 +421,11 @@ assert seconds["write: generate"] < 0.7 * min(seconds["write: one by one"], seco
 assert seconds["write: batch"] > 0.6 * seconds["write: one by one"]
 
 # %% [markdown] lang="en"
-# `batch` gains little, if anything; the list much. Threads help where one *waits*, for a model behind a network. Ours is here and computes, so they take turns at it. What helps is to fetch each weight
-# once for eight texts, and a part that is called with one prompt at a time doesn't know of the others. In LCEL the remedy is a part that gets the list (`.map()` makes a part for one thing a part for a list):
+# `batch` gains little, if anything; the list much.
+# Threads help where one *waits*, for a model behind a network.
+# Ours is here and computes, so they take turns at it.
+# What helps is to fetch each weight once for eight texts, and a part that is called with one prompt at a time doesn't know of the others.
+# In LCEL the remedy is a part that gets the list (`.map()` makes a part for one thing a part for a list):
 
 # %% tags=["nbval-ignore-output"]
 generate_all = RunnableLambda(lambda states: reader.generate([state["prompt"] for state in states]))
@@ -397,10 +438,12 @@ print(f"{same} of {len(asked)} answers are the same")
 assert same >= len(asked) - 1
 
 # %% [markdown] lang="en"
-# Less gained. A RAG question is a long prompt with a short answer: most of the time goes into **reading** (the last line: all prompts, one token each; if that exceeds the line above, it is noise), and reading has many tokens at once
-# anyway. Batches speed up writing.
+# Less gained.
+# A RAG question is a long prompt with a short answer: most of the time goes into **reading** (the last line: all prompts, one token each; if that exceeds the line above, it is noise), and reading has many tokens at once anyway.
+# Batches speed up writing.
 #
-# And the cost of the pipe? Put the same retriever into both, with the parrot for a model, so that nothing but chain is left:
+# And the cost of the pipe?
+# Put the same retriever into both, with the parrot for a model, so that nothing but chain is left:
 
 # %% tags=["nbval-ignore-output"]
 light = prepare.assign(answer=itemgetter("prompt") | RunnableLambda(parrot))
@@ -432,11 +475,14 @@ plt.show()
 assert overhead < min(seconds.values())
 
 # %% [markdown] lang="en"
-# Milliseconds: little beside a model. What a chain keeps you from doing can cost more than what it does.
+# Milliseconds: little beside a model.
+# What a chain keeps you from doing can cost more than what it does.
 #
 # ## Their parts in your RAG
 #
-# The other direction. LangChain has adapters for dozens of vector stores; the smallest store is a dictionary in memory. It takes an embedding model of ours by two functions:
+# The other direction.
+# LangChain has adapters for dozens of vector stores; the smallest store is a dictionary in memory.
+# It takes an embedding model of ours by two functions:
 
 
 # %%
@@ -453,7 +499,9 @@ store.add_texts([page.content for page in archive.corpus], ids=archive.corpus.id
 print(len(store.store), "pages")
 
 # %% [markdown] lang="en"
-# **Predict first.** We ask the store's retriever, and name no number. How many pages come?
+# **Predict first.**
+# We ask the store's retriever, and name no number.
+# How many pages come?
 
 # %%
 default = store.as_retriever().invoke(asked[0])
@@ -461,19 +509,23 @@ print(len(default))
 assert len(default) == 4
 
 # %% [markdown] lang="en"
-# Four; the line doesn't say so. `LangChainRetriever` passes on the k that `RAG` wants. Given the corpus, it can be evaluated too. Is a vector store's
-# search our dense search?
+# Four; the line doesn't say so.
+# `LangChainRetriever` passes on the k that `RAG` wants.
+# Given the corpus, it can be evaluated too.
+# Is a vector store's search our dense search?
 
 # %%
-store_retriever = LangChainRetriever(store.as_retriever(), archive.corpus)
+store_retriever = LangChainRetriever(store.as_retriever(), corpus=archive.corpus)
 for question in asked:
     ours, theirs = dense.search(question, k=6), store_retriever.search(question, k=6)
     assert [hit.document.id for hit in ours] == [hit.document.id for hit in theirs]
 print([(hit.document.id, round(hit.score, 3)) for hit in theirs[:3]])
 
 # %% [markdown] lang="en"
-# The same pages in the same order, for every question. The scores are 1, 1/2, 1/3: LangChain's interface for retrievers has **no scores**, so nothing is
-# left of them but the order. (Ours travel in the metadata; this store's don't.) Fusing by scaled scores, abstaining below a score, lesson 05's smoke detector: all need what was dropped.
+# The same pages in the same order, for every question.
+# The scores are 1, 1/2, 1/3: LangChain's interface for retrievers has **no scores**, so nothing is left of them but the order.
+# (Ours travel in the metadata; this store's don't.)
+# Fusing by scaled scores, abstaining below a score, lesson 05's smoke detector: all need what was dropped.
 #
 # A whole RAG of LangChain's parts, in our `RAG`:
 
@@ -499,16 +551,21 @@ print("contacted outside this machine:", strangers())
 assert strangers() == [] and os.environ["LANGSMITH_TRACING"] == "true" and not tracing_is_enabled()
 
 # %% [markdown] lang="en"
-# Nobody so far, and tracing is off although the variable is still set. An empty list proves something only if the listener hears; in a moment it will.
+# Nobody so far, and tracing is off although the variable is still set.
+# An empty list proves something only if the listener hears; in a moment it will.
 #
 # ## A chain lives in one notebook
 #
-# Here is what fails next. A colleague wants to ask too; so does the town's web page. Another notebook with the same chain loads the model again: the memory of
-# two, and an index that grows stale. A program that others use is a **service**.
+# Here is what fails next.
+# A colleague wants to ask too; so does the town's web page.
+# Another notebook with the same chain loads the model again: the memory of two, and an index that grows stale.
+# A program that others use is a **service**.
 #
 # ## What the article says
 #
-# It shows a corpus sent away by `langchain upload`, and then `RagService(api_key=…)` and `rag_service.query(…)`. Does LangChain have them? Its core is installed here, so search that.
+# It shows a corpus sent away by `langchain upload`, and then `RagService(api_key=…)` and `rag_service.query(…)`.
+# Does LangChain have them?
+# Its core is installed here, so search that.
 
 # %%
 files = [file.read_text("utf-8") for file in Path(langchain_core.__file__).parent.rglob("*.py")]
@@ -518,17 +575,22 @@ assert not any("RagService" in file or "langchain upload" in file for file in fi
 assert sum(file.count("\n") for file in files) > 20_000
 
 # %% [markdown] lang="en"
-# Not in the core. (Another package, langchain-cli, has a command `langchain`; it makes and serves projects, and has no `upload`.) But the wish is right: one line to ask, and a key, since whoever may
-# ask may read your documents, and exhaust the machine. In a terminal, in the course's folder, it is
+# Not in the core.
+# (Another package, langchain-cli, has a command `langchain`; it makes and serves projects, and has no `upload`.)
+# But the wish is right: one line to ask, and a key, since whoever may ask may read your documents, and exhaust the machine.
+# In a terminal, in the course's folder, it is
 #
 # ```
 # export RAGEDU_API_KEY=$(.venv/bin/python -c "import secrets; print(secrets.token_urlsafe(24))")
 # .venv/bin/ragedu serve --retriever hybrid
 # ```
 #
-# (on Windows `$env:RAGEDU_API_KEY = …` and `.venv\Scripts`; `--corpus my_notes` serves your own). The key travels as it is: fine on this machine; for others put a proxy that speaks HTTPS in front. A chain of yours is served as `RAG(LangChainRetriever(…), LangChainGenerator(…))`.
+# (on Windows `$env:RAGEDU_API_KEY = …` and `.venv\Scripts`; `--corpus my_notes` serves your own).
+# The key travels as it is: fine on this machine; for others put a proxy that speaks HTTPS in front.
+# A chain of yours is served as `RAG(LangChainRetriever(…), LangChainGenerator(…))`.
 #
-# Here we start the same service inside the notebook, on a free port, around the RAG that we have. And the article's class is ten lines:
+# Here we start the same service inside the notebook, on a free port, around the RAG that we have.
+# And the article's class is ten lines:
 
 # %%
 import secrets
@@ -570,7 +632,8 @@ print(reply["answer"], [source["id"] for source in reply["sources"]])
 assert reply["answer"] == rag.ask(asked[0]).text
 
 # %% [markdown] lang="en"
-# The article's two lines work. With a wrong key:
+# The article's two lines work.
+# With a wrong key:
 
 # %%
 try:
@@ -581,9 +644,12 @@ except httpx.HTTPStatusError as error:
 assert status == 401
 
 # %% [markdown] lang="en"
-# The service (`ragedu/serve.py`) compares keys in constant time: a comparison that stops at the first wrong letter tells, by how long it took, how many were right.
+# The service (`ragedu/serve/app.py`) compares keys in constant time: a comparison that stops at the first wrong letter tells, by how long it took, how many were right.
 #
-# **Predict first.** Eight clients ask at the same moment, and there is one model. Will answers be mixed up? Will somebody be refused?
+# **Predict first.**
+# Eight clients ask at the same moment, and there is one model.
+# Will answers be mixed up?
+# Will somebody be refused?
 
 # %% tags=["nbval-ignore-output"]
 batches.clear()
@@ -597,8 +663,8 @@ alone = [text.strip() for text in texts["RAG: one by one"]]
 assert sum(reply["answer"] == text for reply, text in zip(replies, alone, strict=True)) >= len(asked) - 1
 
 # %% [markdown] lang="en"
-# Neither. The service collects the questions that wait and gives them to the model together, which threads can't; and should too many wait, the next one
-# gets 503 and is told when to come again (`tests/test_serve.py` asks so often), before the line grows without end.
+# Neither.
+# The service collects the questions that wait and gives them to the model together, which threads can't; and should too many wait, the next one gets 503 and is told when to come again (`tests/test_serve.py` asks so often), before the line grows without end.
 #
 # And what did the listener hear?
 
@@ -620,7 +686,8 @@ del os.environ["LANGSMITH_TRACING"]
 # | retries, fallbacks, streams and `asyncio` all matter | you must see every prompt and every score |
 # | your team knows its vocabulary | the next reader knows only Python |
 #
-# Adapters of a few pages (`ragedu/langchain.py`) keep the choice open. It isn't one for life.
+# Adapters of a few pages (`ragedu/langchain.py`) keep the choice open.
+# It isn't one for life.
 #
 # ## Recap
 #
@@ -631,7 +698,8 @@ del os.environ["LANGSMITH_TRACING"]
 # - One part that needs the whole text ends the stream.
 # - Listen to whom your program calls. A variable can send your documents away.
 #
-# **Quiz.** Decide before you open the answer.
+# **Quiz.**
+# Decide before you open the answer.
 #
 # 1. A chain of yours answers worse than the RAG it replaced, with the same model and retriever. What do you look at first?
 # <details><summary>Answer</summary>The prompt as the model gets it: wording, titles, order, number of sources. Then what happens when nothing is found.</details>
@@ -646,8 +714,8 @@ del os.environ["LANGSMITH_TRACING"]
 # 4. Your listener reports no connection at all. Is the program clean?
 # <details><summary>Answer</summary>Only if you have seen the listener report one that you made yourself. And it hears Python's sockets; a library that opens its own in C or Rust, or a process that it starts, needs a firewall to be heard.</details>
 #
-# **Next:** your own documents. You have all the parts, and know how to tell whether they work.
+# **Next:** your own documents.
+# You have all the parts, and know how to tell whether they work.
 #
-# **Further reading.** LangChain's *Runnable* reference and *Standard tests*
-# (docs.langchain.com); Yu et al. (2022), *Orca: A Distributed Serving System for Transformer-Based Generative Models*, on batching requests
-# that arrive at different times; PEP 578, *Python Runtime Audit Hooks*.
+# **Further reading.**
+# LangChain's *Runnable* reference and *Standard tests* (docs.langchain.com); Yu et al. (2022), *Orca: A Distributed Serving System for Transformer-Based Generative Models*, on batching requests that arrive at different times; PEP 578, *Python Runtime Audit Hooks*.
