@@ -1,20 +1,29 @@
-"""The command line: `ragedu ask | evaluate | serve | models | doctor`."""
+"""The command line: `ragedu ask | evaluate | serve | models | doctor`.
+
+For each command there are two functions: `add_…` says which options it takes, and the one below it does the work.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ragedu
 from ragedu.corpus import Corpus, Dataset
 from ragedu.models import ModelUnavailable
+
+if TYPE_CHECKING:
+    from ragedu.evaluation import Comparison
+    from ragedu.generation.language_model import LanguageModel
+    from ragedu.retrieval.base import Retriever
 
 RETRIEVERS = {
     "bm25": "BM25Retriever",
@@ -26,14 +35,21 @@ RETRIEVERS = {
 METRICS = "ndcg@10,recall@100,mrr@10"
 
 
+class _Parser(ArgumentParser):
+    """An ArgumentParser that reports a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"ragedu: {message}; see  {self.prog} --help\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line on standard error and exit status 2."""
+    """Run one command. A user's mistake is one line on standard error and exit status 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # A pipe on Windows may know few characters: "?" for the others is better than no answer.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return options.command(options)
     except BrokenPipeError:  # whoever read the output has seen enough, as in  ragedu … | head
@@ -47,234 +63,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def ask(options: argparse.Namespace) -> int:
-    """Answer one question from a corpus and show the sources."""
-    from ragedu.rag import RAG
-    from ragedu.text import chunk
-
-    started = time.perf_counter()
-    corpus = chunk(_corpus(options))
-    retriever = _retriever(options.retriever).fit(corpus)
-    # The model is loaded when it is first called, so that a mistake in the question is told at once.
-    generator = lambda prompt: _language_model(options)(prompt)
-    answer = RAG(retriever, generator, k=options.k).ask(options.question)
-    seconds = time.perf_counter() - started
-    if options.json:
-        sources = [
-            {"id": h.document.id, "title": h.document.title, "score": h.score, "text": h.document.text}
-            for h in answer.sources
-        ]
-        _print_json(
-            {"question": options.question, "answer": answer.text, "sources": sources, "seconds": round(seconds, 3)}
-        )
-    else:
-        print(answer)
-    return 0
-
-
-def evaluate(options: argparse.Namespace) -> int:
-    """Score retrievers on a dataset with relevance judgments, and compare them with the first."""
-    from ragedu.evaluation import Comparison, compare, evaluate_run, read_run
-
-    names = list(dict.fromkeys(name for given in options.retriever or [["bm25"]] for name in given))
-    files = _run_files(options.run, names)
-    given = _named(options.with_run, names)
-    dataset = _dataset(options.dataset, options.split)
-    metrics = [name.strip().lower() for name in options.metrics.split(",") if name.strip()]
-    others = {name: evaluate_run(read_run(file), dataset.qrels, metrics) for name, file in given.items()}
-    systems = {name: _retriever(name) for name in names}
-    try:
-        comparison = compare(systems, dataset, metrics, progress=sys.stderr.isatty())
-    except Exception as error:
-        _write_runs(getattr(error, "comparison", {}), files)  # of the systems before the one that failed
-        raise
-    _write_runs(comparison, files)
-    if others and not comparison.interrupted:
-        comparison = Comparison({**comparison, **others})
-    if options.json and not comparison.interrupted:
-        _print_json(_as_json(comparison, dataset.name))
-    elif not options.json:
-        print(f"{', '.join([*names, *others])} on {dataset.name or options.dataset}, {len(dataset.corpus):,} documents")
-        print(comparison)
-        for name, result in comparison.items():
-            if result.seconds:
-                print(f"{name}: {result.seconds['index']:.3f} s to index, {result.seconds['search']:.3f} s to search")
-    if comparison.interrupted:
-        raise KeyboardInterrupt
-    return 0
-
-
-def _run_files(run: Path | None, names: Sequence[str]) -> dict[str, Path]:
-    """Where the run of each retriever goes. What is wrong is said now, not after minutes of searching."""
-    if run is None:
-        return {}
-    if len(names) == 1 and not run.is_dir():
-        if not run.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {run.parent} for the run: make it first")
-        return {names[0]: run}
-    if not run.is_dir():
-        raise NotADirectoryError(
-            f"{run} is no folder: the runs of several retrievers go into one, as {names[0]}.run …; make it first"
-        )
-    return {name: run / f"{name}.run" for name in names}
-
-
-def _write_runs(comparison: Mapping, files: Mapping[str, Path]) -> None:
-    from ragedu.evaluation import write_run
-
-    for name, file in files.items():
-        if name in comparison:
-            if comparison[name].unfinished:  # a part never takes the place of a whole run
-                file = file.with_name(f"{file.name}.unfinished")
-                print(f"ragedu: {name} has not finished; what it found is in {file}", file=sys.stderr)
-            write_run(comparison[name].run, file, tag=f"ragedu-{name}")
-
-
-def _named(files: Sequence[Path], retrievers: Sequence[str]) -> dict[str, Path]:
-    """The runs of other systems by their files' names; by their paths where names are the same, as in a/run, b/run."""
-    named: dict[str, Path] = {}
-    for file in files:
-        name = file.name if [other.name for other in files].count(file.name) == 1 else str(file)
-        if name in named or name in retrievers:
-            raise ValueError(f"two systems are called {name!r}: rename that run file, or give it once")
-        named[name] = file
-    return named
-
-
-def _as_json(comparison, dataset: str) -> dict:
-    """One retriever as ever; several under "systems", with intervals and the comparison with the first."""
-    systems = [
-        {
-            "retriever": name,
-            "queries": result.n_queries,
-            "metrics": dict(result),
-            "seconds": {part: round(value, 3) for part, value in result.seconds.items()},
-        }
-        for name, result in comparison.items()
-    ]
-    if len(systems) == 1:
-        return {"dataset": dataset} | systems[0]
-    for system in systems:
-        rows = [row for row in comparison.rows if row.system == system["retriever"]]
-        system["intervals"] = {row.metric: [row.interval.low, row.interval.high] for row in rows}
-        system["differences"] = {row.metric: row.test._asdict() for row in rows if row.test}
-    return {"dataset": dataset, "against": comparison.against, "systems": systems}
-
-
-def serve(options: argparse.Namespace) -> int:
-    """Answer questions over HTTP, until Ctrl+C. Clients send the key that the environment has as RAGEDU_API_KEY."""
-    from ragedu import serve as service
-    from ragedu.rag import RAG
-    from ragedu.text import chunk
-
-    if options.no_key and options.host not in service.LOOPBACK:
-        raise ValueError(f"--no-key is for this machine alone, and {options.host} is not: leave out --no-key or --host")
-    key = None if options.no_key else service.key_from_environment()
-    with service.listen(options.host, options.port) as listener:  # now, so that a port that is taken is told at once
-        retriever = _retriever(options.retriever).fit(chunk(_corpus(options)))
-        rag = RAG(retriever, _language_model(options), k=options.k, reading=options.reading)
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        url = f"http://{host}:{listener.getsockname()[1]}"
-        print(f"ragedu: answers at {url}, what to send at {url}/docs; Ctrl+C ends it", file=sys.stderr, flush=True)
-        service.serve(service.create_app(rag, key), listener)
-    return 0
-
-
-def models(options: argparse.Namespace) -> int:
-    """Fetch what is missing, verify everything, list it."""
-    from ragedu.models import fetch, language_model_folder, status
-
-    fetch()
-    language_model_folder(thorough=True)  # converted now, so that the first question need not wait
-    for row in status(thorough=True):
-        state = "verified" if row.verified else row.problem
-        print(f"{row.role:<10} {row.name:<18} {row.size / 1e6:7.1f} MB  {state}")
-    return 0
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Check the installation from Python to a generated word."""
-    from ragedu.doctor import CHECKS
-
-    healthy = True
-    for name, check in CHECKS.items():
-        try:
-            print(f"ok       {name}: {check()}", flush=True)
-        except Exception as error:  # whatever is wrong, the other checks still tell something
-            healthy = False
-            kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "  # ours say it in words
-            print(f"PROBLEM  {name}: {kind}{' '.join(str(error).split())}", flush=True)
-    return 0 if healthy else 1
-
-
-def _corpus(options: argparse.Namespace) -> Corpus:
-    if options.corpus in ("port-ellery", "python-docs"):
-        return _dataset(options.corpus).corpus
-    names = {name: getattr(options, name) for name in ("text", "title", "id", "table", "query")}
-    try:
-        return ragedu.read_corpus(options.corpus, **names)
-    except ValueError as error:  # "text=…" of Python is "--text" here
-        raise ValueError(re.sub(r"(\w+)=…", r"--\1", str(error))) from None
-
-
-def _dataset(name: str, split: str = "test") -> Dataset:
-    if name == "port-ellery":
-        from ragedu.datasets import port_ellery
-
-        if split not in ("train", "test"):
-            raise ValueError(f"port-ellery has no split {split!r}: there are train and test")
-        return port_ellery.load().select(split=split)
-    if name == "python-docs":
-        from ragedu.datasets import python_docs
-
-        if split != "test":
-            raise ValueError(f"python-docs has no split {split!r}: all its queries are for testing, leave out --split")
-        return python_docs.load()
-    return ragedu.read_beir(name, split)
-
-
-def _language_model(options: argparse.Namespace):
-    adapter = "reader" if options.model == "smollm2-135m" and not options.untrained else None
-    return ragedu.LanguageModel.load(options.model, adapter=adapter)
-
-
-def _retriever(name: str):
-    return getattr(ragedu, RETRIEVERS[name])()
-
-
-def _print_json(value: dict) -> None:
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(value, ensure_ascii=not utf8, indent=2))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"ragedu: {message}; see  {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
+    """What `ragedu --help` shows."""
     parser = _Parser(prog="ragedu", description="Retrieval-augmented generation, offline, with real models.")
     parser.add_argument("--version", action="version", version=f"ragedu {ragedu.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+    add_ask(commands.add_parser("ask", help="answer a question from documents"))
+    add_evaluate(commands.add_parser("evaluate", help="score and compare retrievers on judged queries"))
+    add_serve(commands.add_parser("serve", help="answer questions over HTTP"))
+    add_models(commands.add_parser("models", help="fetch, verify and list the model weights"))
+    add_doctor(commands.add_parser("doctor", help="check this installation"))
+    return parser
 
-    command = commands.add_parser("ask", help="answer a question from documents", description=ask.__doc__)
+
+# ragedu ask.
+
+
+def add_ask(command: ArgumentParser) -> None:
+    command.description = ask.__doc__
     command.set_defaults(command=ask)
     command.add_argument("question", metavar="QUESTION")
-    _add_rag(command)
+    add_corpus(command)
+    add_rag(command)
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
-    command = commands.add_parser(
-        "evaluate", help="score and compare retrievers on judged queries", description=evaluate.__doc__
-    )
+
+def ask(options: Namespace) -> int:
+    """Answer one question from a corpus and show the sources."""
+    from ragedu.rag import RAG
+
+    def generator(prompt: str) -> str:
+        """The model, loaded when it is first called: a mistake in the question is then reported at once."""
+        return language_model(options)(prompt)
+
+    started = time.perf_counter()
+    answer = RAG(fitted_retriever(options), generator, k=options.k).ask(options.question)
+    seconds = time.perf_counter() - started
+    if not options.json:
+        print(answer)
+        return 0
+    sources = [
+        {"id": hit.document.id, "title": hit.document.title, "score": hit.score, "text": hit.document.text}
+        for hit in answer.sources
+    ]
+    print_json({"question": options.question, "answer": answer.text, "sources": sources, "seconds": round(seconds, 3)})
+    return 0
+
+
+# ragedu evaluate.
+
+
+def add_evaluate(command: ArgumentParser) -> None:
+    command.description = evaluate.__doc__
     command.set_defaults(command=evaluate)
     command.add_argument(
         "dataset",
         metavar="BEIR_FOLDER",
-        help="corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv in a folder; or port-ellery or python-docs",
+        help="a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; or port-ellery or python-docs",
     )
     command.add_argument(
         "--retriever",
-        type=_retriever_names,
+        type=retriever_names,
         action="append",
         metavar="NAME[,NAME]",
         help=f"how to search: {', '.join(RETRIEVERS)} (default: bm25); give several, by commas or by repeating the "
@@ -298,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="a TREC run file of any other system, to be scored and compared in the same table; may be repeated",
+        help="a TREC run file of any other system, to score and compare in the same table; may be repeated",
     )
     command.add_argument(
         "--json",
@@ -308,9 +157,110 @@ def _parser() -> argparse.ArgumentParser:
         "differences to the first (difference, low, high, p_value)",
     )
 
-    command = commands.add_parser("serve", help="answer questions over HTTP", description=serve.__doc__)
+
+def evaluate(options: Namespace) -> int:
+    """Score retrievers on a dataset with relevance judgments, and compare them with the first."""
+    from ragedu.evaluation import Comparison, compare, evaluate_run, read_run
+
+    names = list(dict.fromkeys(name for given in options.retriever or [["bm25"]] for name in given))
+    files = run_files(options.run, names)
+    given = named_runs(options.with_run, names)
+    dataset = load_dataset(options.dataset, split=options.split)
+    metrics = [name.strip().lower() for name in options.metrics.split(",") if name.strip()]
+    others = {name: evaluate_run(read_run(file), dataset.qrels, metrics=metrics) for name, file in given.items()}
+    systems = {name: new_retriever(name) for name in names}
+    try:
+        comparison = compare(systems, dataset, metrics=metrics, progress=sys.stderr.isatty())
+    except Exception as error:
+        write_runs(getattr(error, "comparison", {}), files)  # of the systems before the one that failed
+        raise
+    write_runs(comparison, files)
+    if others and not comparison.interrupted:
+        comparison = Comparison({**comparison, **others})
+    if options.json and not comparison.interrupted:
+        print_json(as_json(comparison, dataset.name))
+    elif not options.json:
+        print(f"{', '.join([*names, *others])} on {dataset.name or options.dataset}, {len(dataset.corpus):,} documents")
+        print_comparison(comparison)
+    if comparison.interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def run_files(run: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    """Where the run of each retriever goes. What is wrong is said now, not after minutes of searching."""
+    if run is None:
+        return {}
+    if len(names) == 1 and not run.is_dir():
+        if not run.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {run.parent} for the run: make it first")
+        return {names[0]: run}
+    if not run.is_dir():
+        raise NotADirectoryError(
+            f"{run} is not a folder: the runs of several retrievers go into one, as {names[0]}.run …; make it first"
+        )
+    return {name: run / f"{name}.run" for name in names}
+
+
+def named_runs(files: Sequence[Path], retrievers: Sequence[str]) -> dict[str, Path]:
+    """The runs of other systems by their files' names; by their paths where names are the same, as in a/run, b/run."""
+    named: dict[str, Path] = {}
+    for file in files:
+        name = file.name if [other.name for other in files].count(file.name) == 1 else str(file)
+        if name in named or name in retrievers:
+            raise ValueError(f"two systems are called {name!r}: rename that run file, or give it once")
+        named[name] = file
+    return named
+
+
+def write_runs(comparison: Mapping, files: Mapping[str, Path]) -> None:
+    """Write the run of each retriever that was run. A part of a run never replaces a whole one."""
+    from ragedu.evaluation import write_run
+
+    for name, file in files.items():
+        if name in comparison:
+            if comparison[name].unfinished:
+                file = file.with_name(f"{file.name}.unfinished")
+                print(f"ragedu: {name} has not finished; what it found is in {file}", file=sys.stderr)
+            write_run(comparison[name].run, file, tag=f"ragedu-{name}")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The table, and how long each retriever took."""
+    print(comparison)
+    for name, result in comparison.items():
+        if result.seconds:
+            print(f"{name}: {result.seconds['index']:.3f} s to index, {result.seconds['search']:.3f} s to search")
+
+
+def as_json(comparison: Comparison, dataset: str) -> dict[str, Any]:
+    """One retriever by itself; several under "systems", with intervals and the comparison with the first."""
+    systems: list[dict[str, Any]] = [
+        {
+            "retriever": name,
+            "queries": result.n_queries,
+            "metrics": dict(result),
+            "seconds": {part: round(value, 3) for part, value in result.seconds.items()},
+        }
+        for name, result in comparison.items()
+    ]
+    if len(systems) == 1:
+        return {"dataset": dataset} | systems[0]
+    for system in systems:
+        rows = [row for row in comparison.rows if row.system == system["retriever"]]
+        system["intervals"] = {row.metric: [row.interval.low, row.interval.high] for row in rows}
+        system["differences"] = {row.metric: row.test._asdict() for row in rows if row.test}
+    return {"dataset": dataset, "against": comparison.against, "systems": systems}
+
+
+# ragedu serve.
+
+
+def add_serve(command: ArgumentParser) -> None:
+    command.description = serve.__doc__
     command.set_defaults(command=serve)
-    _add_rag(command)
+    add_corpus(command)
+    add_rag(command)
     command.add_argument(
         "--reading",
         choices=("together", "each"),
@@ -318,21 +268,84 @@ def _parser() -> argparse.ArgumentParser:
         help="all sources in one prompt (default), or each in a prompt of its own",
     )
     command.add_argument(
+        "--doubt",
+        type=probability,
+        metavar="P",
+        help="with --reading each: above this probability of having no answer it abstains (default: the limit that the "
+        "model's adapter was chosen with)",
+    )
+    command.add_argument(
         "--host",
         default="127.0.0.1",
-        help="where to listen (default: %(default)s); it is HTTP, so let others in through a proxy that speaks HTTPS",
+        help="where to listen (default: %(default)s); this is HTTP, so let others in through a proxy that speaks HTTPS",
     )
-    command.add_argument("--port", type=_port, default=8000, metavar="N", help="0 takes a free one (default: 8000)")
+    command.add_argument("--port", type=port, default=8000, metavar="N", help="0 takes a free one (default: 8000)")
     command.add_argument("--no-key", action="store_true", help="let everybody on this machine ask, without a key")
 
-    command = commands.add_parser("models", help="fetch, verify and list the model weights", description=models.__doc__)
+
+def serve(options: Namespace) -> int:
+    """Answer questions over HTTP, until Ctrl+C. Clients send the key that is in the environment as RAGEDU_API_KEY."""
+    from ragedu import serve as service
+    from ragedu.rag import RAG
+
+    if options.no_key and options.host not in service.LOOPBACK:
+        raise ValueError(f"--no-key is for this machine alone, and {options.host} is not: leave out --no-key or --host")
+    key = None if options.no_key else service.key_from_environment()
+    with service.listen(options.host, options.port) as listener:  # now, so that a taken port is reported at once
+        retriever, model = fitted_retriever(options), language_model(options)
+        with options_for_arguments():
+            rag = RAG(retriever, model, k=options.k, reading=options.reading, doubt=options.doubt)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        print(f"ragedu: answers at {url}, what to send at {url}/docs; Ctrl+C ends it", file=sys.stderr, flush=True)
+        service.serve(service.create_app(rag, key), listener)
+    return 0
+
+
+# ragedu models, ragedu doctor.
+
+
+def add_models(command: ArgumentParser) -> None:
+    command.description = models.__doc__
     command.set_defaults(command=models)
-    command = commands.add_parser("doctor", help="check this installation", description=doctor.__doc__)
+
+
+def models(options: Namespace) -> int:
+    """Fetch what is missing, verify everything, list it."""
+    from ragedu.models import fetch, language_model_folder, status
+
+    fetch()
+    language_model_folder(thorough=True)  # converted now, so that the first question need not wait
+    for row in status(thorough=True):
+        state = "verified" if row.verified else row.problem
+        print(f"{row.role:<10} {row.name:<18} {row.size / 1e6:7.1f} MB  {state}")
+    return 0
+
+
+def add_doctor(command: ArgumentParser) -> None:
+    command.description = doctor.__doc__
     command.set_defaults(command=doctor)
-    return parser
 
 
-def _add_rag(command: argparse.ArgumentParser) -> None:
+def doctor(options: Namespace) -> int:
+    """Check the installation from Python to a generated word."""
+    from ragedu.doctor import CHECKS
+
+    healthy = True
+    for name, check in CHECKS.items():
+        try:
+            print(f"ok       {name}: {check()}", flush=True)
+        except Exception as error:  # whatever is wrong, the other checks are still worth running
+            healthy = False
+            kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "  # ours say it in words
+            print(f"PROBLEM  {name}: {kind}{' '.join(str(error).split())}", flush=True)
+    return 0 if healthy else 1
+
+
+# Options that several commands have, and what they stand for.
+
+
+def add_corpus(command: ArgumentParser) -> None:
     command.add_argument(
         "--corpus",
         default="port-ellery",
@@ -341,41 +354,105 @@ def _add_rag(command: argparse.ArgumentParser) -> None:
         "sqlite:///town.db, port-ellery (default) or python-docs",
     )
     command.add_argument("--table", metavar="NAME", help="which table of the database, if it has several")
-    command.add_argument("--query", metavar="SELECT", help="which rows of the database, in place of a table")
+    command.add_argument("--query", metavar="SELECT", help="which rows of the database, instead of a table")
     command.add_argument("--text", metavar="NAME", default="text", help="the key or column of the text (default: text)")
-    command.add_argument("--title", metavar="NAME", help="that of the title (default: title, where there is one)")
-    command.add_argument("--id", metavar="NAME", help="that of the id (default: id or _id)")
-    _add_retriever(command)
-    command.add_argument("-k", type=_positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
+    command.add_argument("--title", metavar="NAME", help="the key or column of the title (default: title, if any)")
+    command.add_argument("--id", metavar="NAME", help="the key or column of the id (default: id or _id)")
+
+
+def add_rag(command: ArgumentParser) -> None:
+    command.add_argument("--retriever", choices=RETRIEVERS, default="bm25", help="how to search (default: bm25)")
+    command.add_argument("-k", type=positive, default=3, metavar="N", help="sources in the prompt (default: 3)")
     command.add_argument(
         "--model", default="smollm2-135m", help="the language model: name or folder (default: %(default)s)"
     )
     command.add_argument(
-        "--untrained", action="store_true", help="without the adapter that was trained to read sources"
+        "--untrained", action="store_true", help="take the model without the adapter that was trained to read sources"
     )
 
 
-def _add_retriever(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--retriever", choices=RETRIEVERS, default="bm25", help="how to search (default: bm25)")
+def fitted_retriever(options: Namespace) -> Retriever:
+    """The retriever over the passages of the corpus."""
+    from ragedu.text import chunk
+
+    corpus = chunk(load_corpus(options))
+    return new_retriever(options.retriever).fit(corpus)
 
 
-def _retriever_names(text: str) -> list[str]:
+def new_retriever(name: str) -> Retriever:
+    return getattr(ragedu, RETRIEVERS[name])()
+
+
+def language_model(options: Namespace) -> LanguageModel:
+    adapter = "reader" if options.model == "smollm2-135m" and not options.untrained else None
+    return ragedu.LanguageModel.load(options.model, adapter=adapter)
+
+
+def load_corpus(options: Namespace) -> Corpus:
+    if options.corpus in ("port-ellery", "python-docs"):
+        return load_dataset(options.corpus).corpus
+    names = {name: getattr(options, name) for name in ("text", "title", "id", "table", "query")}
+    with options_for_arguments():
+        return ragedu.read_corpus(options.corpus, **names)
+
+
+@contextmanager
+def options_for_arguments() -> Iterator[None]:
+    """What is "text=…" in Python is "--text" here, also in the errors of the block."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(re.sub(r"(\w+)=…", r"--\1", str(error))) from None
+
+
+def load_dataset(name: str, *, split: str = "test") -> Dataset:
+    if name == "port-ellery":
+        from ragedu.datasets import port_ellery
+
+        if split not in ("train", "test"):
+            raise ValueError(f"port-ellery has no split {split!r}: there are train and test")
+        return port_ellery.load().select(split=split)
+    if name == "python-docs":
+        from ragedu.datasets import python_docs
+
+        if split != "test":
+            raise ValueError(f"python-docs has no split {split!r}: all its queries are for testing, leave out --split")
+        return python_docs.load()
+    return ragedu.read_beir(name, split=split)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(value, ensure_ascii=not utf8, indent=2))
+
+
+def retriever_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in RETRIEVERS:
-            raise argparse.ArgumentTypeError(f"invalid choice: {name!r} (choose from {', '.join(RETRIEVERS)})")
+            raise ArgumentTypeError(f"invalid choice: {name!r} (choose from {', '.join(RETRIEVERS)})")
     return names
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, not {text!r}")
+        raise ArgumentTypeError(f"must be a whole number, at least 1, not {text!r}")
     return int(text)
 
 
-def _port(text: str) -> int:
+def probability(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return number
+
+
+def port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, not {text!r}")
+        raise ArgumentTypeError(f"must be a whole number from 0 to 65535, not {text!r}")
     return int(text)
 
 

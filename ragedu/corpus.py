@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import KW_ONLY, dataclass, field, replace
 from html import escape
 from numbers import Real
-from typing import Any
+from typing import Any, SupportsIndex, TypeVar, overload
+
+Value = TypeVar("Value")
 
 
 def check_text(text: object, what: str) -> str:
     """Return `text` if it is a string that can be stored and analysed; otherwise say what is wrong.
 
     A NUL or a lone surrogate (half of a character, as left by a wrong decoding) would pass silently through
-    Python and fail much later, in a tokeniser or when a file is written.
+    Python and fail much later, in a tokenizer or when a file is written.
 
     Raises TypeError for anything but a string, ValueError for a NUL or a lone surrogate.
     """
@@ -36,13 +38,29 @@ def check_text(text: object, what: str) -> str:
 class Document:
     """One retrievable piece of text.
 
-    id: unique within its corpus; text: what is searched and read; title: optional, searched together with the
-    text; metadata: anything else that belongs to it (source file, date, …), never searched.
+    Parameters
+    ----------
+    id
+        Unique within its corpus, and not blank.
+    text
+        What is searched and what a generator gets to read.
+    title
+        Searched together with the text.
+    metadata
+        Anything else that belongs to the document (source file, date, …). It is never searched.
+
+    Raises
+    ------
+    TypeError
+        If id, text or title is not a string, or metadata is not a dictionary.
+    ValueError
+        If id is blank, or a text has a NUL or a lone surrogate.
     """
 
     id: str
     text: str
     title: str = ""
+    _: KW_ONLY
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -52,19 +70,26 @@ class Document:
         check_text(self.text, f"the text of document {self.id!r}")
         check_text(self.title, f"the title of document {self.id!r}")
         if not isinstance(self.metadata, Mapping):
-            kind = type(self.metadata).__name__
-            raise TypeError(f"the metadata of document {self.id!r} must be a dictionary, not {kind}")
+            raise TypeError(
+                f"the metadata of document {self.id!r} must be a dictionary, not {type(self.metadata).__name__}"
+            )
 
     @property
     def content(self) -> str:
-        """Title and text together: what retrievers index and generators read."""
+        """Title and text together: what a retriever indexes, and what a generator gets to read."""
         return f"{self.title}\n{self.text}" if self.title else self.text
 
 
 class Corpus(Sequence[Document]):
-    """A sequence of documents that can also be asked for one by its id: `corpus[0]`, `corpus["permit-17"]`.
+    """A sequence of documents that are also found by their ids: `corpus[0]`, `corpus["permit-17"]`.
 
-    Raises TypeError for an element that is no Document, ValueError for a duplicate id.
+    A slice of a corpus is a corpus.
+
+    Raises TypeError for an element that is not a Document, ValueError for a duplicate id.
+
+    >>> corpus = Corpus([Document("quay", "The ferry leaves the east quay at nine."), Document("lamp", "It is lit.")])
+    >>> corpus["lamp"].text, corpus[0].id, corpus[1:].ids
+    ('It is lit.', 'quay', ['lamp'])
     """
 
     def __init__(self, documents: Iterable[Document]) -> None:
@@ -98,7 +123,11 @@ class Corpus(Sequence[Document]):
     def __contains__(self, item: object) -> bool:
         return item in self._position if isinstance(item, str) else item in self.documents
 
-    def __getitem__(self, key):
+    @overload
+    def __getitem__(self, key: str | SupportsIndex) -> Document: ...
+    @overload
+    def __getitem__(self, key: slice) -> Corpus: ...
+    def __getitem__(self, key: str | SupportsIndex | slice) -> Document | Corpus:
         if isinstance(key, str):
             return self.documents[self.position(key)]
         if isinstance(key, slice):
@@ -106,7 +135,7 @@ class Corpus(Sequence[Document]):
         return self.documents[key]
 
     def position(self, document_id: str) -> int:
-        """Where the document with this id stands, counted from 0; KeyError when there is none."""
+        """The position of the document with this id, counted from 0. Raises KeyError where there is none."""
         try:
             return self._position[document_id]
         except KeyError:
@@ -114,6 +143,7 @@ class Corpus(Sequence[Document]):
 
     @property
     def ids(self) -> list[str]:
+        """The ids of the documents, in their order."""
         return list(self._position)
 
     def __repr__(self) -> str:
@@ -133,78 +163,107 @@ class Corpus(Sequence[Document]):
 class Dataset:
     """A corpus with questions whose answers are known: what an evaluation needs.
 
-    queries: {query id: question}; qrels ("query relevance judgments"): {query id: {document id: grade}}, grade 0
-    or below meaning not relevant; answers: {query id: [acceptable answer, …]}, empty when it is unanswerable;
-    metadata: {query id: {name: value}}, such as the kind of question.
+    Parameters
+    ----------
+    corpus
+        The documents that are searched.
+    queries
+        {query id: question}.
+    qrels
+        Query relevance judgments, {query id: {document id: grade}}. A grade of 0 or below means not relevant.
+    answers
+        {query id: [acceptable answer, …]}. The list is empty where the question is unanswerable.
+    metadata
+        {query id: {name: value}}, such as the kind of question.
+    name
+        Shown in the repr and in tables of results.
 
-    Raises ValueError when judgments or answers speak of a query, or judgments of a document, that is not there.
+    Raises
+    ------
+    TypeError
+        If a query is not a string, a grade not a number, or answers are one string instead of a list.
+    ValueError
+        If judgments, answers or metadata name an unknown query, or judgments a document that the corpus lacks.
     """
 
     corpus: Corpus
     queries: Mapping[str, str]
     qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    _: KW_ONLY
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     name: str = ""
 
     def __post_init__(self) -> None:
         for query_id, query in self.queries.items():
             check_text(query, f"query {query_id!r}")
-        for name in ("qrels", "answers", "metadata"):
-            unknown = getattr(self, name).keys() - self.queries.keys()
+        for name, mapping in (("qrels", self.qrels), ("answers", self.answers), ("metadata", self.metadata)):
+            unknown = mapping.keys() - self.queries.keys()
             if unknown:
                 raise ValueError(f"{name} of unknown queries: {sorted(unknown, key=str)[:3]}; queries has no such ids")
         for query_id, judgments in self.qrels.items():
             for document_id, grade in judgments.items():
-                if document_id not in self.corpus:
-                    raise ValueError(
-                        f"query {query_id!r} is judged against {document_id!r}, which is not in the corpus"
-                    )
-                if not isinstance(grade, Real):
-                    raise TypeError(
-                        f"the grade of document {document_id!r} for query {query_id!r} must be a number, not {grade!r}"
-                    )
+                self._check_judgment(query_id, document_id, grade)
         for query_id, answers in self.answers.items():
             if isinstance(answers, str):
                 raise TypeError(f"the answers to query {query_id!r} must be a list of strings: put {answers!r} in [ ]")
 
+    def _check_judgment(self, query_id: str, document_id: str, grade: object) -> None:
+        if document_id not in self.corpus:
+            raise ValueError(f"query {query_id!r} is judged against {document_id!r}, which is not in the corpus")
+        if not isinstance(grade, Real):
+            raise TypeError(
+                f"the grade of document {document_id!r} for query {query_id!r} must be a number, not {grade!r}"
+            )
+
     def select(self, query_ids: Iterable[str] | None = None, **conditions: Any) -> Dataset:
-        """The same corpus with fewer queries: those named, or those whose metadata match, as in
-        `dataset.select(kind=["lookup", "paraphrase"], split="test")`, where a list stands for any of its values."""
+        """The same corpus with fewer queries: those that are named and whose metadata match.
+
+        A condition that is a list allows any of its values: `dataset.select(kind=["lookup", "paraphrase"],
+        split="test")`. The order of the queries stays.
+
+        Raises TypeError where `query_ids` is one string, KeyError for an unknown query or an unknown name of metadata.
+        """
         if isinstance(query_ids, str):
             raise TypeError(f"select takes a list of query ids, not one string: put {query_ids!r} in [ ]")
         chosen = set(self.queries if query_ids is None else query_ids)
         unknown = chosen - self.queries.keys()
         if unknown:
             raise KeyError(f"no such queries: {sorted(unknown, key=str)[:3]}")
-        known = {name for values in self.metadata.values() for name in values}
-        if self.queries and (missing := conditions.keys() - known):
-            raise KeyError(f"no query has the metadata {sorted(missing)}; there are: {sorted(known, key=str)}")
-        wanted = {
+        self._check_metadata_names(conditions.keys())
+        allowed = {
             name: value if isinstance(value, list | tuple | set) else [value] for name, value in conditions.items()
         }
-        metadata = lambda query_id: self.metadata.get(query_id, {})
-        kept = [
-            query_id
-            for query_id in self.queries
-            if query_id in chosen and all(metadata(query_id).get(name) in values for name, values in wanted.items())
-        ]
-        subset = lambda mapping: {query_id: mapping[query_id] for query_id in kept if query_id in mapping}
-        return Dataset(
-            self.corpus,
-            subset(self.queries),
-            subset(self.qrels),
-            subset(self.answers),
-            subset(self.metadata),
-            self.name,
+
+        def matches(query_id: str) -> bool:
+            metadata = self.metadata.get(query_id, {})
+            return all(metadata.get(name) in values for name, values in allowed.items())
+
+        kept = [query_id for query_id in self.queries if query_id in chosen and matches(query_id)]
+        return replace(
+            self,
+            queries=_subset(self.queries, kept),
+            qrels=_subset(self.qrels, kept),
+            answers=_subset(self.answers, kept),
+            metadata=_subset(self.metadata, kept),
         )
+
+    def _check_metadata_names(self, names: Set[str]) -> None:
+        known = {name for metadata in self.metadata.values() for name in metadata}
+        missing = names - known
+        if self.queries and missing:
+            raise KeyError(f"no query has the metadata {sorted(missing)}; there are: {sorted(known, key=str)}")
 
     def __repr__(self) -> str:
         name = f"{self.name}: " if self.name else ""
         return f"Dataset({name}{len(self.corpus):,} documents, {len(self.queries):,} queries)"
 
 
+def _subset(mapping: Mapping[str, Value], query_ids: list[str]) -> dict[str, Value]:
+    return {query_id: mapping[query_id] for query_id in query_ids if query_id in mapping}
+
+
 def shorten(text: str, width: int) -> str:
-    """`text` on one line, cut to at most `width` characters, with … where something was left out."""
+    """`text` on one line, truncated to at most `width` characters, with … at its end where something is missing."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"

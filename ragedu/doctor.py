@@ -6,10 +6,15 @@ Each check returns a line to show, or raises an error whose message says what is
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 from ragedu.models import ModelUnavailable, cache_folder, status
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def check_python() -> str:
@@ -17,11 +22,11 @@ def check_python() -> str:
 
 
 def check_packages() -> str:
-    return _versions("", "pip install -e .")
+    return _versions(extra="")
 
 
 def check_lesson_packages() -> str:
-    return _versions("lab", 'pip install -e ".[lab]"')
+    return _versions(extra="lab")
 
 
 def check_cache() -> str:
@@ -29,7 +34,9 @@ def check_cache() -> str:
     try:
         TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise ModelUnavailable(f"nothing can be written to {folder} ({error}): set RAGEDU_CACHE to another") from None
+        raise ModelUnavailable(
+            f"nothing can be written to {folder} ({error}): set RAGEDU_CACHE to another folder"
+        ) from None
     return str(folder)
 
 
@@ -63,16 +70,14 @@ def check_generation() -> str:
     return f"the language model says {text.strip()!r}"
 
 
-def _versions(extra: str, remedy: str) -> str:
-    """The versions of what ragedu itself needs (extra ""), or of what an extra adds, which must be in their ranges."""
-    from packaging.requirements import Requirement
+def _versions(*, extra: str) -> str:
+    """The versions of what ragedu itself needs (extra ""), or of what an extra adds.
 
+    Raises RuntimeError for what is missing or not in its range. The remedy is right for a wheel and for a checkout: pip
+    knows that ragedu itself is installed, and gets what it needs.
+    """
     found, problems = [], []
-    for needed in map(Requirement, requires("ragedu") or []):
-        of_itself = needed.marker is None or needed.marker.evaluate({"extra": ""})
-        of_extra = needed.marker is None or needed.marker.evaluate({"extra": extra})
-        if not of_extra or (extra and of_itself):
-            continue
+    for needed in _requirements(extra):
         try:
             installed = version(needed.name)
         except PackageNotFoundError:
@@ -82,8 +87,24 @@ def _versions(extra: str, remedy: str) -> str:
         if not needed.specifier.contains(installed, prereleases=True):
             problems.append(f"{needed.name} is {installed}, not {needed.specifier}")
     if problems:
-        raise RuntimeError(f"{', '.join(problems)}; in the folder of ragedu's README run  {remedy}")
+        package = f'"ragedu[{extra}]"' if extra else "ragedu"
+        raise RuntimeError(f"{', '.join(problems)}: run  pip install {package}")
     return ", ".join(found)
+
+
+def _requirements(extra: str) -> Iterator[Requirement]:
+    """What ragedu itself requires (extra ""), or what an extra adds to that."""
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, requires("ragedu") or []):
+        if extra and _applies(requirement, ""):
+            continue
+        if _applies(requirement, extra):
+            yield requirement
+
+
+def _applies(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 CHECKS = {

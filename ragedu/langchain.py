@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     import langsmith
@@ -30,6 +30,7 @@ try:
         HumanMessage,
         SystemMessage,
     )
+    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.output_parsers import StrOutputParser
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
     from langchain_core.retrievers import BaseRetriever
@@ -42,7 +43,11 @@ except ModuleNotFoundError as error:
     raise ImportError('this needs langchain-core: run  pip install "ragedu[langchain]"') from None
 
 from ragedu.corpus import Corpus, Document, check_text
-from ragedu.retrieval.base import Hit, Hits
+from ragedu.retrieval.base import Hit, Hits, check_k, check_queries, check_query
+
+if TYPE_CHECKING:  # a chain with a retriever alone should not wait for torch
+    from ragedu.generation.growing import GrowingText
+    from ragedu.generation.language_model import LanguageModel
 
 if tracing_is_enabled():
     warnings.warn(
@@ -59,12 +64,12 @@ FOR_HOSTED_MODELS = {"timeout", "max_retries", "api_key", "base_url", "streaming
 # Documents.
 
 
-def to_langchain(document: Document, score: float | None = None) -> LangChainDocument:
+def to_langchain(document: Document, *, score: float | None = None) -> LangChainDocument:
     """The document as LangChain has it: text, id and metadata, with the title and the score among the metadata.
 
     Raises ValueError where the metadata have a title or a score of their own, which would be lost on the way back.
     """
-    ours = {"title": document.title} if document.title else {}
+    ours: dict[str, str | float] = {"title": document.title} if document.title else {}
     if score is not None:
         ours["score"] = float(score)
     taken = sorted({"title", "score"} & document.metadata.keys())
@@ -79,8 +84,8 @@ def to_langchain(document: Document, score: float | None = None) -> LangChainDoc
 def from_langchain(document: LangChainDocument) -> Document:
     """What `to_langchain` made of a document, back; or any document of LangChain's.
 
-    One without an id, which LangChain allows, gets a digest of its text for one. A score among its metadata is left
-    out, and a title becomes the document's.
+    One without an id, which LangChain allows, gets a digest of its text for one. A score among its metadata is
+    omitted, and a title becomes the document's.
     """
     if not isinstance(document, LangChainDocument):
         raise TypeError(f"a LangChain retriever returns LangChain's documents, not a {type(document).__name__}")
@@ -88,7 +93,7 @@ def from_langchain(document: LangChainDocument) -> Document:
     title = metadata.pop("title", None) or ""
     metadata.pop("score", None)
     id = document.id or hashlib.sha256(document.page_content.encode("utf-8", "replace")).hexdigest()[:16]
-    return Document(id, document.page_content, str(title), metadata)
+    return Document(id, document.page_content, str(title), metadata=metadata)
 
 
 # From ragedu to LangChain.
@@ -117,7 +122,7 @@ class RageduRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[LangChainDocument]:
         hits = self.retriever.search(query, self.k if k is None else k)
-        return [to_langchain(hit.document, hit.score) for hit in hits]
+        return [to_langchain(hit.document, score=hit.score) for hit in hits]
 
 
 class ChatRagedu(BaseChatModel):
@@ -183,7 +188,7 @@ class ChatRagedu(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """The model's own tokens. (LangChain's default would fetch the tokenizer of GPT-2 from the network.)"""
-        return self.language_model._encode_plain(check_text(text, "a text"))
+        return self.language_model.encode_plain(check_text(text, "a text"))
 
     def _generate(
         self,
@@ -192,10 +197,8 @@ class ChatRagedu(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **options: Any,
     ) -> ChatResult:
-        text, steps = self._begin(messages, stop, options)
-        for _ in steps:
-            pass
-        message = AIMessage(text.text, usage_metadata=usage(text), response_metadata=self._told(text))
+        *_, text = self._steps(messages, stop, options)
+        message = AIMessage(content=text.text, usage_metadata=usage(text), response_metadata=self._told(text))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -205,20 +208,21 @@ class ChatRagedu(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **options: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        text, steps = self._begin(messages, stop, options)
         shown = 0
-        for _ in steps:
+        for text in self._steps(messages, stop, options):
             settled = text.settled
             if len(settled) > shown:
-                yield ChatGenerationChunk(message=AIMessageChunk(settled[shown:]))
+                yield ChatGenerationChunk(message=AIMessageChunk(content=settled[shown:]))
                 shown = len(settled)
-        last = AIMessageChunk("", usage_metadata=usage(text), response_metadata=self._told(text), chunk_position="last")
+        last = AIMessageChunk(
+            content="", usage_metadata=usage(text), response_metadata=self._told(text), chunk_position="last"
+        )
         yield ChatGenerationChunk(message=last)
 
-    def _begin(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]):
-        """The text that is to be written, and an iterator that writes a token of it at each step."""
-        from ragedu.generation.language_model import check_sampling
-
+    def _steps(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> Iterator[GrowingText]:
+        """The answer, a token more at each step, with the options of this model or of this call."""
         options.pop("stream", None)  # how LangChain itself says that it wants a stream
         unknown = options.keys() - set(self._options())
         if unknown:
@@ -226,28 +230,22 @@ class ChatRagedu(BaseChatModel):
                 f"ChatRagedu takes no {sorted(unknown)[0]!r} in a call; it takes {', '.join(self._options())}"
             )
         chosen = {name: options.get(name, getattr(self, name)) for name in self._options()}
-        temperature, top_p, top_k = (chosen[name] for name in ("temperature", "top_p", "top_k"))
-        check_sampling(chosen["max_tokens"], temperature, top_p, top_k, chosen["seed"])
-        text = self.language_model._unfinished(
-            max_new_tokens=chosen["max_tokens"],
-            seed=chosen["seed"],
-            stop=chosen["stop"] if stop is None else stop,
-            **as_prompt(messages, self.language_model),
-        )
-        return text, self.language_model._decode([text], temperature, top_k, top_p)
+        if stop is not None:
+            chosen["stop"] = stop
+        conversation = as_prompt(messages, self.language_model)
+        return self.language_model.steps(max_new_tokens=chosen.pop("max_tokens"), **chosen, **conversation)
 
-    def _told(self, text) -> dict[str, Any]:
-        cut = len(text.tokens) == text.max_new_tokens and text.tokens[-1] not in self.language_model.end_tokens
-        cut = cut and text.text == self.language_model._decode_text(text.tokens)  # and not by a stop string
-        return {"model_name": self.model_name, "finish_reason": "length" if cut else "stop"}
+    def _told(self, text: GrowingText) -> dict[str, Any]:
+        finish_reason = "length" if text.ended == "max_new_tokens" else "stop"
+        return {"model_name": self.model_name, "finish_reason": finish_reason}
 
 
-def usage(text) -> dict[str, int]:
-    read, written = len(text.prompt), len(text.tokens)
-    return {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+def usage(text: GrowingText) -> UsageMetadata:
+    read, written = len(text.prompt_tokens), len(text.tokens)
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
-def as_prompt(messages: Sequence[BaseMessage], model) -> dict[str, Any]:
+def as_prompt(messages: Sequence[BaseMessage], model: LanguageModel) -> dict[str, Any]:
     """A conversation as LanguageModel reads it: prompt, whether that goes into the chat template, system message.
 
     Neighbours of the same role become one message, since many templates insist that roles alternate.
@@ -264,9 +262,8 @@ def as_prompt(messages: Sequence[BaseMessage], model) -> dict[str, Any]:
         return {"prompt": conversation[-1]["content"], "chat": None, "system": system}
     if not model.tokenizer.chat_template:
         raise ValueError(f"the model {model.name!r} has no chat template: give it one HumanMessage and nothing else")
-    control = {*model.tokenizer.all_special_tokens, *model._added_tokens()}
     for turn in conversation:
-        for token in control:
+        for token in model.control_tokens:
             if len(token) > 1:
                 turn["content"] = turn["content"].replace(token, f"{token[0]} {token[1:]}")
     rendered = model.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
@@ -298,7 +295,7 @@ class LangChainRetriever:
     into the metadata; otherwise it is 1 / rank, which says no more than the order.
     """
 
-    def __init__(self, retriever: Runnable, corpus: Corpus | None = None) -> None:
+    def __init__(self, retriever: Runnable, *, corpus: Corpus | None = None) -> None:
         if not isinstance(retriever, Runnable):
             raise TypeError(f"retriever must be one of LangChain's, not a {type(retriever).__name__}")
         self.retriever, self.corpus = retriever, corpus
@@ -308,38 +305,38 @@ class LangChainRetriever:
     def fit(self, corpus: Corpus) -> None:
         raise TypeError(
             "a LangChain retriever has an index of its own: fill that, leave out fit, and for an evaluation say with "
-            "LangChainRetriever(retriever, corpus) what is in it"
+            "LangChainRetriever(retriever, corpus=corpus) what is in it"
         )
 
     def search(self, query: str, k: int = 10) -> Hits:
         """The first k documents for the query. Raises ValueError for a blank query."""
-        if not check_text(query, "a query").strip():
-            raise ValueError(f"the query {query!r} is blank: ask with at least one word")
-        return self.search_many([query], k)[0]
+        return self.search_many([check_query(query)], k)[0]
 
     def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
         """The first k documents for each query; none for a blank one. LangChain asks for several at the same time."""
-        if isinstance(queries, str):
-            raise TypeError("search_many takes a list of queries, not one string: use search, or put it in [ ]")
-        if isinstance(queries, Mapping):
-            raise TypeError("search_many takes a list of queries, not a dictionary: use list(queries.values())")
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
-        asked = [query for query in queries if check_text(query, "a query").strip()]
-        found = iter(self.retriever.batch(asked, **({"k": k} if self._takes_k else {})))
-        return [self._hits(next(found)[:k]) if query.strip() else Hits() for query in queries]
+        queries, k = check_queries(queries), check_k(k)
+        asked = [*dict.fromkeys(query for query in queries if query.strip())]
+        options: dict[str, Any] = {"k": k} if self._takes_k else {}
+        found = dict(zip(asked, self.retriever.batch(asked, **options), strict=True))
+        return [self._hits(found[query][:k]) if query in found else Hits() for query in queries]
 
     def _hits(self, documents: Sequence[LangChainDocument]) -> Hits:
         ours = [from_langchain(document) for document in documents]
         if self.corpus is not None:
             ours = [self.corpus[document.id] for document in ours]
-        scores = [document.metadata.get("score") for document in documents]
-        if any(not isinstance(score, int | float) for score in scores) or scores != sorted(scores, reverse=True):
-            scores = [1 / rank for rank in range(1, len(documents) + 1)]
-        return Hits(map(Hit, ours, scores, range(1, len(documents) + 1)))
+        ranks = range(1, len(documents) + 1)
+        scores = scores_of(documents) or [1 / rank for rank in ranks]
+        return Hits(Hit(*found) for found in zip(ours, scores, ranks, strict=True))
 
     def __repr__(self) -> str:
         return f"LangChainRetriever({type(self.retriever).__name__})"
+
+
+def scores_of(documents: Sequence[LangChainDocument]) -> list[float]:
+    """The scores among the metadata; none where a document has none, or they don't fit the order."""
+    scores = [document.metadata.get("score") for document in documents]
+    numbers = [score for score in scores if isinstance(score, int | float)]
+    return numbers if len(numbers) == len(scores) and numbers == sorted(numbers, reverse=True) else []
 
 
 class LangChainGenerator:

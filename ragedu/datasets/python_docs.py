@@ -1,17 +1,21 @@
 """Python docs: the docstrings on the reader's own machine, as a corpus with questions and graded judgments.
 
-The documents are the public functions, classes and methods of the standard library, numpy, scipy and
-scikit-learn: thousands of passages that real people wrote for real readers, and nothing to download.
+The documents are the public functions, classes and methods of the standard library, numpy, scipy and scikit-learn:
+thousands of passages that people wrote for readers, and nothing to download.
 
-The questions (python_docs_questions.toml) were written one by one, with their first judgments, before any
-retriever was run on the corpus. The judgments were then completed by *pooling*, as TREC does: the ten best
-documents of TF-IDF, of BM25 and of a dense retriever (all-MiniLM-L6-v2) were put together for each question, and
-what had no judgment yet was judged by its name and first words; 126 judgments were added. No question was changed
-for what a retriever had found (one word of how-021 was, because it was the name of an answer). There was one
-judge, so no measure of agreement. A document in no judgment is held not relevant: a retriever unlike those three
-may find a good one that nobody judged, and is then scored too low.
+The questions (python_docs_questions.toml) were written one by one, with their first judgments, before any retriever was
+run on the corpus. The judgments were then completed by *pooling*, as TREC does: the ten best documents of TF-IDF, of
+BM25 and of a dense retriever (all-MiniLM-L6-v2) were put together for each question, and what had no judgment yet was
+judged by its name and first words. 126 judgments were added.
+No question was changed for what a retriever had found (one word of how-021 was, because it was the name of an answer).
+There was one judge, so no measure of agreement.
+A document without a judgment counts as not relevant. A retriever unlike those three may find a good document that
+nobody judged, and its score is then too low.
 
 The grades: 3, this is the thing; 2, it does the job too; 1, it helps on the way or does a part of it.
+
+This file goes from the questions (`load`) to the corpus (`corpus`), then to which objects are public, and ends with how
+a docstring becomes a passage.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
 
@@ -71,8 +75,8 @@ MODULES = {
     """.split(),
 }
 
-# Every estimator has the same methods, every sparse format the same arithmetic, and every kind of polynomial what
-# Polynomial has: documents for all of them would say the same thing hundreds of times.
+# Every estimator has the same methods, every sparse format the same arithmetic, and every kind of polynomial the
+# methods of Polynomial: documents for all of them would say the same thing hundreds of times.
 WITHOUT_METHODS = (
     "sklearn.",
     "scipy.sparse.",
@@ -81,12 +85,13 @@ WITHOUT_METHODS = (
     "numpy.polynomial.Laguerre",
     "numpy.polynomial.Legendre",
 )
-# Jupyter, pytest and torch put functions of their own in the place of these: the corpus should stay the same.
+# Jupyter, pytest and torch replace these by functions of their own: the corpus should stay the same.
 REPLACED_AT_RUN_TIME = re.compile(r"input|getpass\.getpass|inspect\.getfile|(sys|threading)\.\w+hook")
 
-LONGEST = 250  # words in a passage: a small embedding model reads about as far
-SHORTEST = 4  # words: a docstring below that ("Not implemented.") tells nobody anything
-# Paragraphs that stand, word for word, in hundreds of docstrings, and headings of what was left out.
+MAX_PASSAGE_WORDS = 250  # a small embedding model reads about this far
+MAX_TITLE_PARAMETERS = 8
+MIN_PASSAGE_WORDS = 4  # a shorter docstring ("Not implemented.") says nothing
+# Paragraphs that hundreds of docstrings share word for word, and headings of what was omitted.
 BOILERPLATE = re.compile(
     r"^(Array API Standard Support|Examples?:?|For example:|Usage:|[Ww]here:?)$"
     r"|experimental support for Python Array API Standard"
@@ -97,64 +102,90 @@ BOILERPLATE = re.compile(
 )
 GRADES = {"exact": 3, "works": 2, "related": 1}
 
+# Parts of a docstring.
+SIGNATURE = re.compile(r"[\w.]+\(.*\)( -> \S+)?", re.DOTALL)
+DIRECTIVE = re.compile(r"\s*\.\. +(?:([\w-]+)::?(?= |$)|\[|_)")
+ADMONITIONS = ("note", "warning", "important", "tip", "caution")
+UNDERLINE = re.compile(r"\s*(-{3,}|={3,})\s*")
+TABLE = re.compile(r"={3,} +={3,}|\+-{3,}\+")
+
 
 def load() -> Dataset:
-    """The corpus with its questions: `queries`, graded `qrels` (3, 2, 1), `answers` (the names of the documents
-    of grade 3, long and short) and `metadata`: topic, and wording "same" or "different", which says whether the
-    question speaks the documentation's language.
+    """The corpus with its questions.
 
-    Other versions of the packages have other functions: a judgment of a document that this machine does not have
-    is left out, and so is a question that has no document of grade 2 or 3 left. One with none of grade 3 is left
-    without answers.
+    - `qrels` are graded 3, 2, 1.
+    - `answers` are the names of the documents of grade 3, long and short.
+    - `metadata` has topic, and wording: "same" or "different" words than the documentation's.
+
+    Other versions of the packages have other functions. A judgment of a document that this machine lacks is omitted,
+    and so is a question that has no document of grade 2 or 3 left. A question with none of grade 3 has no entry in
+    `answers`, since an empty list would say that it is unanswerable.
     """
     documents = corpus()
-    queries, qrels, answers, metadata = {}, {}, {}, {}
+    queries: dict[str, str] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    answers: dict[str, list[str]] = {}
+    metadata: dict[str, dict[str, str]] = {}
     for query_id, question in read_questions().items():
-        grades = {
-            document_id: grade
-            for name, grade in GRADES.items()
-            for document_id in question.get(name, [])
-            if document_id in documents
-        }
+        grades = grades_of(question, documents)
         if max(grades.values(), default=0) < 2:
             continue
         queries[query_id] = question["question"]
         qrels[query_id] = grades
         exact = [document_id for document_id, grade in grades.items() if grade == 3]
-        if exact:  # an empty list would say that there is no answer
-            answers[query_id] = list(dict.fromkeys(name for i in exact for name in (i, i.rpartition(".")[2])))
+        if exact:
+            names = [name for document_id in exact for name in (document_id, last_name(document_id))]
+            answers[query_id] = list(dict.fromkeys(names))
         metadata[query_id] = {"topic": question["topic"], "wording": question["wording"]}
-    return Dataset(documents, queries, qrels, answers, metadata, name="python-docs")
+    return Dataset(documents, queries, qrels=qrels, answers=answers, metadata=metadata, name="python-docs")
 
 
-def read_questions() -> dict[str, dict]:
+def read_questions() -> dict[str, dict[str, Any]]:
     """The questions as they were written, judgments of documents that this machine lacks included."""
     path = Path(__file__).with_name("python_docs_questions.toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def grades_of(question: dict[str, Any], documents: Corpus) -> dict[str, int]:
+    """{document id: grade}, best first, of the documents that this machine has."""
+    return {
+        document_id: grade
+        for name, grade in GRADES.items()
+        for document_id in question.get(name, [])
+        if document_id in documents
+    }
+
+
+def last_name(name: str) -> str:
+    """ "argpartition" of "numpy.argpartition"."""
+    return name.rpartition(".")[2]
 
 
 @cache
 def corpus() -> Corpus:
     """The documents alone, in the order of their ids. Takes a few seconds the first time.
 
-    id: the public name ("numpy.argpartition"); title: the name with its parameters; text: what the docstring says
-    in prose, 250 words at most; metadata: "package", "module" and "kind", which is "function", "class", "method",
-    or "object" for such things as a probability distribution.
+    - id: the public name ("numpy.argpartition");
+    - title: the name with its parameters;
+    - text: what the docstring says in prose, at most 250 words;
+    - metadata: "package", "module" and "kind", which is "function", "class", "method", or "object" for such things as a
+      probability distribution.
 
-    Raises RuntimeError when Python was started with -OO, which throws docstrings away.
+    Raises RuntimeError when Python was started with -OO, which removes docstrings.
     """
     if sys.flags.optimize >= 2:
         raise RuntimeError("Python was started with -OO, so there are no docstrings to search: start it without -OO")
-    documents, seen = {}, set()
+    documents: dict[str, Document] = {}
+    seen: set[tuple[str, str, str]] = set()
     for item in sorted(public_items(), key=Item.rank):
         text = passage(docstring(item.value))
         # The same function in another place has the same last name and the same text: random.Random.seed is
         # random.seed, and the shorter name came first.
-        fingerprint = (item.package, item.name.rpartition(".")[2], text)
+        fingerprint = (item.package, last_name(item.name), text)
         if is_informative(text) and fingerprint not in seen:
             seen.add(fingerprint)
             metadata = {"package": item.package, "module": item.module, "kind": item.kind}
-            documents[item.name] = Document(item.name, text, title(item), metadata)
+            documents[item.name] = Document(item.name, text, title(item), metadata=metadata)
     return Corpus(documents[name] for name in sorted(documents))
 
 
@@ -165,36 +196,43 @@ class Item(NamedTuple):
     """An object that may become a document. inherited: a method that the class of that name did not define."""
 
     name: str
-    value: object
+    value: Any
     package: str
     module: str
     kind: str
     inherited: bool = False
 
-    def rank(self) -> tuple:
-        """Of several names for one object the best has the lowest rank: a method's that names the class which
-        defined it, then the one that the object itself goes by (numpy.concatenate, not its alias numpy.concat),
-        then the shortest."""
-        is_alias = getattr(self.value, "__name__", "") != self.name.rpartition(".")[2]
+    def rank(self) -> tuple[bool, bool, int, int, str]:
+        """The best of several names for one object has the lowest rank.
+
+        For a method the best is the one with the class that defined it, then the object's own name (numpy.concatenate,
+        not its alias numpy.concat), then the shortest.
+        """
+        is_alias = getattr(self.value, "__name__", "") != last_name(self.name)
         return self.inherited, is_alias, self.name.count("."), len(self.name), self.name
 
 
 def public_items() -> list[Item]:
     """Every public object once, under its best name."""
     best: dict[int, Item] = {}
-    for package, module_names in MODULES.items():
-        for module_name in module_names:
-            if (module := imported(module_name)) is None:
-                continue
-            for item in items_of(module, module_name, package):
-                key = id(item.value)
-                if key not in best or item.rank() < best[key].rank():
-                    best[key] = item  # this also keeps the object alive, so its id stays its own
+    for item in all_items():
+        key = id(item.value)  # stays its own, because `best` keeps the object alive
+        if key not in best or item.rank() < best[key].rank():
+            best[key] = item
     return [item for item in best.values() if not (REPLACED_AT_RUN_TIME.fullmatch(item.name) or is_foreign(item))]
 
 
+def all_items() -> Iterator[Item]:
+    """Every public object of every module, under each of its names."""
+    for package, module_names in MODULES.items():
+        for module_name in module_names:
+            module = imported(module_name)
+            if module is not None:
+                yield from items_of(module, module_name, package)
+
+
 def is_foreign(item: Item) -> bool:
-    """Whether another package planted this in the standard library, as transformers adds methods to Logger."""
+    """Whether another package added this to the standard library, as transformers adds methods to Logger."""
     source = getattr(item.value, "__module__", None) or "builtins"
     return item.package == "python" and str(source).partition(".")[0] not in sys.stdlib_module_names
 
@@ -217,29 +255,33 @@ def items_of(module: ModuleType, home: str, package: str) -> Iterator[Item]:
     prefix = "" if home == "builtins" else home + "."
     for attribute, value in exported(module, home):
         name = prefix + attribute
-        if not inspect.isclass(value):
+        if inspect.isclass(value):
+            yield Item(name, value, package, home, "class")
+            if not name.startswith(WITHOUT_METHODS):
+                yield from methods_of(value, name, home, package)
+        else:
             yield Item(name, value, package, home, "function" if hasattr(value, "__name__") else "object")
-            continue
-        yield Item(name, value, package, home, "class")
-        if name.startswith(WITHOUT_METHODS):
-            continue
-        for method_name in dir(value):
-            method = inspect.getattr_static(value, method_name, None)
-            method = getattr(method, "__func__", method)  # what a staticmethod or a classmethod wraps
-            if not method_name.startswith("_") and inspect.isroutine(method):
-                inherited = method_name not in vars(value)
-                yield Item(f"{name}.{method_name}", method, package, home, "method", inherited)
+
+
+def methods_of(cls: type, name: str, home: str, package: str) -> Iterator[Item]:
+    """The public methods of a class, those that it inherits included."""
+    for method_name in dir(cls):
+        method = inspect.getattr_static(cls, method_name, None)
+        method = getattr(method, "__func__", method)  # the function that a staticmethod or a classmethod wraps
+        if not method_name.startswith("_") and inspect.isroutine(method):
+            inherited = method_name not in vars(cls)
+            yield Item(f"{name}.{method_name}", method, package, home, "method", inherited)
 
 
 def exported(module: ModuleType, home: str) -> Iterator[tuple[str, object]]:
-    """Names and values of what can be called in a module: its `__all__`, or else what was defined in it."""
+    """Names and values of what can be called in a module: of its `__all__`, or else of what was defined in it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # reading a deprecated name warns
-        listed = getattr(module, "__all__", None)
+        listed: list[str] | None = getattr(module, "__all__", None)
         for name in sorted(set(listed or dir(module))):
             try:
                 value = getattr(module, name, None)
-            except ImportError:  # scikit-learn's experimental classes ask to be switched on first
+            except ImportError:  # scikit-learn's experimental classes must be enabled first
                 continue
             if name.startswith("_") or not callable(value):
                 continue
@@ -251,7 +293,7 @@ def exported(module: ModuleType, home: str) -> Iterator[tuple[str, object]]:
 # ---- From a docstring to a passage ----
 
 
-def docstring(value: object) -> str:
+def docstring(value: Any) -> str:
     """The object's own docstring; for a class that has none, that of its `__init__`."""
     doc = value.__doc__
     if not doc and inspect.isclass(value) and "__init__" in vars(value):
@@ -265,32 +307,42 @@ def title(item: Item) -> str:
         parameters = list(inspect.signature(item.value).parameters.values())
     except (TypeError, ValueError):  # many functions written in C have no signature
         return item.name
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
-    names = [stars.get(parameter.kind, "") + parameter.name for parameter in parameters]
+    names = [with_stars(parameter) for parameter in parameters]
     if item.kind == "method" and names[:1] in (["self"], ["cls"]):
         names = names[1:]
-    if len(names) > 8:
-        names[8:] = ["…"]
+    if len(names) > MAX_TITLE_PARAMETERS:
+        names[MAX_TITLE_PARAMETERS:] = ["…"]
     return f"{item.name}({', '.join(names)})"
 
 
+def with_stars(parameter: inspect.Parameter) -> str:
+    """The parameter's name as a signature has it: *args, **kwargs."""
+    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        return f"*{parameter.name}"
+    return f"**{parameter.name}" if parameter.kind is inspect.Parameter.VAR_KEYWORD else parameter.name
+
+
 def passage(doc: str) -> str:
-    """The prose of a docstring in 250 words at most: what it says first, then its notes, then its parameters, each
-    in a sentence. Code, examples, formulas, references and markup are left out."""
+    """The prose of a docstring in at most 250 words.
+
+    First what it says, then its notes, then its parameters, each in a sentence. Code, examples, formulas, references
+    and markup are omitted.
+    """
     sections = sections_of(without_directives(without_signature(doc)))
     paragraphs = prose(sections.get("", "")) + prose(sections.get("Notes", ""))
-    if parameters := parameters_in_brief(sections.get("Parameters", "")):
+    parameters = parameters_in_brief(sections.get("Parameters", ""))
+    if parameters:
         paragraphs.append("Parameters: " + " ".join(parameters))
-    return cut("\n\n".join(paragraphs), LONGEST)
+    return cut("\n\n".join(paragraphs), MAX_PASSAGE_WORDS)
 
 
 def without_signature(doc: str) -> str:
     """Functions written in C begin their docstring with a signature, such as "log2(x, /, out=None)"."""
-    first, _, rest = doc.partition("\n\n")
-    if rest.strip() and re.fullmatch(r"[\w.]+\(.*\)( -> \S+)?", first, flags=re.DOTALL):
+    first_paragraph, _, rest = doc.partition("\n\n")
+    if rest.strip() and SIGNATURE.fullmatch(first_paragraph):
         return without_signature(rest.lstrip("\n"))  # some have two
-    first, _, rest = doc.partition("\n")
-    if rest.strip() and re.fullmatch(r"[\w.]+\(.*\)( -> \S+)?", first):
+    first_line, _, rest = doc.partition("\n")
+    if rest.strip() and SIGNATURE.fullmatch(first_line):
         return rest.lstrip("\n")
     return doc
 
@@ -298,46 +350,52 @@ def without_signature(doc: str) -> str:
 def without_directives(doc: str) -> str:
     """Drop reST directives (".. plot::") and footnotes (".. [1]") with what is indented below them.
 
-    Of a note or a warning only its marker goes: what it says is prose.
+    Of a note or a warning only its marker is dropped: its text is prose.
     """
-    kept, dropping = [], None  # dropping: the indentation of the directive that is being dropped
+    kept: list[str] = []
+    dropped_indentation: int | None = None  # of the directive whose body is being dropped
     for line in doc.split("\n"):
         indentation = len(line) - len(line.lstrip())
-        if dropping is not None and (not line.strip() or indentation > dropping):
+        if dropped_indentation is not None and (not line.strip() or indentation > dropped_indentation):
             continue
-        dropping = None
-        marker = re.match(r"\s*\.\. +(?:([\w-]+)::?(?= |$)|\[|_)", line)
+        dropped_indentation = None
+        marker = DIRECTIVE.match(line)
         if not marker:
             kept.append(line)
-        elif marker[1] in ("note", "warning", "important", "tip", "caution"):
+        elif marker[1] in ADMONITIONS:
             kept += ["", line[marker.end() :].strip()]
         else:
-            dropping = indentation
             kept.append("")
+            dropped_indentation = indentation
     return "\n".join(kept)
 
 
 def sections_of(doc: str) -> dict[str, str]:
-    """{heading: text} of a docstring in numpy's style, where a line of dashes underlines a heading. "" is what
-    comes before the first heading: the summary and the extended description."""
-    sections, heading, lines = {}, "", doc.split("\n")
+    """{heading: text} of a docstring in numpy's style, where a line of dashes underlines a heading.
+
+    "" is what comes before the first heading: the summary and the extended description.
+    """
+    sections: dict[str, str] = {}
+    heading = ""
+    lines = doc.split("\n")
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if line.strip() and re.fullmatch(r"\s*(-{3,}|={3,})\s*", following):
+        if line.strip() and UNDERLINE.fullmatch(following):
             heading = line.strip()
-        elif not re.fullmatch(r"\s*(-{3,}|={3,})\s*", line):
+        elif not UNDERLINE.fullmatch(line):
             sections[heading] = f"{sections.get(heading, '')}{line}\n"
     return sections
 
 
 def prose(section: str) -> list[str]:
     """The paragraphs and list items of a section as plain text, without examples, blocks of code and tables."""
-    paragraphs, after_colons = [], False
+    paragraphs = []
+    announces_code = False  # "::" at the end of a paragraph
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*[*-] )", section.strip("\n")):
-        is_code = ">>>" in paragraph or (after_colons and paragraph.startswith(" "))
-        is_table = re.search(r"={3,} +={3,}|\+-{3,}\+", paragraph)
-        if not is_code and not is_table:
-            after_colons = paragraph.rstrip().endswith("::")
-            paragraphs.append(plain(paragraph))
+        is_code = ">>>" in paragraph or (announces_code and paragraph.startswith(" "))
+        if is_code or TABLE.search(paragraph):
+            continue
+        announces_code = paragraph.rstrip().endswith("::")
+        paragraphs.append(plain(paragraph))
     return [paragraph for paragraph in paragraphs if re.search(r"\w", paragraph) and not BOILERPLATE.search(paragraph)]
 
 
@@ -346,9 +404,9 @@ def parameters_in_brief(section: str) -> list[str]:
     entries = re.findall(r"^(\S[^:\n]*?)(?: ?:.*)?\n((?:[ \t]+.*\n|\n)+)", section, flags=re.MULTILINE)
     brief = []
     for name, description in entries:
-        first = prose(inspect.cleandoc(description))[:1]
-        if first:
-            brief.append(f"{plain(name)}: {sentences(first[0])[0]}")
+        paragraphs = prose(inspect.cleandoc(description))
+        if paragraphs:
+            brief.append(f"{plain(name)}: {sentences(paragraphs[0])[0]}")
     return brief
 
 
@@ -367,21 +425,25 @@ def plain(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
+    """The sentences of a text, each on one line."""
     return re.split(r"(?<=[.!?]) (?=[A-Z`:*])", " ".join(text.split()))
 
 
-def cut(text: str, longest: int) -> str:
-    """The text's beginning, `longest` words at most, ending with a whole sentence where there is one."""
+def cut(text: str, max_words: int) -> str:
+    """The text's beginning, at most `max_words` words.
+
+    It ends with a whole sentence, or with … where that would lose more than half.
+    """
     ends = [match.end() for match in re.finditer(r"\S+", text)]
-    if len(ends) <= longest:
+    if len(ends) <= max_words:
         return text
-    beginning = text[: ends[longest - 1]]
-    stop = max(beginning.rfind(". "), beginning.rfind(".\n"))
-    return beginning[: stop + 1] if stop > len(beginning) // 2 else beginning + "…"
+    beginning = text[: ends[max_words - 1]]
+    full_stop = max(beginning.rfind(". "), beginning.rfind(".\n"))
+    return beginning[: full_stop + 1] if full_stop > len(beginning) // 2 else beginning + "…"
 
 
 def is_informative(text: str) -> bool:
     """Whether a passage says something, and not only its own signature or where to read on."""
     is_signature = re.fullmatch(r"[\w.]+\([^()]*\)( -> \S+)?", text)
     points_elsewhere = re.search(r"for full documentation|Scalar method identical to|See help\(type\(self", text)
-    return len(text.split()) >= SHORTEST and not is_signature and not points_elsewhere
+    return len(text.split()) >= MIN_PASSAGE_WORDS and not is_signature and not points_elsewhere

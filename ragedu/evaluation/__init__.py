@@ -1,8 +1,9 @@
 """Evaluation: how good are the rankings and the answers?"""
 
 from ragedu.evaluation.answers import abstention_scores, answer_scores
+from ragedu.evaluation.asking import evaluate_answers
 from ragedu.evaluation.comparison import Comparison, compare
-from ragedu.evaluation.experiment import Interrupted, Result, evaluate, evaluate_answers, evaluate_run
+from ragedu.evaluation.experiment import evaluate, evaluate_run
 from ragedu.evaluation.overlap import bleu, rouge_l
 from ragedu.evaluation.ranking import (
     average_precision,
@@ -16,6 +17,7 @@ from ragedu.evaluation.ranking import (
     reciprocal_rank,
     success_at_k,
 )
+from ragedu.evaluation.result import Interrupted, Result
 from ragedu.evaluation.runs import read_qrels, read_run, write_qrels, write_run
 from ragedu.evaluation.significance import bootstrap_interval, holm, paired_test
 from ragedu.evaluation.support import diagnose, support

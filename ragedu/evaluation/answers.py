@@ -55,7 +55,7 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
     """The F1 of the words that prediction and answer share, with the answer that gives the most, from 0 to 1.
 
     precision = shared / words of the prediction, recall = shared / words of the answer, and F1 is their harmonic
-    mean, 2 * shared / (words of both). A word that stands twice in both is shared twice. For an unanswerable
+    mean, 2 * shared / (words of both). A word that occurs twice in both is shared twice. For an unanswerable
     question F1 is the same as the exact match.
     """
     answers = _acceptable(answers)
@@ -70,7 +70,7 @@ def _shared_words(prediction: list[str], answer: list[str]) -> float:
 
 
 def _acceptable(answers: Sequence[str]) -> list[str]:
-    """Answers that are nothing but articles and punctuation are none, as in SQuAD's script."""
+    """The answers without those that are nothing but articles and punctuation, as in SQuAD's script."""
     if isinstance(answers, str):
         raise TypeError(f"answers is a list of acceptable answers, not one string: put {answers!r:.60} in [ ]")
     return [answer for answer in answers if normalise(answer)]
@@ -79,11 +79,25 @@ def _acceptable(answers: Sequence[str]) -> list[str]:
 def answer_scores(predictions: Mapping[str, str], answers: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Mean exact match and F1 over all questions that have an entry in `answers`.
 
-    predictions: {query id: text}; answers: {query id: [acceptable answer, …]}, an empty list meaning that the
-    question is unanswerable. A question without a prediction counts 0, even an unanswerable one: silence is not a
-    decision to abstain. Predictions for questions that `answers` does not have are not looked at.
+    A question without a prediction counts 0, even an unanswerable one: silence is not a decision to abstain.
+    Predictions for questions that `answers` lacks are ignored.
 
-    Returns {"exact_match": 0..1, "f1": 0..1}. Raises ValueError when there are no questions.
+    Parameters
+    ----------
+    predictions
+        {query id: text}.
+    answers
+        {query id: [acceptable answer, …]}. The list is empty where the question is unanswerable.
+
+    Returns
+    -------
+    dict
+        {"exact_match": 0..1, "f1": 0..1}.
+
+    Raises
+    ------
+    ValueError
+        When there are no questions.
     """
     if not answers:
         raise ValueError("answers is empty: there is no question to score")
@@ -97,9 +111,9 @@ def answer_scores(predictions: Mapping[str, str], answers: Mapping[str, Sequence
 def abstention_scores(predictions: Mapping[str, str], answers: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Does the reader abstain when it should, and only then?
 
-    precision: the share of the abstentions that were right to be made; recall: the share of the unanswerable
-    questions on which it abstained; f1: their harmonic mean. All three are 0 when no abstention was right.
-    A question without a prediction is no abstention.
+    precision: the share of the abstentions that were right; recall: the share of the unanswerable questions on which it
+    abstained; f1: their harmonic mean. All three are 0 when no abstention was right.
+    A question without a prediction does not count as an abstention.
     """
     abstained = {key for key in answers if key in predictions and is_abstention(predictions[key])}
     unanswerable = {key for key, acceptable in answers.items() if not _acceptable(acceptable)}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
 from ragedu.corpus import Dataset
-from ragedu.evaluation.experiment import ANSWER_METRICS, Interrupted, Result, evaluate, evaluate_answers
+from ragedu.evaluation.asking import evaluate_answers
+from ragedu.evaluation.experiment import evaluate
+from ragedu.evaluation.result import Interrupted, Result, kept_result
+from ragedu.evaluation.scoring import ANSWER_METRICS
 from ragedu.evaluation.significance import Interval, PairedTest, bootstrap_interval, holm, paired_test
 
 
 class Row(NamedTuple):
-    """One line of the table. `test` compares with the baseline, on the questions that both have, its p-value corrected
-    for the number of systems; None for the baseline itself."""
+    """One line of the table.
+
+    `test` compares with the baseline, on the questions that both have; its p-value is corrected for the number of
+    systems. It is None for the baseline itself.
+    """
 
     metric: str
     system: str
@@ -34,14 +40,14 @@ class Comparison(dict[str, Result]):
     the number of systems that are compared with it, for each metric on its own (`holm`).
     """
 
-    def __init__(self, results: Mapping[str, Result], against: str | None = None) -> None:
+    def __init__(self, results: Mapping[str, Result], *, against: str | None = None) -> None:
         super().__init__(results)
         if not self:
             raise ValueError("there is nothing to compare: give at least one system")
         self.against = next(iter(self)) if against is None else against
         self.missing: list[str] = []  # systems that an interruption or an error has left
         if self.against not in self:
-            raise ValueError(f"the baseline {self.against!r} is none of the systems: {', '.join(self)}")
+            raise ValueError(f"the baseline {self.against!r} is not one of the systems: {', '.join(self)}")
 
     @property
     def _compares(self) -> bool:
@@ -59,18 +65,22 @@ class Comparison(dict[str, Result]):
 
     def _rows_of(self, metric: str) -> list[Row]:
         values = {name: result.per_query[metric] for name, result in self.items() if metric in result}
+        tests = self._tests(values)
+        return [
+            Row(metric, name, len(of_system), bootstrap_interval(of_system.values()), tests.get(name))
+            for name, of_system in values.items()
+        ]
+
+    def _tests(self, values: Mapping[str, Mapping[str, float]]) -> dict[str, PairedTest]:
+        """Each system against the baseline, on the questions that both have, with corrected p-values."""
         baseline = values.get(self.against, {})
         tests = {}
         for name, of_system in values.items():
             both = [query_id for query_id in of_system if query_id in baseline]
             if name != self.against and both:
                 tests[name] = paired_test([of_system[q] for q in both], [baseline[q] for q in both])
-        corrected = dict(zip(tests, holm([test.p_value for test in tests.values()]), strict=True))
-        tests = {name: test._replace(p_value=corrected[name]) for name, test in tests.items()}
-        return [
-            Row(metric, name, len(of_system), bootstrap_interval(of_system.values()), tests.get(name))
-            for name, of_system in values.items()
-        ]
+        corrected = holm([test.p_value for test in tests.values()])
+        return {name: test._replace(p_value=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         header = ["metric", "system", "mean", "95 % interval"]
@@ -115,41 +125,55 @@ class Comparison(dict[str, Result]):
 def compare(
     systems: Mapping[str, object],
     dataset: Dataset,
+    *,
     metrics: Sequence[str] = ("ndcg@10", "recall@100", "mrr@10"),
     against: str | None = None,
     k: int | None = None,
-    progress: bool = True,
+    progress: bool | str = True,
 ) -> Comparison:
     """Run several systems on one dataset: `compare({"BM25": BM25Retriever(), "dense": DenseRetriever()}, dataset)`.
-
-    systems: {name: retriever}, each scored by `evaluate`; or {name: RAG or function}, scored by `evaluate_answers`,
-        with metrics such as ("exact_match", "f1").
-    metrics, k: as in those two. against: the system that all others are compared with, by default the first.
 
     When somebody presses stop or Ctrl-C, the comparison comes back with what is done: systems that are finished, the
     queries that one had got to, and at its foot what is missing (`comparison.interrupted`). Only if nothing at all is
     done does the interruption pass through. An error of a system passes, with what is done as its `comparison`.
 
-    Raises ValueError for no systems, an unknown baseline or metric, and what `evaluate` raises.
+    Parameters
+    ----------
+    systems
+        {name: retriever}, each scored by `evaluate`; or {name: RAG or function}, scored by `evaluate_answers`, with
+        metrics such as ("exact_match", "f1").
+    dataset
+        A corpus with queries and relevance judgments, or with answers.
+    metrics, k
+        As in `evaluate` and `evaluate_answers`.
+    against
+        The system that all others are compared with, by default the first.
+    progress
+        Show a progress bar over the systems, titled "systems" or with this string, and one for each of them.
+
+    Raises
+    ------
+    ValueError
+        For no systems, an unknown baseline or metric, and what `evaluate` raises.
     """
     if not isinstance(systems, Mapping):
         raise TypeError("systems is a dictionary, name: retriever, as in {'BM25': BM25Retriever()}")
     if against is not None and against not in systems:
-        raise ValueError(f"the baseline {against!r} is none of the systems: {', '.join(systems)}")
+        raise ValueError(f"the baseline {against!r} is not one of the systems: {', '.join(systems)}")
     results: dict[str, Result] = {}
     try:
-        for name, system in tqdm(systems.items(), desc="systems", unit="system", disable=not progress):
-            results[name] = _run(name, system, dataset, metrics, k, progress)
+        for name, system in _with_bar(systems, progress):
+            results[name] = _run(name, system, dataset, metrics, k, progress=name if progress else False)
     except Interrupted as stopped:
         results[name] = stopped.result
     except KeyboardInterrupt:
         if not results:
             raise
     except Exception as error:
-        if hasattr(error, "result"):
-            results[name] = error.result
+        if (result := kept_result(error)) is not None:
+            results[name] = result
         if results:
-            error.comparison = _compared(results, systems, against)
+            vars(error)["comparison"] = _compared(results, systems, against)
             error.add_note(f"{name!r} failed; the systems that are done are the `comparison` of this error")
         raise
     return _compared(results, systems, against)
@@ -163,15 +187,22 @@ def _compared(results: Mapping[str, Result], systems: Mapping[str, object], agai
     return comparison
 
 
-def _run(name: str, system, dataset: Dataset, metrics: Sequence[str], k: int | None, progress: bool) -> Result:
+def _with_bar(systems: Mapping[str, object], progress: bool | str) -> Iterable[tuple[str, object]]:
+    title = progress if isinstance(progress, str) else "systems"
+    return tqdm(systems.items(), desc=title, unit="system", disable=not progress)
+
+
+def _run(
+    name: str, system: Any, dataset: Dataset, metrics: Sequence[str], k: int | None, *, progress: str | bool
+) -> Result:
     if hasattr(system, "search_many"):
-        return evaluate(system, dataset, metrics, k, progress=name if progress else False)
+        return evaluate(system, dataset, metrics=metrics, k=k, progress=progress)
     if not (hasattr(system, "ask") or callable(system)):
         raise TypeError(f"{name!r} is a {type(system).__name__}: a system is a retriever, a RAG or a function")
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     if not ANSWER_METRICS.keys() & set(names):
         raise ValueError(f"{name!r} answers questions: name a metric of answers, {', '.join(ANSWER_METRICS)}")
-    return evaluate_answers(system, dataset, names, progress=name if progress else False)
+    return evaluate_answers(system, dataset, metrics=names, progress=progress)
 
 
 def _p(test: PairedTest) -> str:

@@ -1,4 +1,4 @@
-"""Metrics of overlap by hand: how much of a reference text stands in a text that was generated?
+"""Metrics of overlap by hand: how much of a reference text is in a text that was generated?
 
 BLEU was made for translations, ROUGE for summaries: texts of a sentence and more. For answers of a few words,
 exact match and F1 (answers.py) say more.
@@ -11,15 +11,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from math import exp, log
+from typing import Any
 
 from ragedu.evaluation.answers import is_abstention
 from ragedu.text import WORD
 
-LONGEST = 4  # BLEU counts runs of 1, 2, 3 and 4 tokens
+MAX_NGRAM = 4  # BLEU counts runs of 1, 2, 3 and 4 tokens
 
 
 def bleu(
-    predictions: str | Sequence[str], references: Sequence[str] | Sequence[Sequence[str]], smooth: bool = True
+    predictions: str | Sequence[str], references: Sequence[str] | Sequence[Sequence[str]], *, smooth: bool = True
 ) -> float:
     """BLEU (Papineni et al. 2002), from 0 to 1: clipped n-gram precisions and a penalty for being too short.
 
@@ -33,14 +34,17 @@ def bleu(
     case:mixed|tok:13a|smooth:exp; eff:yes for a sentence, which leaves out lengths that the prediction does not have;
     eff:no for a corpus). Upper and lower case differ, punctuation marks are tokens.
 
-    Raises ValueError when there is no prediction, or none or other than one list of references for each.
+    Raises ValueError when there is no prediction, and for anything but one list of references for each.
     """
-    sentence = isinstance(predictions, str)
-    if sentence:
-        predictions, references = [predictions], [references]
+    if isinstance(predictions, str):
+        return _bleu([predictions], [references], smooth, leave_out_missing=True)
+    return _bleu(predictions, references, smooth, leave_out_missing=False)
+
+
+def _bleu(predictions: Sequence[str], references: Sequence[Any], smooth: bool, leave_out_missing: bool) -> float:
     if not len(predictions) or len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions and {len(references)} lists of references: give one for each")
-    matches, totals = [0] * LONGEST, [0] * LONGEST
+    matches, totals = [0] * MAX_NGRAM, [0] * MAX_NGRAM
     length = reference_length = 0
     for prediction, of_prediction in zip(predictions, references, strict=True):
         tokens = tokenize_13a(prediction)
@@ -48,30 +52,30 @@ def bleu(
         length += len(tokens)
         # The reference that is closest in length, and of two the shorter.
         reference_length += min((abs(len(r) - len(tokens)), len(r)) for r in acceptable)[1]
-        for n in range(1, LONGEST + 1):
+        for n in range(1, MAX_NGRAM + 1):
             counts = ngrams(tokens, n)
-            most = Counter()
+            most: Counter[tuple[str, ...]] = Counter()
             for reference in acceptable:
                 most |= ngrams(reference, n)
             matches[n - 1] += (counts & most).total()
             totals[n - 1] += counts.total()
-    return _bleu(matches, totals, length, reference_length, smooth, leave_out_missing=sentence)
-
-
-def _bleu(matches, totals, length, reference_length, smooth, leave_out_missing) -> float:
-    if not any(matches):
+    precisions = _precisions(matches, totals, smooth)
+    if leave_out_missing:
+        precisions = [precision for precision, total in zip(precisions, totals, strict=True) if total]
+    if not any(matches) or not all(precisions):
         return 0.0
+    brevity_penalty = min(1.0, exp(1 - reference_length / length))
+    return brevity_penalty * exp(sum(map(log, precisions)) / len(precisions))
+
+
+def _precisions(matches: Sequence[int], totals: Sequence[int], smooth: bool) -> list[float]:
+    """The share of n-grams that match, for each length n."""
     precisions, halved = [], 1.0
     for matched, total in zip(matches, totals, strict=True):
         if total and not matched and smooth:
             halved /= 2
         precisions.append((matched or (halved if smooth else 0)) / total if total else 0.0)
-    if leave_out_missing:
-        precisions = [precision for precision, total in zip(precisions, totals, strict=True) if total]
-    if not all(precisions):
-        return 0.0
-    brevity_penalty = min(1.0, exp(1 - reference_length / length))
-    return brevity_penalty * exp(sum(map(log, precisions)) / len(precisions))
+    return precisions
 
 
 def ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
@@ -100,11 +104,11 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
     With L the length of the longest sequence of words that occurs in both in this order, not necessarily side by side:
     precision = L / words of the prediction, recall = L / words of the reference, and the score is their harmonic
     mean, with the reference that gives the most. Without references the question is unanswerable, and the score is 1
-    for an abstention, otherwise 0, as in `exact_match`; but a reference without a word is one here, which nothing
-    matches.
+    for an abstention, otherwise 0, as in `exact_match`; but a reference without a word counts as a reference here, and
+    nothing matches it.
 
     Words are runs of letters and digits of any script, lower-cased, not stemmed. On ASCII text this equals the package
-    rouge-score, which throws every other letter away: to it, two identical texts in Korean have nothing in common.
+    rouge-score, which throws every other letter away: it scores two identical texts in Korean 0.
     """
     if isinstance(references, str):
         raise TypeError(f"references is a list of strings, not one string: put {references!r:.60} in [ ]")
@@ -120,7 +124,7 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
 
 def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
     """Its length, by dynamic programming, in time len(a) * len(b) and with one row of the table in memory."""
-    row = [0] * (len(b) + 1)  # row[j]: for what has been read of a, and the first j of b
+    row = [0] * (len(b) + 1)  # row[j]: for the words of a so far, and the first j of b
     for word in a:
         diagonal = 0
         for j, other in enumerate(b, start=1):

@@ -16,13 +16,15 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from math import log2
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-Judgments = Mapping[Hashable, float]
+Judgments = Mapping[Any, float]
 
 
-def grades(ranked: Iterable[Hashable], judgments: Judgments, k: int | None = None) -> list[float]:
+def grades(ranked: Iterable[Hashable], judgments: Judgments, *, k: int | None = None) -> list[float]:
     """The grade of each of the first k documents, in the order of the ranking; what every metric starts from.
 
     Raises ValueError for a document that is ranked twice (it would be rewarded twice) and for k below 1.
@@ -44,39 +46,39 @@ def number_relevant(judgments: Judgments) -> int:
 
 def precision_at_k(ranked: Iterable[Hashable], judgments: Judgments, k: int) -> float:
     """P@k: the share of the first k places that hold a relevant document. Empty places count against it."""
-    return sum(grade > 0 for grade in grades(ranked, judgments, k)) / k
+    return sum(grade > 0 for grade in grades(ranked, judgments, k=k)) / k
 
 
 def recall_at_k(ranked: Iterable[Hashable], judgments: Judgments, k: int) -> float:
-    """R@k: the share of all relevant documents that stand among the first k.
+    """R@k: the share of all relevant documents that are among the first k.
 
     Many RAG tutorials call something else "recall@k": whether *any* relevant document was found. That is
     `success_at_k`.
     """
     relevant = number_relevant(judgments)
-    return sum(grade > 0 for grade in grades(ranked, judgments, k)) / relevant if relevant else 0.0
+    return sum(grade > 0 for grade in grades(ranked, judgments, k=k)) / relevant if relevant else 0.0
 
 
 def success_at_k(ranked: Iterable[Hashable], judgments: Judgments, k: int) -> float:
-    """Success@k, also called hit rate: 1 if a relevant document stands among the first k, otherwise 0."""
-    return float(any(grades(ranked, judgments, k)))
+    """Success@k, also called hit rate: 1 if a relevant document is among the first k, otherwise 0."""
+    return float(any(grades(ranked, judgments, k=k)))
 
 
-def reciprocal_rank(ranked: Iterable[Hashable], judgments: Judgments, k: int | None = None) -> float:
+def reciprocal_rank(ranked: Iterable[Hashable], judgments: Judgments, *, k: int | None = None) -> float:
     """RR: 1 / the rank of the first relevant document, 0 if there is none. Its mean over queries is the MRR."""
-    for rank, grade in enumerate(grades(ranked, judgments, k), start=1):
+    for rank, grade in enumerate(grades(ranked, judgments, k=k), start=1):
         if grade > 0:
             return 1 / rank
     return 0.0
 
 
-def average_precision(ranked: Iterable[Hashable], judgments: Judgments, k: int | None = None) -> float:
+def average_precision(ranked: Iterable[Hashable], judgments: Judgments, *, k: int | None = None) -> float:
     """AP: the precision at the rank of each relevant document, averaged over all relevant documents.
 
     A relevant document that was not found contributes 0. Its mean over queries is the MAP.
     """
     found, total = 0, 0.0
-    for rank, grade in enumerate(grades(ranked, judgments, k), start=1):
+    for rank, grade in enumerate(grades(ranked, judgments, k=k), start=1):
         if grade > 0:
             found += 1
             total += found / rank
@@ -95,7 +97,7 @@ def dcg(gains: Iterable[float]) -> float:
     return sum(gain / log2(rank + 1) for rank, gain in enumerate(gains, start=1))
 
 
-def ndcg(ranked: Iterable[Hashable], judgments: Judgments, k: int | None = None, gain: str = "linear") -> float:
+def ndcg(ranked: Iterable[Hashable], judgments: Judgments, *, k: int | None = None, gain: str = "linear") -> float:
     """nDCG: the ranking's DCG divided by the best DCG that any ranking could reach.
 
     The best possible ranking has *all judged* documents of the query in order of their grades, whether they were
@@ -109,22 +111,23 @@ def ndcg(ranked: Iterable[Hashable], judgments: Judgments, k: int | None = None,
         raise ValueError(f'gain must be "linear" or "exponential", not {gain!r}')
     to_gain = float if gain == "linear" else lambda grade: 2.0**grade - 1
     best = sorted((grade for grade in judgments.values() if grade > 0), reverse=True)
-    actual_dcg = dcg(map(to_gain, grades(ranked, judgments, k)))
+    actual_dcg = dcg(map(to_gain, grades(ranked, judgments, k=k)))
     return actual_dcg / dcg(map(to_gain, best[:k])) if best else 0.0
 
 
-def judged_at_k(ranked: Iterable[Hashable], judgments: Judgments, k: int | None = None) -> float:
+def judged_at_k(ranked: Iterable[Hashable], judgments: Judgments, *, k: int | None = None) -> float:
     """Judged@k: the share of the first k documents found that somebody has judged, relevant or not.
 
-    No measure of quality, but of how far to trust one: unjudged documents count as not relevant everywhere else.
+    It does not measure quality, but how far to trust a measure of it: unjudged documents count as not relevant
+    everywhere else.
     """
     ranked = list(ranked)
-    length = len(grades(ranked, judgments, k))
+    length = len(grades(ranked, judgments, k=k))
     return sum(document in judgments for document in ranked[:length]) / length if length else 0.0
 
 
-# Names: those of ir_measures in lower case, and those that people say.
-METRICS = {
+# Names: those of ir_measures in lower case, and those that people use.
+METRICS: dict[str, Callable[..., float]] = {
     "ndcg": ndcg,
     "p": precision_at_k,
     "precision": precision_at_k,
@@ -151,7 +154,7 @@ def parse(name: str) -> tuple[Callable[[Iterable[Hashable], Judgments], float], 
     if match is None or match[1] not in METRICS:
         raise ValueError(
             f"there is no metric {name!r}; there are {', '.join(METRICS)}, with a whole-number cutoff of at least 1 "
-            "behind @, as in ndcg@10"
+            "after @, as in ndcg@10"
         )
     metric, cutoff = match[1], int(match[2]) if match[2] else None
     if cutoff is None and metric in CUTOFF_NEEDED:
@@ -162,32 +165,42 @@ def parse(name: str) -> tuple[Callable[[Iterable[Hashable], Judgments], float], 
     return (partial(function, k=cutoff) if cutoff else function), cutoff
 
 
-def get_retrieval_score(y_true, y_score, metric: str = "ndcg", k: int | None = 10) -> float:
+def get_retrieval_score(y_true: ArrayLike, y_score: ArrayLike, *, metric: str = "ndcg", k: int | None = 10) -> float:
     """The mean over queries of a ranking metric, from two arrays.
 
-    y_true: grades, float or int array (n_queries, n_documents), or (n_documents,) for one query; above 0 means
-        relevant. Every document counts as judged.
-    y_score: what the retriever scored, an array of the same shape; higher is better. Equal scores stand in the
-        order of their positions, as in every ragedu retriever (scikit-learn's `ndcg_score` averages over the
-        possible orders instead; without ties the two agree).
-    metric: "ndcg", "recall", "precision", "mrr", "map", "success" or another name that `parse` knows.
-    k: the cutoff; None for no cutoff.
+    Queries without a relevant document count 0.
 
-    Queries without a relevant document count 0. Raises ValueError for shapes that differ or are not 1-D or 2-D,
-    for empty arrays, NaNs, infinite grades and unknown metrics.
+    Parameters
+    ----------
+    y_true
+        Grades, float or int array (n_queries, n_documents), or (n_documents,) for one query; above 0 means relevant.
+        Every document counts as judged.
+    y_score
+        What the retriever scored, an array of the same shape; higher is better. Equal scores are in the order of
+        their positions, as in every ragedu retriever (scikit-learn's `ndcg_score` averages over the possible orders
+        instead; without ties the two agree).
+    metric
+        "ndcg", "recall", "precision", "mrr", "map", "success" or another name that `parse` knows.
+    k
+        The cutoff; None for no cutoff.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ or are not 1-D or 2-D, for empty arrays, NaNs, infinite grades and unknown metrics.
     """
     if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1):
         raise ValueError(f"k must be a whole number of documents, at least 1, or None, not {k!r}")
     score, cutoff = parse(metric if k is None or "@" in str(metric) else f"{metric}@{k}")
-    y_true, y_score = _numbers(y_true, "y_true"), _numbers(y_score, "y_score")
-    if y_true.shape != y_score.shape:
+    true, scored = _numbers(y_true, "y_true"), _numbers(y_score, "y_score")
+    if true.shape != scored.shape:
         raise ValueError(
-            f"y_true has shape {y_true.shape} and y_score {y_score.shape}: both must be (n_queries, n_documents)"
+            f"y_true has shape {true.shape} and y_score {scored.shape}: both must be (n_queries, n_documents)"
         )
-    if np.isinf(y_true).any():
+    if np.isinf(true).any():
         raise ValueError("y_true has infinite grades")
     per_query = []
-    for query_grades, query_scores in zip(np.atleast_2d(y_true), np.atleast_2d(y_score), strict=True):
+    for query_grades, query_scores in zip(np.atleast_2d(true), np.atleast_2d(scored), strict=True):
         # The documents' ids are their positions.
         ranked = np.argsort(-query_scores, kind="stable")
         if cutoff is not None:
@@ -196,7 +209,7 @@ def get_retrieval_score(y_true, y_score, metric: str = "ndcg", k: int | None = 1
     return float(np.mean(per_query))
 
 
-def _numbers(values, name: str) -> np.ndarray:
+def _numbers(values: ArrayLike, name: str) -> np.ndarray:
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:

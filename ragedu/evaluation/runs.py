@@ -72,7 +72,7 @@ def without_ties(scores: Sequence[float]) -> list[float]:
     return kept
 
 
-def write_run(run: Mapping[str, Mapping[str, float]], path: str | Path, tag: str = "ragedu") -> None:
+def write_run(run: Mapping[str, Mapping[str, float]], path: str | Path, *, tag: str = "ragedu") -> None:
     """Write a run; `read_run` gives back exactly the same scores. Ranks are those of `trec_order`.
 
     A query for which nothing was found leaves no line: tools count it 0, as they should, from the qrels.
@@ -85,12 +85,12 @@ def write_run(run: Mapping[str, Mapping[str, float]], path: str | Path, tag: str
         query_column = _column(query_id, "query id")
         for document_id, score in scores.items():
             _column(document_id, f"query {query_id!r}: document id")
-            if isinstance(score, str) or not isfinite(score):
-                raise ValueError(f"query {query_id!r}, document {document_id!r}: {score!r} is no finite score")
+            if not _is_finite(score):
+                raise ValueError(f"query {query_id!r}, document {document_id!r}: {score!r} is not a finite score")
         for rank, document_id in enumerate(trec_order(scores), start=1):
             # repr of a Python float is the shortest text that reads back as the same number.
-            score = repr(float(scores[document_id]))
-            lines.append(f"{query_column} Q0 {document_id} {rank} {score} {tag}\n")
+            exact = repr(float(scores[document_id]))
+            lines.append(f"{query_column} Q0 {document_id} {rank} {exact} {tag}\n")
     _write(path, lines)
 
 
@@ -116,12 +116,12 @@ def read_run(path: str | Path) -> dict[str, dict[str, float]]:
 
 
 def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | Path) -> None:
-    """Write relevance judgments. Raises ValueError for ids with white space and grades that are no whole numbers."""
-    lines = []
+    """Write relevance judgments. Raises ValueError for ids with white space and grades that aren't whole numbers."""
+    lines: list[str] = []
     for query_id, judgments in qrels.items():
         for document_id, grade in judgments.items():
-            if not isinstance(grade, Real) or not isfinite(grade) or int(grade) != grade:
-                raise ValueError(f"query {query_id!r}, document {document_id!r}: grade {grade!r} is no whole number")
+            if not _is_finite(grade) or int(grade) != grade:
+                raise ValueError(f"query {query_id!r}, document {document_id!r}: grade {grade!r} is not a whole number")
             query_column = _column(query_id, "query id")
             document_column = _column(document_id, f"query {query_id!r}: document id")
             lines.append(f"{query_column} 0 {document_column} {int(grade)}\n")
@@ -131,7 +131,7 @@ def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | Path) -> Non
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """Read relevance judgments: {query id: {document id: grade}}.
 
-    Raises ValueError, naming file and line, for lines without four columns, grades that are no whole numbers and
+    Raises ValueError, naming file and line, for lines without four columns, grades that aren't whole numbers and
     a document judged twice for a query.
     """
     qrels: dict[str, dict[str, int]] = {}
@@ -145,6 +145,10 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
             raise ValueError(f"{place}: document {document_id!r} is judged a second time for query {query_id!r}")
         qrels[query_id][document_id] = grade
     return qrels
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and isfinite(value)
 
 
 def _column(text: str, what: str) -> str:

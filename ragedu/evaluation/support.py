@@ -1,27 +1,37 @@
-"""Support and causes: does the answer stand in the sources, and which part of the system lost the wrong ones?"""
+"""Support and causes: is the answer in the sources, and which part of the system lost the wrong ones?"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from typing import NamedTuple
 
-from ragedu.corpus import Document
+from ragedu.corpus import Dataset, Document
 from ragedu.evaluation.answers import exact_match, normalise
+from ragedu.evaluation.result import Result
 from ragedu.retrieval.base import Hit
 from ragedu.text import Analyzer
 
-# Quotes, dashes and dots beyond ASCII, which SQuAD's rule would take for letters.
+# Quotes, dashes and dots beyond ASCII, which SQuAD's rule takes for letters.
 TYPOGRAPHIC = re.compile(r"[«»\u2010-\u205e\u3001-\u301f]")
 
 
 class Support(NamedTuple):
-    """share: of the answer's content words, how many stand in the best source, 0 to 1; contained: whether the whole
-    answer stands there, word by word; source: the number of that source, from 1 as in the prompt, or None."""
+    """How far the best source supports an answer.
+
+    Attributes
+    ----------
+    share
+        Of the answer's content words, how many are in that source, 0 to 1.
+    contained
+        Whether the whole answer is there, word by word.
+    source
+        The number of that source, from 1 as in the prompt, or None.
+    """
 
     share: float
     contained: bool
@@ -43,9 +53,7 @@ def support(answer: str, sources: Sequence[str | Document | Hit]) -> Support:
     if isinstance(sources, str | Document):
         raise TypeError("sources is a list of texts, documents or hits, not one: put it in [ ]")
     texts = [_text(source) for source in sources]
-    terms = _analyzer()
-    if not terms(answer):
-        terms = _analyzer().words
+    terms = _analyzer() if _analyzer()(answer) else _analyzer().words
     claimed, words = set(terms(answer)), _plain(answer)
     best = Support(0.0, False, None)
     for number, text in enumerate(texts, start=1):
@@ -110,60 +118,85 @@ class Diagnosis(dict[str, str]):
 
 
 def diagnose(
-    predictions: Mapping[str, str],
-    answers: Mapping[str, Sequence[str]],
-    retrieved: Mapping[str, Iterable[str | Document | Hit]],
-    qrels: Mapping[str, Mapping[str, int]],
+    result: Result,
+    dataset: Dataset,
+    *,
     need: str = "any",
-    is_right: Callable[[str, Sequence[str]], bool] = exact_match,
+    is_right: Callable[[str, Sequence[str]], float] = exact_match,
 ) -> Diagnosis:
     """Of the wrong answers, how many did retrieval lose and how many did reading lose?
 
-    predictions: {query id: text}, answers: {query id: acceptable answers}, as in `answer_scores`; a question without
-    a prediction is wrong. retrieved: {query id: what was in the prompt}, as ids, documents or hits; a run will do. A
-    passage that `ragedu.text.chunk` has cut stands for its document too.
-    qrels: {query id: {document id: grade}}. need: "any" relevant document, or "all", as two-hop questions do.
-    is_right: when an answer counts as right, yes or no.
+    A question without acceptable answers can't be lost by retrieval: it is right (an abstention) or invented. One that
+    was asked and has no prediction is wrong; those that an unfinished result lacks are left out.
 
-    A question without acceptable answers can't be lost by retrieval: it is right (an abstention) or invented. Raises
-    ValueError for other questions without a relevant document in qrels: of these nobody can tell.
+    Parameters
+    ----------
+    result
+        What `evaluate_answers` returned: its `answers`, and as its `run` the sources that were in the prompt. Of a
+        system that shows no sources, retrieval has lost every wrong answer.
+    dataset
+        The questions, with acceptable answers and relevance judgments.
+    need
+        What must have been among the sources: "any" relevant document, or "all", as two-hop questions need.
+    is_right
+        When an answer counts as right, yes or no.
+
+    Raises
+    ------
+    ValueError
+        For questions that have answers but no relevant document: of these nobody can tell. And for an `is_right` that
+        says neither yes nor no.
     """
     if need not in ("any", "all"):
         raise ValueError(f'need must be "any" or "all" of the relevant documents, not {need!r}')
-    outcomes, not_judged = Diagnosis(), []
-    for query_id, acceptable in answers.items():
-        right = is_right(predictions[query_id], acceptable) if query_id in predictions else False
-        if right not in (0, 1):
-            raise ValueError(
-                f"is_right must say yes or no, not {right!r} (query {query_id!r}): give a threshold, as in "
-                "is_right=lambda text, answers: f1(text, answers) >= 0.5"
-            )
-        relevant = {document_id for document_id, grade in qrels.get(query_id, {}).items() if grade > 0}
-        present = relevant & {id for source in retrieved.get(query_id, ()) for id in _ids(source)}
-        found = bool(present) and (need == "any" or present == relevant)
-        if not any(map(normalise, acceptable)):
+    if not result.answers:
+        raise ValueError("the result has no answers: diagnose what evaluate_answers has returned")
+    asked = [query_id for query_id in dataset.answers if query_id in result.answers or not result.unfinished]
+    answerable = {query_id: any(map(normalise, dataset.answers[query_id])) for query_id in asked}
+    _check_judged([query_id for query_id in asked if answerable[query_id]], dataset)
+    outcomes = Diagnosis()
+    for query_id in asked:
+        right = _is_right(query_id, result, dataset, is_right)
+        if not answerable[query_id]:
             outcomes[query_id] = "right" if right else "invented"
-        elif not relevant:
-            not_judged.append(query_id)
-        elif right:
-            outcomes[query_id] = "right" if found else "right without source"
+        elif _is_found(query_id, result, dataset, need):
+            outcomes[query_id] = "right" if right else "lost by reading"
         else:
-            outcomes[query_id] = "lost by reading" if found else "lost by retrieval"
+            outcomes[query_id] = "right without source" if right else "lost by retrieval"
+    return outcomes
+
+
+def _check_judged(query_ids: Sequence[str], dataset: Dataset) -> None:
+    not_judged = [query_id for query_id in query_ids if not _relevant(query_id, dataset)]
     if not_judged:
         raise ValueError(
             f"{len(not_judged):,} questions that have answers have no relevant document in qrels, such as "
-            f"{not_judged[0]!r}: nobody can tell what retrieval should have found; leave them out of answers"
+            f"{not_judged[0]!r}: nobody can tell what retrieval should have found; leave them out with dataset.select"
         )
-    return outcomes
+
+
+def _relevant(query_id: str, dataset: Dataset) -> set[str]:
+    return {document_id for document_id, grade in dataset.qrels.get(query_id, {}).items() if grade > 0}
+
+
+def _is_found(query_id: str, result: Result, dataset: Dataset, need: str) -> bool:
+    relevant = _relevant(query_id, dataset)
+    found = relevant & result.run.get(query_id, {}).keys()
+    return found == relevant if need == "all" else bool(found)
+
+
+def _is_right(query_id: str, result: Result, dataset: Dataset, is_right: Callable[[str, Sequence[str]], float]) -> bool:
+    if query_id not in result.answers:
+        return False
+    right = is_right(result.answers[query_id], dataset.answers[query_id])
+    if right not in (0, 1):
+        raise ValueError(
+            f"is_right must say yes or no, not {right!r} (query {query_id!r}): give a threshold, as in "
+            "is_right=lambda text, answers: f1(text, answers) >= 0.5"
+        )
+    return bool(right)
 
 
 def cut_from(document: Document) -> str:
     """The id of the document that a passage was cut from, as `ragedu.text.chunk` writes it down; else its own."""
     return str(document.metadata.get("document", document.id))
-
-
-def _ids(source: str | Document | Hit) -> set[str]:
-    """Judgments may speak of the passage, or of its document."""
-    if isinstance(source, Hit):
-        source = source.document
-    return {source.id, cut_from(source)} if isinstance(source, Document) else {source}

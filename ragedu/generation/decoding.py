@@ -34,7 +34,7 @@ def keep_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
     return logits.masked_fill(tail.scatter(-1, order, tail), -torch.inf)
 
 
-def sample(logits: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+def sample(logits: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
     """Draw a token from softmax(logits): int64 tensor (...)."""
     probabilities = logits.softmax(dim=-1)
     drawn = torch.multinomial(probabilities.reshape(-1, logits.shape[-1]), 1, generator=generator)
@@ -43,6 +43,7 @@ def sample(logits: torch.Tensor, generator: torch.Generator | None = None) -> to
 
 def next_token(
     logits: torch.Tensor,
+    *,
     temperature: float = 0.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -56,4 +57,4 @@ def next_token(
         logits = keep_top_k(logits, top_k)
     if top_p is not None:
         logits = keep_top_p(logits, top_p)
-    return sample(logits, generator)
+    return sample(logits, generator=generator)

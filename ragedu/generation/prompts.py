@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from ragedu.corpus import Document
 
 ABSTAIN = "Not in the sources."  # what a trained reader says when the sources do not hold the answer
 INSTRUCTION = "Answer the question with a few words from the sources."
 
-
 # The beginning of a tag that looks like the fence's own, however it is written: "</source>", "< / SOURCE >", …
 FENCE_TAG = re.compile(r"<(?=\s*/?\s*source)", re.IGNORECASE)
+
+
+class Generator(Protocol):
+    """Whatever turns a prompt into a text: a LanguageModel, or any function from a string to a string."""
+
+    def __call__(self, prompt: str, /) -> str: ...
 
 
 def build_prompt(question: str, sources: Sequence[Document]) -> str:

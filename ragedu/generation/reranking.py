@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragedu.generation.language_model import LanguageModel
+from ragedu.representation import call_repr
 from ragedu.retrieval.base import Hit, Hits
 
 
@@ -11,7 +12,7 @@ class LikelihoodReranker:
 
     Query likelihood (Ponte and Croft 1998) with a model that reads (Sachan et al. 2022, *Improving Passage Retrieval
     with Zero-Shot Question Generation*, equation 2). Every document is read once for every question, so this is for the
-    few best of a quick retriever and not for a corpus.
+    few best of a fast retriever and not for a corpus.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -23,3 +24,6 @@ class LikelihoodReranker:
         # sorted keeps equal scores in the order of the retriever.
         best = sorted(zip(scores, hits, strict=True), key=lambda pair: -pair[0])
         return Hits(Hit(hit.document, score, rank) for rank, (score, hit) in enumerate(best, start=1))
+
+    def __repr__(self) -> str:
+        return call_repr(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from html import escape
 
 PROSE = ("difference", "likely reason", "1", "2", "3")  # everything else is code, or what code wrote
@@ -15,6 +15,7 @@ class Card:
     """A title, labelled findings, a closing sentence; true when an exercise was passed."""
 
     title: str
+    _: KW_ONLY
     findings: Sequence[tuple[str, str]] = ()
     closing: str = ""
     passed: bool = False
@@ -24,8 +25,8 @@ class Card:
 
     def __repr__(self) -> str:
         width = max((len(label) for label, _ in self.findings), default=0)
-        below = "\n" + " " * (width + 4)
-        lines = [f"  {label:<{width}}  {text.replace(chr(10), below)}" for label, text in self.findings]
+        next_line = "\n" + " " * (width + 4)
+        lines = [f"  {label:<{width}}  {text.replace(chr(10), next_line)}" for label, text in self.findings]
         return "\n".join([self.title, *lines, *filter(None, [self.closing])])
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,8 @@
 """Exercises that check themselves: `check("02.idf", idf)` tries the learner's function and says what it found.
 
-The exercises are data, one file a lesson (lesson_02.py, …). Here is what is done with them: call the function on every
-case, stop at the first that goes wrong, and look for the likeliest reason among the mistakes that are known.
+The exercises are data, one file a lesson (exercises/lesson_02.py, …). This file says what is done with them: the
+function is called on every case up to the first that goes wrong, and the likeliest reason is sought among the mistakes
+that are known.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import inspect
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import PurePath
+from traceback import FrameSummary
 from typing import Any
 
 from ragedu.learn.card import Card
 from ragedu.learn.comparing import difference, kind, reason, show
 from ragedu.learn.exercise import Exercise, find
-from ragedu.learn.running import Call, TimeIsUp, call, call_here, cut, message, own_line, quiet
+from ragedu.learn.running import Call, TimeIsUp, call, call_here, cut, is_cell, message, own_line, quiet
 
 hints_given: dict[str, int] = {}
 
 
-def check(name: str, function: Callable) -> Card:
+def check(name: str, function: object) -> Card:
     """Try your function on the cases of an exercise, as in check("02.idf", idf).
 
-    Returns a card that says what came of it, and that is true when every case was right. A wrong function, whatever it
-    does, is no error here: only a name that does not exist raises one (KeyError), or that is no string (TypeError).
+    Returns a card that says what came of it, and that is true when every case was right. A wrong function raises
+    nothing here, whatever it does. Only the name does: KeyError when it does not exist, TypeError when it is no string.
     """
     exercise = find(name)
     if not callable(function):
@@ -46,14 +48,14 @@ def try_all_cases(exercise: Exercise, function: Callable) -> Card:
         if stub := unwritten(outcome.error):
             if stub != name:
                 return Card(f"… {name}: it calls exercise {stub}, which is not yet written")
-            advice = "Write your lines in the place of `raise NotImplementedError(…)`."
+            advice = "Write your lines instead of `raise NotImplementedError(…)`."
             return Card(f"… {name}: not yet written", closing=f"{advice} {offer_hint(name)}")
         if outcome.error or outcome.changed or difference(outcome.value, expected):
             findings = describe(exercise, function, arguments, outcome, expected)
             if likely := likely_reason(exercise, function, cases, position, outcome, expected):
                 findings.append(("likely reason", likely))
             where = f"{position} case{'s' * (position != 1)} right, then this" if position else "the first case"
-            return Card(f"✗ {name}: not yet right ({where})", findings, offer_hint(name))
+            return Card(f"✗ {name}: not yet right ({where})", findings=findings, closing=offer_hint(name))
     return Card(f"✓ {name}: right in all {len(cases)} cases", passed=True)
 
 
@@ -62,7 +64,8 @@ def hint(name: str) -> Card:
     exercise = find(name)
     given = hints_given[name] = hints_given.get(name, 0) + 1
     if given > len(exercise.hints):
-        return Card(f"{name}: there are no more hints", [(str(n), text) for n, text in enumerate(exercise.hints, 1)])
+        all_of_them = [(str(number), text) for number, text in enumerate(exercise.hints, start=1)]
+        return Card(f"{name}: there are no more hints", findings=all_of_them)
     return Card(f"{name}: hint {given} of {len(exercise.hints)}", closing=exercise.hints[given - 1])
 
 
@@ -71,7 +74,7 @@ def offer_hint(name: str) -> str:
 
 
 def unwritten(error: BaseException | None) -> str:
-    """The exercise whose stub raised this error; empty for every other error, be it a NotImplementedError, too."""
+    """The exercise whose stub raised this error; empty for every other error, other NotImplementedErrors included."""
     said = message(error) if type(error) is NotImplementedError else ""
     return said.removeprefix("Exercise ") if said.startswith("Exercise ") else ""
 
@@ -102,11 +105,11 @@ def describe(
         differs = difference(outcome.value, expected)
         # Two numbers that differ and look the same are shown with all their digits.
         digits = 17 if "differ" in differs and show(outcome.value) == show(expected) else 5
-        findings.append(("it returned", show(outcome.value, digits)))
-        findings.append(("expected", show(expected, digits)))
+        findings.append(("it returned", show(outcome.value, digits=digits)))
+        findings.append(("expected", show(expected, digits=digits)))
         findings.append(("difference", differs))
     if outcome.error and (line := own_line(outcome.error, function)):
-        findings.append(("your line", describe_line(*line)))
+        findings.append(("your line", describe_line(line)))
     if outcome.changed:
         names = list(inspect.signature(exercise.reference).parameters)
         changed = ", ".join(names[number] for number in outcome.changed)
@@ -116,9 +119,10 @@ def describe(
     return findings
 
 
-def describe_line(file: str, number: int, source: str) -> str:
-    place = f"line {number} of {PurePath(file).name}" if file.endswith(".py") and "ipykernel_" not in file else ""
-    return f"{place or f'line {number} of the cell'}:  {source}"
+def describe_line(line: FrameSummary) -> str:
+    in_a_file = line.filename.endswith(".py") and not is_cell(line)
+    place = PurePath(line.filename).name if in_a_file else "the cell"
+    return f"line {line.lineno} of {place}:  {line.line}"
 
 
 def likely_reason(
@@ -128,7 +132,7 @@ def likely_reason(
     if outcome.still_running:
         return (
             "It waits, is inside one very long call, or catches every error with a bare `except:`. It could not be "
-            "stopped and still runs in the background: mend it, and restart the kernel."
+            "stopped and still runs in the background: fix it, and restart the kernel."
         )
     if isinstance(outcome.error, TimeIsUp):
         return (

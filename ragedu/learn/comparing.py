@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping, Sequence
 from itertools import islice
 from numbers import Number
 from typing import Any
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 # Another order of operations changes the last digits of a float, another formula changes earlier ones.
-CLOSE = {"rtol": 1e-5, "atol": 1e-8, "equal_nan": True}
-LONGEST = 400  # characters of a value that are shown
+CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-8, "equal_nan": True}
+MAX_SHOWN_CHARACTERS = 400
 
 
-def difference(got: Any, expected: Any, where: str = "") -> str:
+def difference(got: Any, expected: Any, *, where: str = "") -> str:
     """One sentence that says how `got` differs from `expected`; empty when they are the same.
 
-    Numbers may differ by rounding, and a number counts as the same whatever its type. where: where in a larger value
-    we are, such as " at position 2".
+    Numbers may differ by rounding, and a number counts as the same whatever its type. `where` says where in a larger
+    value these two stand, such as " at position 2".
     """
     if isinstance(expected, np.ndarray) and expected.ndim:
         return _array_difference(got, expected, where)
@@ -31,25 +31,36 @@ def difference(got: Any, expected: Any, where: str = "") -> str:
     if not isinstance(got, type(expected)) and not (isinstance(got, Mapping) and isinstance(expected, Mapping)):
         return f"There is {kind(got)}{where}, and it should be {kind(expected)}."
     if isinstance(expected, list | tuple):
-        if len(got) != len(expected):
-            return f"It has {len(got)} element{'s' * (len(got) != 1)}{where}, and should have {len(expected)}."
-        parts = (
-            difference(*pair, f" at position {i}{where}") for i, pair in enumerate(zip(got, expected, strict=True))
-        )
-        return next(filter(None, parts), "")
+        return _sequence_difference(got, expected, where)
     if isinstance(expected, Mapping):
-        if missing := [key for key in expected if key not in got]:
-            return f"The key {missing[0]!r} is missing{where}."
-        if extra := [key for key in got if key not in expected]:
-            return f"There is a key {extra[0]!r}{where}, which should not be there."
-        return next(filter(None, (difference(got[key], expected[key], f" for {key!r}{where}") for key in expected)), "")
+        return _mapping_difference(got, expected, where)
     return "" if got == expected else f"It differs{where}."
 
 
+def _sequence_difference(got: Sequence, expected: Sequence, where: str) -> str:
+    if len(got) != len(expected):
+        return f"It has {len(got)} element{'s' * (len(got) != 1)}{where}, and should have {len(expected)}."
+    for position, (part, right) in enumerate(zip(got, expected, strict=True)):
+        if differs := difference(part, right, where=f" at position {position}{where}"):
+            return differs
+    return ""
+
+
+def _mapping_difference(got: Mapping, expected: Mapping, where: str) -> str:
+    for key in expected:
+        if key not in got:
+            return f"The key {key!r} is missing{where}."
+    for key in got:
+        if key not in expected:
+            return f"There is a key {key!r}{where}, which should not be there."
+    for key, right in expected.items():
+        if differs := difference(got[key], right, where=f" for {key!r}{where}"):
+            return differs
+    return ""
+
+
 def _number_difference(got: Any, expected: Any, where: str) -> str:
-    if isinstance(got, bool | np.bool_) or not (
-        isinstance(got, Number) or (isinstance(got, np.ndarray) and not got.ndim)
-    ):
+    if not _is_number(got):
         return f"There is {kind(got)}{where}, and it should be a number."
     if np.iscomplexobj(got):
         return f"The number{where} is complex."
@@ -58,6 +69,13 @@ def _number_difference(got: Any, expected: Any, where: str) -> str:
     except (TypeError, ValueError, OverflowError):  # an array of something else, or an int beyond all floats
         same = False
     return "" if same else f"The number{where} differs."
+
+
+def _is_number(value: Any) -> bool:
+    """An array without dimensions is one; True and False are none."""
+    if isinstance(value, np.ndarray):
+        return not value.ndim
+    return isinstance(value, Number) and not isinstance(value, bool | np.bool_)
 
 
 def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
@@ -99,10 +117,10 @@ def kind(value: Any) -> str:
 
 
 def reason(got: Any, expected: Any) -> str:
-    """What the relation of the numbers gives away about the error; empty when it is nothing that we know."""
-    keys_got, keys = (value.keys() if isinstance(value, Mapping) else None for value in (got, expected))
+    """What the relation of the numbers says about the error; empty when it is no relation that we know."""
+    keys = _keys(expected)
     a, b = _numbers(got), _numbers(expected)
-    if keys_got != keys or a is None or b is None or a.size != b.size or not a.size:
+    if _keys(got) != keys or a is None or b is None or a.size != b.size or not a.size:
         return ""
     if a.shape == b.shape and np.allclose(a, b, equal_nan=True):
         return ""  # they are right, and only what they stand in is not: `difference` names it
@@ -129,10 +147,14 @@ def reason(got: Any, expected: Any) -> str:
     return ""
 
 
+def _keys(value: Any) -> KeysView | None:
+    return value.keys() if isinstance(value, Mapping) else None
+
+
 def _logarithm(ratio: float) -> str:
     for base in (2, 10):
         if np.isclose(ratio, 1 / np.log(base)):
-            return f", as with a logarithm to base {base} in the place of the natural one"
+            return f", as with a logarithm to base {base} instead of the natural one"
     return ": look for a factor"
 
 
@@ -148,34 +170,43 @@ def _numbers(value: Any) -> np.ndarray | None:
         return None
 
 
-def show(value: Any, digits: int = 5) -> str:
+def show(value: Any, *, digits: int = 5) -> str:
     """A short repr: few digits, and long values cut."""
     try:
         text = _show(value, digits)
     except Exception:  # the repr of an object that a learner made
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 2]} …"
 
 
 def _show(value: Any, digits: int) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
-        options = {"threshold": 40, "edgeitems": 4, "max_line_width": 90}
-        formatter = {"float_kind": lambda number: f"{number:.{digits}g}"}
-        return f"array({np.array2string(value, separator=', ', prefix='array(', formatter=formatter, **options)})"
-    if isinstance(value, bool | np.bool_ | str) or value is None:
-        value = bool(value) if isinstance(value, np.bool_) else value
-        return repr(value[: 2 * LONGEST] if isinstance(value, str) else value)
+        numbers = np.array2string(
+            value,
+            separator=", ",
+            prefix="array(",
+            formatter={"float_kind": lambda number: f"{number:.{digits}g}"},
+            threshold=40,
+            edgeitems=4,
+            max_line_width=90,
+        )
+        return f"array({numbers})"
+    if isinstance(value, str):
+        return repr(value[: 2 * MAX_SHOWN_CHARACTERS])
+    if isinstance(value, bool | np.bool_):
+        return repr(bool(value))
     if isinstance(value, float | np.floating | np.ndarray):
         return f"{float(value):.{digits}g}"
     if isinstance(value, np.integer):
         return str(value)
     if type(value) in (list, tuple):
-        parts = [_show(part, digits) for part in value[:LONGEST]]
+        parts = [_show(part, digits) for part in value[:MAX_SHOWN_CHARACTERS]]
         if isinstance(value, list):
             return f"[{', '.join(parts)}]"
         return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {_show(part, digits)}" for key, part in islice(value.items(), LONGEST)) + "}"
+        shown = islice(value.items(), MAX_SHOWN_CHARACTERS)
+        return "{" + ", ".join(f"{key!r}: {_show(part, digits)}" for key, part in shown) + "}"
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     return repr(value)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 
 import numpy as np
 
-import ragedu.learn
+import ragedu.learn.exercises
 
 RANDOM_CASES = 10
 OPEN_PROBLEMS = (
@@ -29,14 +29,28 @@ OPEN_PROBLEMS = (
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: what the learner's function is held against, and what is known about getting it wrong.
+    """One exercise: what the learner's function is compared with, and what is known about getting it wrong.
 
-    reference: computes the right answer; its parameters are named as in the learner's stub
-    cases: arguments small enough to follow with a pencil, tried first, in this order
-    random_case: from a random generator to more arguments
-    mistakes: {what to tell the learner: a function that makes this mistake}
-    hints: three, each a step further, none the solution
-    seconds: how long one call may take
+    Parameters
+    ----------
+    name
+        Its lesson and the name of the learner's function, as in "02.idf".
+    title
+        Its heading in the notebook.
+    minutes
+        How long a learner needs.
+    reference
+        Computes the right answer; its parameters are named as in the learner's stub.
+    cases
+        Arguments small enough to follow with a pencil, tried first, in this order.
+    random_case
+        A function from a random generator to more arguments.
+    mistakes
+        {what to tell the learner: a function that makes this mistake}.
+    hints
+        Three, each a step further, none the solution.
+    seconds
+        How long one call may take.
     """
 
     name: str
@@ -47,7 +61,7 @@ class Exercise:
     random_case: Callable[[np.random.Generator], tuple]
     mistakes: Mapping[str, Callable]
     hints: tuple[str, str, str]
-    seconds: float = 3.0
+    seconds: float = field(default=3.0, kw_only=True)
 
     def all_cases(self) -> list[tuple]:
         """The worked cases, then the random ones, which are the same on every machine."""
@@ -56,18 +70,21 @@ class Exercise:
 
 def lessons() -> list[str]:
     """The numbers of the lessons that have exercises: "00", "01", …"""
-    modules = (module.name for module in pkgutil.iter_modules(ragedu.learn.__path__))
-    return sorted(name.removeprefix("lesson_") for name in modules if name.startswith("lesson_"))
+    modules = pkgutil.iter_modules(ragedu.learn.exercises.__path__)
+    return sorted(module.name.removeprefix("lesson_") for module in modules)
 
 
 def exercises_of(lesson: str) -> dict[str, Exercise]:
     """{name: exercise} of one lesson, in the order of its notebook."""
-    module = import_module(f"ragedu.learn.lesson_{lesson}")
+    module = import_module(f"ragedu.learn.exercises.lesson_{lesson}")
     return {exercise.name: exercise for exercise in module.EXERCISES}
 
 
 def find(name: str) -> Exercise:
-    """The exercise called `name`, such as "02.idf"; a KeyError that says where to look when there is none."""
+    """The exercise called `name`, such as "02.idf".
+
+    Raises KeyError, with the nearest names, when there is no such exercise, and TypeError when `name` is no string.
+    """
     if not isinstance(name, str):
         raise TypeError(f'an exercise is named by a string such as "02.idf", not by {name!r:.60}')
     if name in OPEN_PROBLEMS:

@@ -1,16 +1,15 @@
 """Call a function that somebody is still learning to write: it may fail, print, change its arguments, or never end.
 
 The call runs in a thread of its own. When its time is up, an exception is raised inside that thread, which ends any
-loop of Python code, on every system and from every thread that asks for it (signals would do so only on Unix and in
-the main thread). What cannot be ended so is one long call of a C library, such as time.sleep, and a loop whose whole
-body is in a try with a bare `except:`. Then the thread is left to itself, and the caller is told.
+loop of Python code, on every system and from every thread. (Signals would do so only on Unix and in the main thread.)
+Two things cannot be ended so: one long call of a C library, such as time.sleep, and a loop whose whole body is in a try
+with a bare `except:`. Then the thread goes on running, and the caller is told.
 """
 
 from __future__ import annotations
 
 import ctypes
 import io
-import linecache
 import threading
 import traceback
 import warnings
@@ -22,7 +21,7 @@ from typing import Any
 
 from ragedu.learn.comparing import difference
 
-LONGEST_PRINT = 300  # characters of what somebody's function prints, or says in an error
+MAX_PRINTED_CHARACTERS = 300  # of what a learner's function prints, or says in an error
 ONE_AT_A_TIME = threading.RLock()  # standard output is one for the whole process
 
 
@@ -30,7 +29,7 @@ class TimeIsUp(BaseException):
     """Raised inside a call that took too long. No Exception, so that `except Exception` does not stop it."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Call:
     """How a call went: it returned a value, or raised an error (TimeIsUp when it was ended)."""
 
@@ -93,6 +92,7 @@ def quiet() -> Iterator[io.StringIO]:
 
 def end(thread: threading.Thread) -> None:
     """Raise TimeIsUp in the thread, for a second at most, again and again: a bare `except:` may catch it."""
+    assert thread.ident is not None  # it was started
     for _ in range(50):
         if not thread.is_alive():
             return
@@ -109,20 +109,17 @@ def message(error: BaseException) -> str:
 
 
 def cut(text: str) -> str:
-    return text[:LONGEST_PRINT] + " …" * (len(text) > LONGEST_PRINT)
+    return text[:MAX_PRINTED_CHARACTERS] + " …" * (len(text) > MAX_PRINTED_CHARACTERS)
 
 
-def own_line(error: BaseException, function: Callable) -> tuple[str, int, str] | None:
-    """(file, line number, source) of the last of the learner's own lines that the error passed through.
+def own_line(error: BaseException, function: Callable) -> traceback.FrameSummary | None:
+    """The last of the learner's own lines that the error passed through.
 
     Own lines are those of the file, or the notebook cell, that defines the function, and of other cells.
     """
     home = getattr(getattr(function, "__code__", None), "co_filename", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == home or is_cell(frame)]
-    if not frames:
-        return None
-    last = frames[-1]
-    return last.filename, last.lineno, linecache.getline(last.filename, last.lineno).strip()
+    return frames[-1] if frames else None
 
 
 def is_cell(frame: traceback.FrameSummary) -> bool:

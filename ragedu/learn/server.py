@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from time import sleep
 
-SECONDS = 60  # until it must listen
+START_TIMEOUT_SECONDS = 60
 
 
 class SmallServer:
@@ -19,16 +19,19 @@ class SmallServer:
 
     server = SmallServer(folder).start()
     client = Elasticsearch(server.url)
-    server.kill()  # as a power cut would; stop() lets it write what it has, but on Windows, which knows no gentle end
+    server.kill()
 
-    Once ended it can be started again, on the same port and folder. It ends with Python at the latest.
-    Raises ImportError where noida-db is not installed, and RuntimeError when it does not listen within a minute, or
-    another program listens in its place.
+    `kill` ends it at once, as a power cut would. `stop` lets it write what it has; on Windows, which has no gentle way
+    to end a process, it does the same as `kill`. Once ended it can be started again, on the same port and folder. It
+    ends with Python at the latest.
+
+    Raises ImportError where noida-db is not installed, and RuntimeError when it does not listen within a minute or
+    another program listens on its port.
     """
 
     def __init__(self, folder: str | Path) -> None:
         package = importlib.util.find_spec("noida_db")
-        if package is None:
+        if package is None or package.origin is None:
             raise ImportError("the small search server is not installed: run  pip install noida-db")
         self.program = Path(package.origin).with_name("noida-db" + ".exe" * (os.name == "nt"))
         self.folder = folder
@@ -47,10 +50,10 @@ class SmallServer:
             raise RuntimeError(f"another program listens on port {self.port}: make a new SmallServer, on another port")
         if not os.access(self.program, os.X_OK):  # an installer may have forgotten that it is a program
             self.program.chmod(0o755)
-        command = [self.program, "start", "--only", "elasticsearch", "--data-dir", self.folder]
+        command = [str(self.program), "start", "--only", "elasticsearch", "--data-dir", str(self.folder)]
         command += ["--elasticsearch-port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(SECONDS * 20):
+        for _ in range(START_TIMEOUT_SECONDS * 20):
             if self.process.poll() is not None:
                 break
             if self.listens():

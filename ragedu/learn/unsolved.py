@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def when_solved() -> Iterator[None]:
-    """Do what stands in the block; while an exercise in it is unsolved, say which, and go on below.
+    """Run the block; if an exercise in it is unsolved, say which, and continue below the block.
 
+    >>> def my_retriever(question):
+    ...     raise NotImplementedError("Exercise 00.my_retriever")
     >>> with when_solved():
-    ...     print(measure(my_retriever))
+    ...     print(my_retriever("Who keeps the lighthouse?"))
     Exercise 00.my_retriever: solve it, then run this cell again.
     """
     try:

@@ -6,8 +6,8 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from ragedu.corpus import Corpus
-from ragedu.readers import folder
 from ragedu.readers.beir import read_beir
+from ragedu.readers.folder import read_files
 from ragedu.readers.sql import is_database, read_sql
 from ragedu.readers.squad import read_squad
 
@@ -18,7 +18,7 @@ __all__ = ["read_beir", "read_corpus", "read_squad"]
 
 
 def read_corpus(
-    path: str | PathLike | URL | Engine,
+    path: str | PathLike[str] | URL | Engine,
     *,
     text: str = "text",
     title: str | None = None,
@@ -28,16 +28,26 @@ def read_corpus(
 ) -> Corpus:
     """The documents of a file, of a folder, or of a database.
 
-    path: a file, or a folder with all that it holds (text, Markdown, notebooks, JSON, JSONL, CSV): what becomes a
-    document, and every error, is told by `ragedu.readers.folder.read_corpus`. Or the URL of a database, such as
-    "sqlite:///town.db": see `ragedu.readers.sql.stream_sql`.
+    Parameters
+    ----------
+    path
+        A file, or a folder with all that it holds: text, Markdown, notebooks, JSON, JSONL, CSV. What becomes a
+        document, and which errors are raised, is described at `ragedu.readers.folder.read_files`.
+        Or the URL of a database, such as "sqlite:///town.db": see `ragedu.readers.sql.stream_sql`.
+    text, title, id
+        The keys or columns that hold them, where they have other names.
+    table
+        Which table of a database. It may be omitted where there is only one.
+    query
+        A SELECT statement instead of a table.
 
-    text, title, id: the keys or columns that hold them, where they have other names. table or query: which rows of a
-    database; a table need not be named when it is the only one.
+    Examples
+    --------
+    Records with other keys, a table, and a query::
 
-    >>> read_corpus("notes", text="body")
-    >>> read_corpus("sqlite:///town.db", table="pages", text="body")
-    >>> read_corpus("sqlite:///town.db", query="SELECT id, body AS text FROM pages WHERE year > 1880")
+        read_corpus("notes", text="body")
+        read_corpus("sqlite:///town.db", table="pages", text="body")
+        read_corpus("sqlite:///town.db", query="SELECT id, body AS text FROM pages WHERE year > 1880")
     """
     if is_database(path):
         return read_sql(path, table=table, query=query, text=text, title=title, id=id)
@@ -45,4 +55,4 @@ def read_corpus(
         raise TypeError(f"read_corpus takes one path or the URL of a database, not {type(path).__name__}: {path!r:.60}")
     if table is not None or query is not None:
         raise ValueError(f"table and query are for databases, and {path} is a path: write  sqlite:///{path}")
-    return folder.read_corpus(path, text=text, title=title, id=id)
+    return read_files(path, text=text, title=title, id=id)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.readers.records import document_from, read_jsonl
@@ -13,19 +15,54 @@ from ragedu.readers.text_files import read_lines
 GRADE_COLUMN = ("score", "grade", "label", "rel", "relevance")
 
 
-def read_beir(folder: str | Path, split: str = "test", strict: bool = True) -> Dataset:
-    """A BEIR folder: corpus.jsonl (_id, title, text, metadata), queries.jsonl (_id, text) and qrels/SPLIT.tsv
-    (query id, document id, grade, separated by tabs, with or without a header).
+def read_beir(folder: str | PathLike[str], *, split: str = "test", strict: bool = True) -> Dataset:
+    """A BEIR folder: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.
 
+    corpus.jsonl has _id, title, text and metadata, queries.jsonl has _id and text. The judgments are query id,
+    document id and grade, separated by tabs, with or without a header.
     Only the queries that have judgments in this split are kept, in the order of queries.jsonl.
 
-    strict: a judgment about a document or query that is not in the collection is an error, since dropping it
-    changes what recall means (nobody can find that document). With strict=False such judgments are dropped and a
-    warning counts them.
+    Parameters
+    ----------
+    folder
+        The folder of the collection.
+    split
+        Which judgments: "test", "train", "dev" …
+    strict
+        A judgment about a document or query that is not in the collection is an error, since dropping it changes what
+        recall means: nobody can find that document. With strict=False such judgments are dropped, and a warning
+        counts them.
 
-    Raises FileNotFoundError for a missing file, ValueError, naming file and line, for anything malformed.
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If anything is malformed. The message names file and line.
     """
     folder = Path(folder).expanduser()
+    _check_files(folder, split)
+    corpus = _read_corpus(folder / "corpus.jsonl")
+    queries = _read_queries(folder / "queries.jsonl")
+    qrels_file = folder / "qrels" / f"{split}.tsv"
+    qrels, dropped = _read_qrels(qrels_file, corpus, queries, strict)
+    if dropped:
+        warnings.warn(
+            f"{len(dropped)} judgments dropped, about what is not in the collection (first: {dropped[0]})", stacklevel=2
+        )
+    if not qrels:
+        raise ValueError(f"{qrels_file} has no judgments: nothing could be evaluated")
+    judged = [query for query in queries.values() if query.id in qrels]
+    return Dataset(
+        corpus,
+        queries={query.id: query.text for query in judged},
+        qrels={query.id: qrels[query.id] for query in judged},
+        metadata={query.id: dict(query.metadata) for query in judged if query.metadata},
+        name=folder.resolve().name,
+    )
+
+
+def _check_files(folder: Path, split: str) -> None:
     qrels_file = folder / "qrels" / f"{split}.tsv"
     for file in (folder, folder / "corpus.jsonl", folder / "queries.jsonl", qrels_file):
         if not file.exists():
@@ -34,37 +71,6 @@ def read_beir(folder: str | Path, split: str = "test", strict: bool = True) -> D
             raise FileNotFoundError(
                 f"there is no {file}: a BEIR folder has corpus.jsonl, queries.jsonl and qrels/{split}.tsv{hint}"
             )
-    corpus = _read_corpus(folder / "corpus.jsonl")
-    queries = _read_queries(folder / "queries.jsonl")
-
-    qrels: dict[str, dict[str, int]] = {}
-    judged_at: dict[tuple[str, str], str] = {}
-    dropped = []
-    for place, query_id, document_id, grade in _judgments(qrels_file):
-        pair = query_id, document_id
-        if pair in judged_at and qrels.get(query_id, {}).get(document_id, grade) != grade:
-            raise ValueError(f"{place}: {pair} was judged otherwise at {judged_at[pair]}: keep one of the two")
-        judged_at.setdefault(pair, place)
-        missing = f"query {query_id!r}" if query_id not in queries else f"document {document_id!r}"
-        if query_id in queries and document_id in corpus:
-            qrels.setdefault(query_id, {})[document_id] = grade
-        elif strict:
-            raise ValueError(f"{place}: {missing} is not in the collection; strict=False drops such judgments")
-        else:
-            dropped.append(f"{place}: {missing}")
-    if dropped:
-        warnings.warn(
-            f"{len(dropped)} judgments dropped, about what is not in the collection (first: {dropped[0]})", stacklevel=2
-        )
-    if not qrels:
-        raise ValueError(f"{qrels_file} has no judgments: nothing could be evaluated")
-    return Dataset(
-        corpus,
-        queries={query_id: text for query_id, (text, _) in queries.items() if query_id in qrels},
-        qrels={query_id: qrels[query_id] for query_id in queries if query_id in qrels},
-        metadata={query_id: more for query_id, (_, more) in queries.items() if query_id in qrels and more},
-        name=folder.resolve().name,
-    )
 
 
 def _read_corpus(path: Path) -> Corpus:
@@ -80,22 +86,46 @@ def _read_corpus(path: Path) -> Corpus:
     return Corpus(documents.values())
 
 
-def _read_queries(path: Path) -> dict[str, tuple[str, dict]]:
-    queries: dict[str, tuple[str, dict]] = {}
+def _read_queries(path: Path) -> dict[str, Document]:
+    """The queries by their ids, as documents: they have the same keys."""
+    queries: dict[str, Document] = {}
     for place, record in read_jsonl(path):
-        query = _document_from(record, place)  # a query has the same keys
+        query = _document_from(record, place)
         if query.id in queries:
             raise ValueError(f"{place}: a second query with the id {query.id!r}: ids must be unique")
-        queries[query.id] = query.text, dict(query.metadata)
+        queries[query.id] = query
     return queries
 
 
-def _document_from(record: dict, place: str) -> Document:
-    """By its "_id", whatever else the record calls an id."""
-    return document_from(record, place, default_id=None, id="_id" if "_id" in record else None)
+def _read_qrels(
+    path: Path, corpus: Corpus, queries: dict[str, Document], strict: bool
+) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """The judgments, and a line about each that was dropped because its query or document is not there."""
+    qrels: dict[str, dict[str, int]] = {}
+    judged_at: dict[tuple[str, str], str] = {}
+    dropped = []
+    for place, query_id, document_id, grade in _judgments(path):
+        pair = query_id, document_id
+        if pair in judged_at and qrels.get(query_id, {}).get(document_id, grade) != grade:
+            raise ValueError(f"{place}: {pair} was judged otherwise at {judged_at[pair]}: keep one of the two")
+        judged_at.setdefault(pair, place)
+        if query_id in queries and document_id in corpus:
+            qrels.setdefault(query_id, {})[document_id] = grade
+            continue
+        missing = f"query {query_id!r}" if query_id not in queries else f"document {document_id!r}"
+        if strict:
+            raise ValueError(f"{place}: {missing} is not in the collection; strict=False drops such judgments")
+        dropped.append(f"{place}: {missing}")
+    return qrels, dropped
+
+
+def _document_from(record: dict[str, Any], place: str) -> Document:
+    """The id is "_id" where the record has one, even when it has an "id" as well."""
+    return document_from(record, place, id="_id" if "_id" in record else None)
 
 
 def _judgments(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    """(place, query id, document id, grade) of each line but the header."""
     for number, line in read_lines(path):
         place = f"{path}, line {number}"
         columns = line.rstrip("\n").split("\t")

@@ -1,20 +1,20 @@
-"""Markdown to sections: a heading and what stands under it, up to the next heading."""
+"""Markdown to sections: a heading and the text below it, up to the next heading."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ragedu.readers.records import parse_json
+from ragedu.readers.records import PlacedRecord, parse_json
 from ragedu.readers.text_files import read_text
 
 HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t](.*))?$")
 FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 PARAGRAPH = re.compile(r" {0,3}(?![-+*]\s|[>#|]|\d+[.)]\s|[-=*_]{3,})\S")
-# Between two lines of ---, and beginning, after blank lines and comments, with a key of YAML: else --- is a rule.
+# Between two lines of ---, and beginning, after blank lines and comments, with a key of YAML.
+# Otherwise --- is a horizontal rule.
 FRONT_MATTER = re.compile(
     r"---[ \t]*\n(?=(?:[ \t]*(?:#[^\n]*)?\n)*(?:[\w\"'-]+[ \t]*:(?=\s)|---|\.\.\.))"
     r"(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)",
@@ -24,14 +24,27 @@ FRONT_MATTER = re.compile(
 
 @dataclass
 class Section:
-    """path: the headings above it and its own, outermost first; level: that of its own heading; top: that of the
-    outermost; line: where it begins."""
+    """A heading and the lines below it.
+
+    Attributes
+    ----------
+    path
+        The headings above it and its own, outermost first. Empty before the first heading.
+    level
+        The level of its own heading, 1 to 6; 0 before the first heading.
+    top
+        The level of the outermost heading in `path`.
+    line
+        The number of the line where it begins, counted from 1.
+    lines
+        The lines below the heading.
+    """
 
     path: list[str]
     level: int
     top: int
     line: int
-    lines: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list, kw_only=True)
 
     @property
     def text(self) -> str:
@@ -39,34 +52,38 @@ class Section:
 
 
 def split_sections(text: str) -> list[Section]:
-    """The sections of a Markdown text. The first has level 0 and no heading: what stands before any heading.
+    """The sections of a Markdown text. The first has level 0 and no heading: the text before any heading.
 
     Headings are lines that begin with # or are underlined with = or -. Lines inside a fenced code block (between
     ``` or ~~~) or indented by four spaces are code, whatever they begin with.
     """
     sections = [Section([], 0, 0, 1)]
-    fence = ""
+    fence = ""  # what opened the code block, inside one
     for number, line in enumerate(text.split("\n"), start=1):
-        current = sections[-1]
-        mark = FENCE.match(line)
+        lines = sections[-1].lines
         if fence:
-            # Only a fence of the same character, at least as long and with nothing after it, closes the block.
-            if re.match(rf" {{0,3}}{fence[0]}{{{len(fence)},}}[ \t]*$", line):
+            lines.append(line)
+            if _closes(line, fence):
                 fence = ""
-        elif mark:
-            fence = mark[1]
+        elif opening := FENCE.match(line):
+            lines.append(line)
+            fence = opening[1]
         elif heading := HEADING.match(line):
             sections.append(_section(sections, len(heading[1]), heading[2] or "", number))
-            continue
-        elif (underline := UNDERLINE.match(line)) and _is_one_line_paragraph(current.lines):
-            title = current.lines.pop()
-            sections.append(_section(sections, 1 if underline[1][0] == "=" else 2, title, number - 1))
-            continue
-        current.lines.append(line)
+        elif (underline := UNDERLINE.match(line)) and _ends_with_one_line_paragraph(lines):
+            level = 1 if underline[1].startswith("=") else 2
+            sections.append(_section(sections, level, lines.pop(), number - 1))
+        else:
+            lines.append(line)
     return sections
 
 
-def _is_one_line_paragraph(lines: list[str]) -> bool:
+def _closes(line: str, fence: str) -> bool:
+    """Only a fence of the same character, at least as long and with nothing after it, closes a code block."""
+    return bool(re.match(rf" {{0,3}}{fence[0]}{{{len(fence)},}}[ \t]*$", line))
+
+
+def _ends_with_one_line_paragraph(lines: list[str]) -> bool:
     return bool(lines) and bool(PARAGRAPH.match(lines[-1])) and (len(lines) == 1 or not lines[-2].strip())
 
 
@@ -77,12 +94,13 @@ def _section(before: list[Section], level: int, title: str, line: int) -> Sectio
 
 
 def plain(heading: str) -> str:
-    """A heading without Markdown's marks: links become their text, `code` and **bold** lose their signs."""
+    """A heading without Markdown's markup: links become their text, `code` and **bold** lose their signs."""
     heading = heading.strip()
-    opened = heading.rstrip("#")
-    if not opened or opened[-1] in " \t":  # "## Setup ##" may close as it opens; "C#" may not
-        heading = opened
-    return re.sub(r"[`*]", "", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)).strip()
+    without_closing = heading.rstrip("#")
+    if not without_closing or without_closing[-1] in " \t":  # "## Setup ##" closes as it opens; "C#" does not
+        heading = without_closing
+    heading = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[`*]", "", heading).strip()
 
 
 def slug(heading: str) -> str:
@@ -90,36 +108,32 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") or "section"
 
 
-def read_markdown(path: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
+def read_markdown(path: Path, name: str) -> list[PlacedRecord]:
+    """The sections of a Markdown file as records. name: the file's path in its corpus."""
     return records_from_markdown(read_text(path), path, name)
 
 
-def records_from_markdown(text: str, path: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
+def records_from_markdown(text: str, path: Path, name: str) -> list[PlacedRecord]:
     """(place, record) for each section that says something.
 
     A text with at most one heading is one document with the id `name`. Otherwise each section is one, with the id
     "guide.md#installation" and the title "Guide › Installation".
     """
+    metadata = {"source": name}
     front_matter = FRONT_MATTER.match(text)
     if front_matter:
-        # Keep the line numbers of what follows.
+        metadata["front_matter"] = front_matter[1].strip()
+        # Blank lines instead of it, so that the line numbers of what follows stay.
         text = "\n" * front_matter[0].count("\n") + text[front_matter.end() :]
-    metadata = {"source": name, **({"front_matter": front_matter[1].strip()} if front_matter else {})}
     sections = split_sections(text)
     if len(sections) <= 2:
-        title = sections[-1].path[0] if len(sections) == 2 and sections[-1].path[0] else path.stem
-        body = "\n\n".join(section.text for section in sections if section.text.strip())
-        if not body and len(sections) < 2:
-            return []
-        return [(str(path), {"id": name, "title": title, "text": body, **metadata})]
+        return _one_record(sections, path, name, metadata)
 
-    records, used = [], set()
+    records = []
+    used: set[str] = set()
     for section, following in zip(sections, [*sections[1:], None], strict=True):
-        if not section.text.strip():
-            # A bare heading lives on in the titles of the sections under it, if there are any.
-            leads_on = following is not None and following.level > section.level
-            if section.level == 0 or leads_on:
-                continue
+        if _is_left_out(section, following):
+            continue
         root = [] if section.top == 1 else [path.stem]  # without a level-1 heading, the file's name is the title
         anchor = _unused(slug(section.path[-1]), used) if section.path else ""
         record = {
@@ -132,6 +146,23 @@ def records_from_markdown(text: str, path: Path, name: str) -> list[tuple[str, d
     return records
 
 
+def _one_record(sections: list[Section], path: Path, name: str, metadata: dict[str, str]) -> list[PlacedRecord]:
+    """The whole text as one record; none where it is blank and has no heading."""
+    body = "\n\n".join(section.text for section in sections if section.text.strip())
+    heading = sections[1].path[0] if len(sections) == 2 else ""
+    if not body and len(sections) == 1:
+        return []
+    return [(str(path), {"id": name, "title": heading or path.stem, "text": body, **metadata})]
+
+
+def _is_left_out(section: Section, following: Section | None) -> bool:
+    """Whether a section has no text, and its heading, if it has one, lives on in the titles of sections under it."""
+    if section.text.strip():
+        return False
+    has_sections_below = following is not None and following.level > section.level
+    return section.level == 0 or has_sections_below
+
+
 def _unused(anchor: str, used: set[str]) -> str:
     """The anchor, or the first of anchor-1, anchor-2, … that no section before has."""
     candidate, number = anchor, 0
@@ -142,27 +173,38 @@ def _unused(anchor: str, used: set[str]) -> str:
     return candidate
 
 
-def read_notebook(path: Path, name: str) -> list[tuple[str, dict[str, Any]]]:
+def read_notebook(path: Path, name: str) -> list[PlacedRecord]:
     """The Markdown and code cells of a Jupyter notebook (not their outputs), read as one Markdown text."""
     content = read_text(path)
     notebook = parse_json(content, path) if content.strip() else {"cells": []}
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
         raise ValueError(
-            f"{path} is no notebook of format 4 (it has no list of cells): "
+            f"{path} is not a notebook of format 4 (it has no list of cells): "
             "open it in JupyterLab and save it, or convert it with jupyter nbconvert --to notebook"
         )
     parts = []
     for number, cell in enumerate(cells, start=1):
-        kind, source = (cell.get("cell_type"), cell.get("source", "")) if isinstance(cell, dict) else (None, None)
-        source = "".join(source) if isinstance(source, list) and all(isinstance(s, str) for s in source) else source
-        if not isinstance(source, str):
-            raise ValueError(f"{path}, cell {number}: the source must be a string or a list of strings")
-        if kind == "markdown":
+        source = _source_of(cell, f"{path}, cell {number}")
+        if cell.get("cell_type") == "markdown":
             parts.append(source)
-        elif kind == "code" and source.strip():
-            # A fence longer than any in the code keeps the code together.
-            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", source)), default=0))
-            parts.append(f"{fence}python\n{source}\n{fence}")
+        elif cell.get("cell_type") == "code" and source.strip():
+            parts.append(_fenced(source))
     # Lines of this text are not lines of the file, so the place of a section is the notebook.
     return [(str(path), record) for _, record in records_from_markdown("\n\n".join(parts), path, name)]
+
+
+def _source_of(cell: object, place: str) -> str:
+    source = cell.get("source", "") if isinstance(cell, dict) else None
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise ValueError(f"{place}: the source must be a string or a list of strings")
+    return source
+
+
+def _fenced(code: str) -> str:
+    """A code block whose fence is longer than any in the code, which keeps the code together."""
+    longest = max(map(len, re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}python\n{code}\n{fence}"

@@ -12,74 +12,93 @@ from typing import Any
 from ragedu.corpus import Document
 from ragedu.readers.text_files import read_lines, read_text
 
+MAX_FIELD_CHARACTERS = 2**31 - 1  # of a CSV field; csv's default, 131,072, is less than a long document has
+
+Record = dict[str, Any]
+PlacedRecord = tuple[str, Record]  # where the record is ("town.jsonl, line 3"), for error messages, and the record
+
 
 def document_from(
     record: Mapping[str, Any],
     place: str,
-    default_id: str | None,
+    *,
+    default_id: str | None = None,
     text: str = "text",
     title: str | None = None,
     id: str | None = None,
 ) -> Document:
-    """The document that a record describes; what is not id, title or text becomes its metadata.
+    """The document that a record describes. What is not id, title or text becomes its metadata.
 
-    place: where the record stands, for error messages. default_id: for a record without an id; None if it must
-    have one. text, title, id: the keys that hold them; a title or id that is named must be there, and an id not blank;
-    otherwise they are "title" and "id" or "_id" where present.
+    Parameters
+    ----------
+    record
+        {key: value}.
+    place
+        Where the record is ("town.jsonl, line 3"), for error messages.
+    default_id
+        The id of a record that has none. With None every record must have one.
+    text
+        The key of the text.
+    title, id
+        The keys of title and id. Where they are named they must be there, and the id not blank. By default they are
+        "title", and "id" or "_id", where present.
     """
     # A misspelt name must not pass as "these records have no ids".
     for option, key in (("text", text), ("title", title), ("id", id)):
         if key is not None and key not in record:
             keys = ", ".join(map(repr, record)) or "none at all"
             raise ValueError(f"{place}: no {key!r} among the keys ({keys}): name the right one with {option}=…")
-    id_key = id or next((key for key in ("id", "_id") if key in record), None)
+    id_key = id or ("id" if "id" in record else "_id")
     title_key = title or "title"
-    document_id = record.get(id_key)
-    if isinstance(document_id, int) and not isinstance(document_id, bool):
-        document_id = str(document_id)  # {"id": 17} is common, and means "17"
-    if document_id is None or document_id == "":
-        document_id = default_id if id is None else None
+    document_id = _id_of(record, id_key, default_id if id is None else None)
     if document_id is None:
         raise ValueError(f"{place}: the record has no id: give it an {id or '_id'!r}")
-    metadata = {key: value for key, value in record.items() if key not in (id_key, title_key, text)}
-    inner = metadata.get("metadata")
-    if isinstance(inner, dict) and not inner.keys() & metadata.keys():
-        metadata = {**{key: value for key, value in metadata.items() if key != "metadata"}, **inner}
     document_title = record.get(title_key)
-    return make_document(place, document_id, record[text], "" if document_title is None else document_title, metadata)
+    metadata = {key: value for key, value in record.items() if key not in (id_key, title_key, text)}
+    return make_document(
+        place,
+        document_id,
+        record[text],
+        title="" if document_title is None else document_title,
+        metadata=_unfolded(metadata),
+    )
+
+
+def _id_of(record: Mapping[str, Any], key: str, default: str | None) -> Any:
+    """The id that the record gives, or the default where it gives none or a blank one."""
+    value = record.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # {"id": 17} is common, and means "17"
+    return default if value is None or value == "" else value
+
+
+def _unfolded(metadata: Record) -> Record:
+    """A record's "metadata", as in BEIR, is not put into "metadata" once more, unless names would collide."""
+    inner = metadata.get("metadata")
+    if not isinstance(inner, dict) or inner.keys() & metadata.keys():
+        return metadata
+    return {key: value for key, value in metadata.items() if key != "metadata"} | inner
 
 
 def make_document(
-    place: str, id: str, text: str, title: str = "", metadata: Mapping[str, Any] | None = None
+    place: str, id: str, text: str, *, title: str = "", metadata: Mapping[str, Any] | None = None
 ) -> Document:
     """A Document, or an error that says where in the files it comes from."""
     try:
-        return Document(id, text, title, metadata or {})
+        return Document(id, text, title, metadata=metadata or {})
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
 
 
-def parse_json(text: str, path: Path, line: int | None = None) -> Any:
+def parse_json(text: str, path: Path, *, line: int | None = None) -> Any:
     """The value of a file's JSON text, or of one line of it.
 
     Raises ValueError if it is malformed, or names a key twice in one object (one of the two would be lost).
     """
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number of JSON")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"the key {twice!r} appears twice in one object")
-        return value
-
+    # A notebook's outputs, which are not read, may hold NaN.
+    constant = float if path.suffix.lower() == ".ipynb" else _refuse_constant
     try:
-        # A notebook may hold NaN in its outputs, which nobody reads.
-        constant = float if path.suffix.lower() == ".ipynb" else refuse
-        return json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+        return json.loads(text, object_pairs_hook=_object_with_unique_keys, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         found = line or getattr(error, "lineno", None)
@@ -87,17 +106,30 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
         raise ValueError(f"{place}: not valid JSON ({reason}): fix {'or remove that line' if line else 'it'}") from None
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSONL file (one on each line; blank lines are skipped), each with its place."""
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"JSON has no number {name}")
+
+
+def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> Record:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {repeated!r} appears twice in one object")
+    return value
+
+
+def read_jsonl(path: Path) -> Iterator[PlacedRecord]:
+    """The objects of a JSONL file, one on each line. Blank lines are skipped."""
     for number, line in read_lines(path):
         place = f"{path}, line {number}"
-        record = parse_json(line, path, number)
+        record = parse_json(line, path, line=number)
         if not isinstance(record, dict):
             raise ValueError(f"{place}: each line must be a JSON object {{…}}, not a {type(record).__name__}")
         yield place, record
 
 
-def read_json(path: Path, text: str = "text") -> Iterator[tuple[str, dict[str, Any]]]:
+def read_json(path: Path, *, text: str = "text") -> Iterator[PlacedRecord]:
     """The records of a JSON file: a list of objects or of strings, one object, or {id: text or object}."""
     content = read_text(path)
     value = parse_json(content, path) if content.strip() else []
@@ -114,17 +146,32 @@ def read_json(path: Path, text: str = "text") -> Iterator[tuple[str, dict[str, A
         yield place, item if isinstance(item, dict) else {text: item}
 
 
-def _named(id: str, item: Any, text: str) -> dict[str, Any]:
+def _named(id: str, item: Any, text: str) -> Record:
     return {"id": id, **item} if isinstance(item, dict) else {"id": id, text: item}
 
 
-def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_table(path: Path) -> Iterator[PlacedRecord]:
     """The rows of a CSV or TSV file, whose first row must name the columns."""
+    rows = _csv_rows(path)
+    header = rows[0][1] if rows else []
+    if len(set(header)) < len(header):
+        raise ValueError(f"{path}, line 1: two columns have the same name: {', '.join(header)}")
+    for number, row in rows[1:]:
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}, line {number}: {len(row)} fields where the header has {len(header)} ({', '.join(header)}): "
+                "quote fields that contain the separator"
+            )
+        yield f"{path}, line {number}", dict(zip(header, row, strict=True))
+
+
+def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the number of the line on which it begins."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     # strict: a quotation mark that is never closed is an error instead of swallowing the rest of the file.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    limit = csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is less than a long document
-    rows, number = [], 1  # with the line on which each begins
+    default_limit = csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    rows, number = [], 1
     try:
         for row in reader:
             if row:
@@ -136,14 +183,5 @@ def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             "quote a field that contains quotation marks, and double those inside it"
         ) from None
     finally:
-        csv.field_size_limit(limit)
-    header = rows[0][1] if rows else []
-    if len(set(header)) < len(header):
-        raise ValueError(f"{path}, line 1: two columns have the same name: {', '.join(header)}")
-    for number, row in rows[1:]:
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: {len(row)} fields where the header has {len(header)} ({', '.join(header)}): "
-                "quote fields that contain the separator"
-            )
-        yield f"{path}, line {number}", dict(zip(header, row, strict=True))
+        csv.field_size_limit(default_limit)
+    return rows

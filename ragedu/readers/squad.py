@@ -3,60 +3,76 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.readers.records import make_document, parse_json
 from ragedu.readers.text_files import read_text
 
 
-def read_squad(path: str | Path) -> Dataset:
+def read_squad(path: str | PathLike[str]) -> Dataset:
     """SQuAD JSON: every paragraph is a document, and every question is judged relevant (grade 1) to its paragraph.
 
-    A document's id is "Title#n", n counting the article's paragraphs from 1, with underscores for blanks; its
-    title is the article's, with blanks for underscores. Of paragraphs with the same text, the first is the
-    document for all their questions. answers: without repetition, empty for a question that its paragraph does
-    not answer (is_impossible), left out where the file keeps them secret. metadata: {"is_impossible": bool}.
+    A document's id is "Title#n", where n counts the article's paragraphs from 1, with underscores for blanks; its title
+    is the article's, with blanks for underscores.
+    Of paragraphs with the same text, the first is the document for all their questions.
 
-    Raises FileNotFoundError, and ValueError, naming article, paragraph and question, for anything malformed.
+    `answers` are without repetition. They are empty for a question that its paragraph does not answer (is_impossible),
+    and omitted where the file keeps them secret. `metadata` is {"is_impossible": bool}.
+
+    Raises FileNotFoundError, and ValueError, which names article, paragraph and question, for anything malformed.
     """
     path = Path(path).expanduser()
     documents: dict[str, Document] = {}  # by text
-    paragraphs_of: Counter[str] = Counter()
     queries: dict[str, str] = {}
     qrels: dict[str, dict[str, int]] = {}
     answers: dict[str, list[str]] = {}
     metadata: dict[str, dict[str, bool]] = {}
+    for paragraph in _paragraphs(path):
+        text = _get(paragraph.content, "context", str, paragraph.place)
+        if text not in documents:
+            documents[text] = make_document(paragraph.place, paragraph.id, text, title=paragraph.title)
+        for question in _get(paragraph.content, "qas", list, paragraph.place):
+            query_id = _get(question, "id", str, f"{paragraph.place}, a question")
+            place = f"{paragraph.place}, question {query_id!r}"
+            if query_id in queries:
+                raise ValueError(f"{place}: a second question with this id: ids must be unique")
+            queries[query_id] = _get(question, "question", str, place).strip()
+            qrels[query_id] = {documents[text].id: 1}
+            is_impossible = bool(question.get("is_impossible", False))
+            metadata[query_id] = {"is_impossible": is_impossible}
+            texts = [_get(answer, "text", str, place) for answer in question.get("answers") or []]
+            if is_impossible:
+                answers[query_id] = []
+            elif texts:
+                answers[query_id] = list(dict.fromkeys(texts))
+    if not documents:
+        raise ValueError(f"{path} has no paragraphs: there is nothing to read")
+    return Dataset(Corpus(documents.values()), queries, qrels=qrels, answers=answers, metadata=metadata, name=path.stem)
 
+
+class _Paragraph(NamedTuple):
+    content: Any
+    title: str
+    id: str
+    place: str
+
+
+def _paragraphs(path: Path) -> Iterator[_Paragraph]:
+    """The paragraphs of all articles. Articles with the same title count theirs together, so that ids are unique."""
+    counts: Counter[str] = Counter()
     data = parse_json(read_text(path), path)
     for article_number, article in enumerate(_get(data, "data", list, str(path)), start=1):
         article_place = f"{path}, article {article_number}"
         title = " ".join(_get(article, "title", str, article_place).replace("_", " ").split())
         for paragraph in _get(article, "paragraphs", list, article_place):
-            paragraphs_of[title] += 1
-            number = paragraphs_of[title]
+            counts[title] += 1
+            number = counts[title]
             place = f"{article_place} ({title}), paragraph {number}"
-            text = _get(paragraph, "context", str, place)
-            if text not in documents:
-                documents[text] = make_document(place, f"{title.replace(' ', '_')}#{number}", text, title)
-            for question in _get(paragraph, "qas", list, place):
-                query_id = _get(question, "id", str, f"{place}, a question")
-                question_place = f"{place}, question {query_id!r}"
-                if query_id in queries:
-                    raise ValueError(f"{question_place}: a second question with this id: ids must be unique")
-                queries[query_id] = _get(question, "question", str, question_place).strip()
-                qrels[query_id] = {documents[text].id: 1}
-                impossible = bool(question.get("is_impossible", False))
-                metadata[query_id] = {"is_impossible": impossible}
-                texts = [_get(answer, "text", str, question_place) for answer in question.get("answers") or []]
-                if impossible:
-                    answers[query_id] = []
-                elif texts:
-                    answers[query_id] = list(dict.fromkeys(texts))
-    if not documents:
-        raise ValueError(f"{path} has no paragraphs: there is nothing to read")
-    return Dataset(Corpus(documents.values()), queries, qrels, answers, metadata, name=path.stem)
+            yield _Paragraph(paragraph, title, f"{title.replace(' ', '_')}#{number}", place)
 
 
 def _get(value: Any, key: str, kind: type, place: str) -> Any:

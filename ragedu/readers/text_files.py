@@ -10,7 +10,7 @@ from pathlib import Path
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file (with or without a byte order mark), its line ends turned into "\\n".
 
-    Raises FileNotFoundError and PermissionError in one sentence, and ValueError, naming file and position, for
+    Raises FileNotFoundError and PermissionError in one sentence, and ValueError, which names file and position, for
     anything that is not UTF-8 or has a NUL character.
     """
     try:
@@ -31,13 +31,15 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path} is not UTF-8 (byte 0x{content[at]:02x} at position {at}): save it as UTF-8") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise ValueError(f"{path}, line {line}: a NUL character, so this is no text file; remove the NUL or the file")
+        raise ValueError(
+            f"{path}, line {line}: a NUL character, so this is not a text file: remove the NUL or the file"
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, each with its number in the file, counted from 1."""
-    # Not splitlines(): it also splits at characters such as U+2028, which may stand inside a JSON string.
+    # Not splitlines(): it also splits at characters such as U+2028, which a JSON string may hold.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             yield number, line

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self, SupportsIndex, overload
 
 import numpy as np
 
@@ -25,7 +26,18 @@ class Hit(NamedTuple):
 class Hits(list[Hit]):
     """A ranked list of hits that shows itself as a table in Jupyter and in a terminal."""
 
-    def __getitem__(self, key):
+    @classmethod
+    def ranked(cls, documents: Iterable[Document], scores: Iterable[float]) -> Self:
+        """Hits of documents that come best first, with their scores and the ranks 1, 2, …"""
+        return cls(map(Hit._make, zip(documents, scores, count(1), strict=False)))  # faster than Hit(…) in a loop
+
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> Hit: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Hits: ...
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Hit | Hits:
         return Hits(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
 
     def __repr__(self) -> str:
@@ -58,13 +70,50 @@ class Explanation:
         return "\n".join([*parts, f"{'score':<{width}}  {self.score:+.4f}"])
 
 
+class Searcher(Protocol):
+    """Whatever searches: each retriever here, or an object of your own with this method."""
+
+    def search(self, query: str, k: int, /) -> Hits:
+        """The k best documents for the query, best first."""
+
+
+class FitsAndSearches(Protocol):
+    """Whatever indexes a corpus and searches it: each retriever here, or an object of your own with these methods."""
+
+    def fit(self, corpus: Corpus, /) -> Any: ...
+
+    def search_many(self, queries: list[str], k: int, /) -> Sequence[Hits]: ...
+
+
 class Retriever(ABC):
     """Fit on a corpus once, then search it.
 
     Order of every result: score descending; equal scores in the order of the corpus.
     """
 
-    corpus: Corpus | None = None
+    _corpus: Corpus | None = None
+    _how_to_fit = "call fit(corpus) or load(folder) first"
+
+    @property
+    def corpus(self) -> Corpus:
+        """The documents that are searched. Raises RuntimeError before there are any."""
+        if self._corpus is None:
+            raise RuntimeError(f"{type(self).__name__} has no corpus yet: {self._how_to_fit}")
+        return self._corpus
+
+    @corpus.setter
+    def corpus(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is a corpus to search."""
+        return self._corpus is not None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the documents are kept in a database file or on a server, where fitting again deletes them."""
+        return False
 
     @abstractmethod
     def fit(self, corpus: Corpus) -> Self:
@@ -80,7 +129,7 @@ class Retriever(ABC):
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
-        """Write the index and the documents to `folder`; an index that was there stays whole until this is done."""
+        """Write the index and the documents to `folder`. Saving is atomic: an index is replaced whole or not at all."""
 
     @classmethod
     @abstractmethod
@@ -89,40 +138,58 @@ class Retriever(ABC):
 
     def search(self, query: str, k: int = 10) -> Hits:
         """The k best documents for the query, best first. Raises ValueError for a blank query."""
-        return self.search_many([self._check_query(query)], k)[0]
+        return self.search_many([check_query(query)], k)[0]
 
     @abstractmethod
-    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
+    def search_many(self, queries: Iterable[str], k: int = 10) -> list[Hits]:
         """The k best documents for each query; none for a blank one."""
 
-    # What subclasses share: the questions that must be asked before any search.
+    def check_fitted(self) -> None:
+        """Raise RuntimeError where there is no corpus to search, or the index no longer belongs to it."""
+        _ = self.corpus
 
-    def _check_corpus(self, corpus: Corpus) -> Corpus:
-        if not isinstance(corpus, Corpus):
-            raise TypeError(f"fit takes a Corpus, not {type(corpus).__name__}: use Corpus.from_texts([...])")
-        if not len(corpus):
-            raise ValueError("the corpus is empty: there is nothing to search")
-        return corpus
+    def _within_corpus(self, k: int) -> int:
+        """k, no larger than the corpus: asking for more documents than there are is not a mistake."""
+        k = check_k(k)
+        self.check_fitted()
+        return min(k, len(self.corpus))
 
-    def _check_query(self, query: str) -> str:
-        if not check_text(query, "a query").strip():
-            raise ValueError(f"the query {query!r} is blank: ask with at least one word")
-        return query
 
-    def _check_queries(self, queries: Sequence[str]) -> list[str]:
-        if isinstance(queries, str):
-            raise TypeError("search_many takes a list of queries, not one string: use search, or put it in [ ]")
-        if isinstance(queries, Mapping):
-            raise TypeError("search_many takes a list of queries, not a dictionary: use list(queries.values())")
-        return [check_text(query, "a query") for query in queries]
+def corpus_of(retriever: Any) -> Corpus | None:
+    """The corpus of any retriever, also of one that is no Retriever; None where it has none, or is not fitted yet."""
+    return getattr(retriever, "corpus", None) if getattr(retriever, "is_fitted", True) else None
 
-    def _check_fitted(self) -> None:
-        if self.corpus is None:
-            raise RuntimeError(f"{type(self).__name__} has no corpus yet: call fit(corpus) or load(folder) first")
 
-    def _check_k(self, k: int) -> int:
-        """k, no larger than the corpus: asking for more documents than there are is no mistake."""
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
-        self._check_fitted()
-        return min(int(k), len(self.corpus))
+# What is asked before any search.
+
+
+def check_corpus(corpus: object) -> Corpus:
+    """The corpus, if it is one that can be searched. Raises TypeError or ValueError (empty)."""
+    if not isinstance(corpus, Corpus):
+        raise TypeError(f"fit takes a Corpus, not {type(corpus).__name__}: use Corpus.from_texts([...])")
+    if not len(corpus):
+        raise ValueError("the corpus is empty: there is nothing to search")
+    return corpus
+
+
+def check_query(query: str) -> str:
+    """The query, if it can be searched for. Raises TypeError or ValueError (blank, or with a NUL)."""
+    if not check_text(query, "a query").strip():
+        raise ValueError(f"the query {query!r} is blank: ask with at least one word")
+    return query
+
+
+def check_queries(queries: Iterable[str]) -> list[str]:
+    """The queries as a list, blank ones among them. Raises TypeError for anything but several strings."""
+    if isinstance(queries, str):
+        raise TypeError("search_many takes a list of queries, not one string: use search, or put it in [ ]")
+    if isinstance(queries, Mapping):
+        raise TypeError("search_many takes a list of queries, not a dictionary: use list(queries.values())")
+    return [check_text(query, "a query") for query in queries]
+
+
+def check_k(k: int) -> int:
+    """k, if it is a number of documents. Raises ValueError."""
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
+    return int(k)

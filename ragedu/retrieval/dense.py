@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,8 @@ from typing import Self
 import numpy as np
 
 from ragedu.corpus import Corpus, Document
-from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
+from ragedu.representation import call_repr
+from ragedu.retrieval.base import Explanation, Hits, Retriever, check_corpus, check_queries, check_query
 from ragedu.retrieval.embeddings import Embedder
 from ragedu.retrieval.storage import MODEL, load_index, save_index
 
@@ -20,104 +21,135 @@ from ragedu.retrieval.storage import MODEL, load_index, save_index
 class DenseRetriever(Retriever):
     """Rank documents by the cosine between the embeddings of query and document, found by exact search in FAISS.
 
-    model: "all-MiniLM-L6-v2" (installed with ragedu), or the name or folder of any sentence-transformers model;
-    cache: keep embeddings on disk, so that fitting the same texts again is instant; question_encoder: an Embedder for
-    questions alone, where they have one of their own, as in DPR: see ragedu.training.end_to_end.
+    Once fitted, `embeddings` are the unit vectors of the documents, float32 (n_documents, dimension), in the order of
+    the corpus.
 
-    embeddings: float32 (n_documents, dimension), unit vectors in the order of the corpus.
+    Parameters
+    ----------
+    model
+        "all-MiniLM-L6-v2" (installed with ragedu), or the name or folder of any sentence-transformers model.
+    cache
+        Keep embeddings on disk, so that fitting the same texts again is instant.
+    question_encoder
+        An Embedder for questions alone, where they have one of their own, as in DPR: see ragedu.training.end_to_end.
     """
 
+    embeddings: np.ndarray  # once fitted
+
     def __init__(
-        self, model: str = "all-MiniLM-L6-v2", cache: bool = True, question_encoder: Embedder | None = None
+        self, model: str | Path = "all-MiniLM-L6-v2", *, cache: bool = True, question_encoder: Embedder | None = None
     ) -> None:
-        self.model = model
+        self.model = str(model)
         self.cache = cache
         self.question_encoder = question_encoder
-        self.embeddings: np.ndarray | None = None
 
     @cached_property
     def embedder(self) -> Embedder:
-        return Embedder(self.model, self.cache)
+        return Embedder(self.model, cache=self.cache)
 
     def fit(self, corpus: Corpus) -> Self:
-        self._check_corpus(corpus)
+        check_corpus(corpus)
         self._set(corpus, self.embedder.encode([document.content for document in corpus]))
         return self
 
-    def train(self, pairs: Iterable[Sequence[str | Document]], steps: int | None = None, **options) -> list[float]:
-        """Train the model on (question, passage) pairs or (question, passage, hard negative) triples, then index the
-        corpus anew, if there is one; returns the loss of each step. The options (batch_size, learning_rate,
-        temperature, seed, folder, after_step) and the errors are those of `ragedu.training.retriever.train`, which says
-        what they do.
+    def train(
+        self,
+        pairs: Iterable[Sequence[str | Document]],
+        steps: int | None = None,
+        *,
+        batch_size: int = 32,
+        learning_rate: float = 1e-4,
+        temperature: float = 0.05,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        after_step: Callable[[int, float], None] | None = None,
+    ) -> list[float]:
+        """Train the model, then index the corpus again, if there is one; returns the loss of each step.
+
+        pairs: (question, passage), or triples (question, passage, hard negative). `ragedu.retrieval.contrastive.train`
+        says what the options do, and which errors there are.
 
         After an interruption the model keeps what it has learned, and the old index refuses to be searched.
         """
-        from ragedu.training.retriever import train  # training stands on top of retrieval, so it is not there before
+        from ragedu.retrieval.contrastive import train  # here, because it takes torch along
 
-        losses = train(self.embedder, pairs, steps, **options)
-        if self.corpus is not None:
+        losses = train(
+            self.embedder,
+            pairs,
+            steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            temperature=temperature,
+            seed=seed,
+            folder=folder,
+            after_step=after_step,
+        )
+        if self.is_fitted:
             self.fit(self.corpus)
         return losses
 
     def scores(self, query: str) -> np.ndarray:
-        self._check_fitted()
-        return self.embeddings @ self._encode([self._check_query(query)])[0]
+        self.check_fitted()
+        return self.embeddings @ self._encode([check_query(query)])[0]
 
-    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        queries = self._check_queries(queries)
-        k = self._check_k(k)
+    def search_many(self, queries: Iterable[str], k: int = 10) -> list[Hits]:
+        queries = check_queries(queries)
+        k = self._within_corpus(k)
         if not queries:
             return []
-        scores, positions = self._index.search(self._encode(queries), min(k + self._spare, len(self.corpus)))
-        # The embedding of a blank query is that of no words at all, and near it would be anything.
-        found = zip(queries, positions, scores, strict=True)
-        return [self._hits(*row, k) if query.strip() else Hits() for query, *row in found]
+        depth = min(k + self._spare, len(self.corpus))
+        scores, positions = self._index.search(self._encode(queries), depth)
+        found = []
+        for number, query in enumerate(queries):
+            # The embedding of a blank query is that of no words at all: it would be close to anything.
+            found.append(self._best(positions[number], scores[number], k) if query.strip() else Hits())
+        return found
+
+    def _best(self, positions: np.ndarray, scores: np.ndarray, k: int) -> Hits:
+        """The k best of the documents that were found; equal scores in the order of the corpus."""
+        order = np.lexsort((positions, -scores))[:k]
+        documents = [self.corpus[position] for position in positions[order].tolist()]
+        return Hits.ranked(documents, scores[order].tolist())
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each word piece of the query added to the cosine.
 
         The query's embedding is the mean of its word pieces' vectors, divided by its length. A dot product
-        distributes over a sum, so each piece's share is its own vector's dot product with the document's.
+        distributes over a sum, so each piece's share is its own vector's dot product with the document's. For a model
+        that pools otherwise there are no shares, only the cosine.
         """
-        import torch
-
-        score = float(self.scores(query)[self.corpus.position(document_id)])
-        document = self.embeddings[self.corpus.position(document_id)]
-        model = (self.question_encoder or self.embedder).model
-        names = [type(module).__name__ for module in model]
-        pooling = model[1].get_config_dict() if names == ["Transformer", "Pooling", "Normalize"] else {}
-        if (pooling.get("pooling_mode"), pooling.get("include_prompt")) != ("mean", True):
-            return Explanation(score, {"cosine": score})  # another kind of pooling: no share for each piece
-        inputs = model.preprocess([query], prompt=model.prompts.get(model.default_prompt_name))
-        with torch.inference_mode():
-            vectors = model[0](inputs)["token_embeddings"][0].numpy()
-        pieces = model.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
-        shares = vectors @ document / np.linalg.norm(vectors.sum(axis=0))
+        position = self.corpus.position(document_id)
+        score = float(self.scores(query)[position])
+        found = self._encoder.word_pieces(query)
+        if found is None:
+            return Explanation(score, {"cosine": score})
+        pieces, vectors = found
+        shares = vectors @ self.embeddings[position] / np.linalg.norm(vectors.sum(axis=0))
         contributions: dict[str, float] = {}
         for piece, share in zip(pieces, shares.tolist(), strict=True):
             contributions[piece] = contributions.get(piece, 0.0) + share
         return Explanation(score, contributions)
 
     def save(self, folder: str | Path) -> None:
-        """As every retriever; a model that was trained and stands in no folder of its own is kept beside the index."""
-        self._check_fitted()
+        """As every retriever; a model that was trained and is in no folder of its own is kept next to the index."""
+        self.check_fitted()
         if self.question_encoder is not None:
             raise ValueError(
                 "an index whose questions have an encoder of their own is not saved as one: set question_encoder to "
                 "None, save, save the encoder with its own save(folder), and set it again after load"
             )
-        folder, model, beside = Path(folder).expanduser(), self.embedder.name, None
+        model, kept = str(self.embedder.name), None
         if self.embedder.is_trained or MODEL.fullmatch(Path(model).name):
             model = f"trained-model-{uuid.uuid4().hex}"
-            beside = folder / model
-            self.embedder.save(beside)
-        settings = {"model": str(model), "fingerprint": self.embedder.fingerprint}
+            kept = Path(folder).expanduser() / model
+            self.embedder.save(kept)
+        settings = {"model": model, "fingerprint": self.embedder.fingerprint}
         save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
-        if beside and not self.embedder.is_trained:
-            self.embedder.rename(str(beside))  # its former folder may have gone with the index that was there
+        if kept and not self.embedder.is_trained:
+            self.embedder.rename(str(kept))  # its former folder may have gone with the index that was there
 
     @classmethod
-    def load(cls, folder: str | Path, model: str | None = None, cache: bool = True) -> Self:
+    def load(cls, folder: str | Path, *, model: str | None = None, cache: bool = True) -> Self:
         """Read what `save` wrote. model: where the model is now, when not where it was.
 
         Raises ValueError for an index that another model made: its vectors would mean nothing to this one.
@@ -125,7 +157,7 @@ class DenseRetriever(Retriever):
         settings, arrays, corpus = load_index(folder, cls.__name__)
         if MODEL.fullmatch(settings["model"]):
             settings["model"] = str(Path(folder).expanduser() / settings["model"])
-        retriever = cls(model or settings["model"], cache)
+        retriever = cls(model or settings["model"], cache=cache)
         embedder, embeddings = retriever.embedder, arrays["embeddings"]
         if embeddings.shape != (len(corpus), embedder.dimension):
             raise ValueError(
@@ -140,11 +172,16 @@ class DenseRetriever(Retriever):
         retriever._set(corpus, embeddings)
         return retriever
 
-    def _encode(self, queries: Sequence[str]) -> np.ndarray:
-        return (self.question_encoder or self.embedder).encode(queries)
+    @property
+    def _encoder(self) -> Embedder:
+        """What encodes queries."""
+        return self.question_encoder or self.embedder
 
-    def _check_fitted(self) -> None:
-        super()._check_fitted()
+    def _encode(self, queries: Sequence[str]) -> np.ndarray:
+        return self._encoder.encode(queries)
+
+    def check_fitted(self) -> None:
+        super().check_fitted()
         if self._made_by != self.embedder.fingerprint:
             raise RuntimeError(
                 "the model has been trained since this index was made, so its vectors no longer fit the model's: "
@@ -161,7 +198,7 @@ class DenseRetriever(Retriever):
         # order of the corpus can decide.
         self._spare = max(Counter(hash(vector.tobytes()) for vector in embeddings).values()) - 1
 
-    def _hits(self, positions: np.ndarray, scores: np.ndarray, k: int) -> Hits:
-        order = np.lexsort((positions, -scores))[:k]
-        found = zip(positions[order].tolist(), scores[order].tolist(), strict=True)
-        return Hits(Hit(self.corpus[p], score, rank) for rank, (p, score) in enumerate(found, start=1))
+    def __repr__(self) -> str:
+        # Training with folder=… has renamed the model, and only a model that was loaded can have been trained.
+        name = str(self.embedder.name) if "embedder" in vars(self) else self.model
+        return call_repr(self, model=name)

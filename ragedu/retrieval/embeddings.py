@@ -10,38 +10,50 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from ragedu.models import cache_folder, embedding_model_folder, explain_failure
+from ragedu.representation import call_repr
 
-PROGRESS_FROM = 256  # texts; fewer are encoded before a progress bar would be read
-WAIT = 60  # seconds for another program that writes to the cache
-BATCH_TOKENS = 1024  # what a layer computes for so many stays in the processor's cache: a fifth faster than in memory
+PROGRESS_FROM_TEXTS = 256  # fewer are encoded before a progress bar would be read
+LOCK_TIMEOUT_SECONDS = 60  # for another program that writes to the cache
+BATCH_TOKENS = 1024  # what a layer computes for this many stays in the processor's cache: a fifth faster than in memory
 
 
 class Embedder:
     """Encodes texts as vectors of length 1, so that a dot product is a cosine.
 
-    name: "all-MiniLM-L6-v2" (installed with ragedu), or the name or folder of any sentence-transformers model.
-    cache: keep vectors on disk by the content of text and model; a text is then encoded once in a lifetime.
+    Parameters
+    ----------
+    name
+        "all-MiniLM-L6-v2" (installed with ragedu), or the name or folder of any sentence-transformers model.
+    cache
+        Keep vectors on disk by the content of text and model; a text is then encoded once in a lifetime.
+
+    The attribute `named_fingerprint` is the fingerprint of the weights that `name` stands for. Training does not
+    change it.
     """
 
-    def __init__(self, name: str = "all-MiniLM-L6-v2", cache: bool = True) -> None:
+    def __init__(self, name: str | Path = "all-MiniLM-L6-v2", *, cache: bool = True) -> None:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # loading weights takes no time worth a bar
         with explain_failure("embedding", name):
             self.model = SentenceTransformer(embedding_model_folder(name), device="cpu")
-        self._cache = VectorCache(cache_folder() / "embeddings.sqlite") if cache else None
+        self.cache = cache
+        self._vectors = VectorCache(cache_folder() / "embeddings.sqlite") if cache else None
         self._sample: list | None = None
-        self.rename(name)
+        self.rename(str(name))
 
     @property
     def dimension(self) -> int:
-        return self.model.get_embedding_dimension()
+        dimension = self.model.get_embedding_dimension()
+        assert dimension is not None  # a model that makes one vector of a text knows how long it is
+        return dimension
 
     @property
     def fingerprint(self) -> str:
@@ -57,11 +69,11 @@ class Embedder:
     @property
     def is_trained(self) -> bool:
         """Whether the weights are no longer those that `name` stands for."""
-        return self.fingerprint != self._named
+        return self.fingerprint != self.named_fingerprint
 
     def rename(self, name: str) -> None:
         """Let `name` stand for the weights as they are now."""
-        self.name, self._named = name, self.fingerprint
+        self.name, self.named_fingerprint = name, self.fingerprint
 
     def save(self, folder: str | Path) -> None:
         """Write the model as sentence-transformers does, replacing one that is there."""
@@ -76,14 +88,18 @@ class Embedder:
 
     def _settings(self) -> str:
         """What makes vectors besides weights and tokenizer: pooling, lengths, the prompt before each text."""
-        modules = [[type(module).__name__, getattr(module, "get_config_dict", dict)()] for module in self.model]
-        prompt = self.model.prompts.get(self.model.default_prompt_name) or ""
-        settings = [self.model.max_seq_length, self.dimension, prompt, modules]
+        modules = [[type(module).__name__, _config(module)] for module in self.model]
+        settings = [self.model.max_seq_length, self.dimension, self._prompt(), modules]
         return json.dumps(settings, sort_keys=True, default=lambda value: type(value).__name__)
 
+    def _prompt(self) -> str:
+        """What the model puts before each text."""
+        name = self.model.default_prompt_name
+        return "" if name is None else self.model.prompts.get(name) or ""
+
     def _tokenizer(self) -> str:
-        """The tokenizer's vocabulary and rules, but for padding and truncation, which every call sets anew."""
-        tokenizer = getattr(self.model, "tokenizer", None)
+        """The tokenizer's vocabulary and rules, except for padding and truncation, which every call sets again."""
+        tokenizer: Any = getattr(self.model, "tokenizer", None)
         tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
         rules = json.loads(tokenizer.to_str()) if hasattr(tokenizer, "to_str") else {}
         return json.dumps(rules | {"padding": None, "truncation": None}, sort_keys=True)
@@ -95,23 +111,24 @@ class Embedder:
             digest.update(tensor.contiguous().numpy())
         return digest.hexdigest()
 
-    def encode(self, texts: Sequence[str], batch_size: int = 32) -> np.ndarray:
-        """Unit vectors, float32 (n_texts, dimension). Interrupted work is kept and need not be done again.
+    def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
+        """Unit vectors, float32 (n_texts, dimension). After an interruption, finished work need not be done again.
 
-        batch_size: at most so many texts go through the model at once.
+        batch_size: at most this many texts go through the model at once.
         """
         fingerprint = self.fingerprint
         keys = [hashlib.blake2b(f"{fingerprint}\n{text}".encode(), digest_size=20).digest() for text in texts]
-        known = self._cache.get(keys) if self._cache else {}
+        known = self._vectors.get(keys) if self._vectors else {}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        # Long texts together, so that little time goes into padding; some hundred at a time, then they are safe.
+        # Long texts together, so that little time goes into padding; a few hundred at a time, which are then kept.
         todo = sorted(missing.items(), key=lambda item: -len(item[1]))
-        with tqdm(total=len(todo), desc="encoding", unit=" texts", disable=len(todo) < PROGRESS_FROM) as progress:
+        quiet = len(todo) < PROGRESS_FROM_TEXTS
+        with tqdm(total=len(todo), desc="encoding", unit=" texts", disable=quiet) as progress:
             for start in range(0, len(todo), 8 * batch_size):
                 part = dict(todo[start : start + 8 * batch_size])
                 vectors = dict(zip(part, self._encode(list(part.values()), batch_size), strict=True))
-                if self._cache:
-                    self._cache.put(vectors)
+                if self._vectors:
+                    self._vectors.put(vectors)
                 known |= vectors
                 progress.update(len(part))
         return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
@@ -139,6 +156,33 @@ class Embedder:
         tokens = tokenizer(list(texts), truncation=True, max_length=self.model.max_seq_length)["input_ids"]
         return [max(1, len(ids)) for ids in tokens]
 
+    def word_pieces(self, text: str) -> tuple[list[str], np.ndarray] | None:
+        """The word pieces of a text, special tokens included, and the vector of each, float32 (n_pieces, dimension).
+
+        The text's embedding is the mean of these vectors, divided by its length. None for a model that pools otherwise.
+        """
+        modules = list(self.model)
+        if [type(module).__name__ for module in modules] != ["Transformer", "Pooling", "Normalize"]:
+            return None
+        pooling = _config(modules[1])
+        if (pooling.get("pooling_mode"), pooling.get("include_prompt")) != ("mean", True):
+            return None
+
+        import torch
+
+        inputs = self.model.preprocess([text], prompt=self._prompt() or None)
+        with torch.inference_mode():
+            vectors = modules[0](inputs)["token_embeddings"][0].numpy()
+        return self.model.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0]), vectors
+
+    def __repr__(self) -> str:
+        return call_repr(self)
+
+
+def _config(module: Any) -> dict[str, Any]:
+    """The settings of one step of a model: its pooling, for example."""
+    return module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+
 
 class VectorCache:
     """float32 vectors by key in one SQLite file, which several processes may use at once."""
@@ -150,7 +194,7 @@ class VectorCache:
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """The vectors that are there, by key."""
-        found = {}
+        found: dict[bytes, np.ndarray] = {}
         with self._database() as database:
             for start in range(0, len(keys), 500):
                 part = keys[start : start + 500]
@@ -167,7 +211,7 @@ class VectorCache:
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT)) as database, database:
+            with closing(sqlite3.connect(self.path, timeout=LOCK_TIMEOUT_SECONDS)) as database, database:
                 yield database
         except sqlite3.DatabaseError as error:
             raise OSError(f"the cache of embeddings, {self.path}, cannot be used ({error}): {_remedy(error)}") from None

@@ -1,26 +1,36 @@
-"""Hybrid retrieval: ask several retrievers and fuse what they say, always by document, never by place in an array."""
+"""Hybrid retrieval: ask several retrievers and fuse what they say, always by document, never by position."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from ragedu.corpus import Corpus
-from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
+from ragedu.representation import call_repr
+from ragedu.retrieval.base import (
+    Explanation,
+    FitsAndSearches,
+    Hits,
+    Retriever,
+    check_corpus,
+    check_queries,
+    check_query,
+    corpus_of,
+)
 from ragedu.retrieval.bm25 import BM25Retriever
 from ragedu.retrieval.dense import DenseRetriever
 from ragedu.retrieval.storage import load_parts, save_parts
 from ragedu.retrieval.tfidf import TfidfRetriever
 
-CLASSES = {cls.__name__: cls for cls in (TfidfRetriever, BM25Retriever, DenseRetriever)}
+CLASSES: dict[str, type[Retriever]] = {cls.__name__: cls for cls in (TfidfRetriever, BM25Retriever, DenseRetriever)}
 
 
-def rank_fusion(rankings: Sequence[Sequence[str]], weights: Sequence[float], k: int = 60) -> list[dict[str, float]]:
+def rank_fusion(rankings: Sequence[Sequence[str]], weights: Sequence[float], *, k: int = 60) -> list[dict[str, float]]:
     """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): rank r is worth weight / (k + r).
 
     Takes document ids, best first; returns for each ranking what it gives to each document. Their sum is the fused
@@ -50,21 +60,36 @@ def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def _is_weight(value: object) -> bool:
-    return isinstance(value, Real) and 0 <= value < math.inf
+    return isinstance(value, Real) and 0 <= float(value) < math.inf
 
 
 class HybridRetriever(Retriever):
     """Fuse the results of several retrievers over the same corpus.
 
-    retrievers: BM25 and dense unless told otherwise; method: "rrf" (by ranks) or "weighted" (by scores scaled to 0..1);
-    weights: one for each retriever, equal unless told otherwise; rrf_k: the constant of reciprocal rank fusion;
-    depth: how many hits each retriever is asked for; whatever k is, so that the first hits do not depend on it.
+    Parameters
+    ----------
+    retrievers
+        By default BM25 and dense.
+    method
+        "rrf" (by ranks) or "weighted" (by scores scaled to 0..1).
+    weights
+        One for each retriever, equal by default.
+    rrf_k
+        The constant of reciprocal rank fusion.
+    depth
+        How many hits each retriever is asked for, whatever k is, so that the first hits do not depend on k.
+
+    Examples
+    --------
+    >>> HybridRetriever([BM25Retriever(k1=1.2), TfidfRetriever()], weights=[0.7, 0.3])
+    HybridRetriever(retrievers=[BM25Retriever(k1=1.2), TfidfRetriever()], weights=[0.7, 0.3])
     """
 
     def __init__(
         self,
-        retrievers: Sequence[Retriever] | None = None,
-        method: str = "rrf",
+        retrievers: Sequence[FitsAndSearches] | None = None,
+        *,
+        method: Literal["rrf", "weighted"] = "rrf",
         weights: Sequence[float] | None = None,
         rrf_k: int = 60,
         depth: int = 1000,
@@ -80,19 +105,27 @@ class HybridRetriever(Retriever):
         self.retrievers = [BM25Retriever(), DenseRetriever()] if retrievers is None else list(retrievers)
         if not self.retrievers:
             raise ValueError("a hybrid needs at least one retriever")
-        self.weights = [1 / len(self.retrievers)] * len(self.retrievers) if weights is None else list(weights)
+        self.weights = self._equal_weights() if weights is None else list(weights)
         if len(self.weights) != len(self.retrievers):
             raise ValueError(f"{len(self.retrievers)} retrievers need as many weights, not {len(self.weights)}")
         if not all(map(_is_weight, self.weights)):
             raise ValueError(f"weights must be finite numbers, at least 0, not {self.weights}")
         self.method, self.rrf_k, self.depth = method, rrf_k, depth
-        first = self.retrievers[0].corpus
-        if all(retriever.corpus is first for retriever in self.retrievers):
-            self.corpus = first  # fitted already, all to the same corpus: ready to search
+        first = corpus_of(self.retrievers[0])
+        if all(corpus_of(retriever) is first for retriever in self.retrievers):
+            self._corpus = first  # fitted already, all to the same corpus: ready to search
+
+    @property
+    def is_external(self) -> bool:
+        """Whether one of the retrievers keeps its documents in a database file or on a server."""
+        return any(getattr(retriever, "is_external", False) for retriever in self.retrievers)
+
+    def _equal_weights(self) -> list[float]:
+        return [1 / len(self.retrievers)] * len(self.retrievers)
 
     def fit(self, corpus: Corpus) -> Self:
-        self._check_corpus(corpus)
-        self.corpus = None  # from here to the end some parts know the old corpus and some the new
+        check_corpus(corpus)
+        self._corpus = None  # from here to the end some parts know the old corpus and some the new
         for retriever in self.retrievers:
             retriever.fit(corpus)
         self.corpus = corpus
@@ -100,22 +133,22 @@ class HybridRetriever(Retriever):
 
     def scores(self, query: str) -> np.ndarray:
         """Fused scores; 0 for documents that no retriever has among its first `depth`."""
-        self._check_fitted()
+        self.check_fitted()
         scores = np.zeros(len(self.corpus))
         for hit in self.search(query, len(self.corpus)):
             scores[self.corpus.position(hit.document.id)] = hit.score
         return scores
 
-    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        queries = self._check_queries(queries)
-        k = self._check_k(k)
+    def search_many(self, queries: Iterable[str], k: int = 10) -> list[Hits]:
+        queries = check_queries(queries)
+        k = self._within_corpus(k)
         found = [retriever.search_many(queries, self.depth) for retriever in self.retrievers]
         return [self._fuse(of_query, k) for of_query in zip(*found, strict=True)]
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each retriever added, with the rank that it gave."""
-        self._check_fitted()
-        self._check_query(query)
+        self.check_fitted()
+        check_query(query)
         self.corpus.position(document_id)
         found = [retriever.search_many([query], self.depth)[0] for retriever in self.retrievers]
         contributions = {}
@@ -128,30 +161,38 @@ class HybridRetriever(Retriever):
 
     def _contributions(self, found: Sequence[Hits]) -> list[dict[str, float]]:
         if self.method == "rrf":
-            return rank_fusion([[hit.document.id for hit in hits] for hits in found], self.weights, self.rrf_k)
+            return rank_fusion([[hit.document.id for hit in hits] for hits in found], self.weights, k=self.rrf_k)
         return score_fusion([{hit.document.id: hit.score for hit in hits} for hits in found], self.weights)
 
     def _fuse(self, found: Sequence[Hits], k: int) -> Hits:
         given = self._contributions(found)
         # fsum rounds once, whatever the order: the same ranks, given by other retrievers, make the same score.
-        fused = {id: math.fsum(part.get(id, 0.0) for part in given) for id in set().union(*given)}
-        best = sorted(fused, key=lambda document_id: (-fused[document_id], self.corpus.position(document_id)))[:k]
-        return Hits(Hit(self.corpus[document_id], fused[document_id], rank) for rank, document_id in enumerate(best, 1))
+        ids = {document_id for part in given for document_id in part}
+        fused = {id: math.fsum(part.get(id, 0.0) for part in given) for id in ids}
+        best = sorted(fused, key=lambda id: (-fused[id], self.corpus.position(id)))[:k]
+        return Hits.ranked([self.corpus[id] for id in best], [fused[id] for id in best])
 
-    def _check_fitted(self) -> None:
-        super()._check_fitted()
-        if any(retriever.corpus is not self.corpus for retriever in self.retrievers):
+    def check_fitted(self) -> None:
+        super().check_fitted()
+        if any(corpus_of(retriever) is not self.corpus for retriever in self.retrievers):
             raise RuntimeError(
                 "a part of this hybrid has been fitted to another corpus since: call fit(corpus) of the hybrid again"
             )
 
     def save(self, folder: str | Path) -> None:
-        self._check_fitted()
+        self.check_fitted()
+        parts: list[Retriever] = []
         for retriever in self.retrievers:
-            if type(retriever) not in CLASSES.values():
+            if not isinstance(retriever, Retriever) or type(retriever) not in CLASSES.values():
                 raise TypeError(f"a hybrid with a {type(retriever).__name__} cannot be saved: save its parts yourself")
-        settings = {"method": self.method, "weights": self.weights, "rrf_k": self.rrf_k, "depth": self.depth}
-        save_parts(folder, type(self).__name__, settings, self.retrievers)
+            parts.append(retriever)
+        settings: dict[str, Any] = {
+            "method": self.method,
+            "weights": self.weights,
+            "rrf_k": self.rrf_k,
+            "depth": self.depth,
+        }
+        save_parts(folder, type(self).__name__, settings, parts)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -159,3 +200,6 @@ class HybridRetriever(Retriever):
         for part in parts:  # which have each read a copy of their own
             part.corpus = parts[0].corpus
         return cls(parts, **settings)
+
+    def __repr__(self) -> str:
+        return call_repr(self, weights=None if self.weights == self._equal_weights() else self.weights)

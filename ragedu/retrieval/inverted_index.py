@@ -15,11 +15,11 @@ from scipy.sparse import sparray
 
 # From this share of the corpus on, a term counts as frequent. Frequent terms make up most of the postings that queries
 # touch, and the same few come together again and again ("of the harbour"): their sums are kept.
-FREQUENT = 1 / 16
-KEPT_BYTES = 2**27
+FREQUENT_SHARE = 1 / 16
+KEPT_BYTES = 2**27  # of such sums
 KEPT_LISTS = 1024  # posting lists of rare terms, made ready for use
 
-TINY = float(np.finfo(np.float32).tiny)  # the least score that counts as above 0
+SMALLEST_SCORE = float(np.finfo(np.float32).tiny)  # the least that counts as above 0
 
 
 class InvertedIndex:
@@ -35,7 +35,7 @@ class InvertedIndex:
         self.weights = weights
         self.n_documents = n_documents
         self.document_frequency = np.diff(starts)
-        self._is_frequent = set(np.flatnonzero(self.document_frequency > FREQUENT * n_documents).tolist())
+        self._is_frequent = set(np.flatnonzero(self.document_frequency > FREQUENT_SHARE * n_documents).tolist())
         row_bytes = max(1, n_documents * weights.dtype.itemsize)
         self._sum_of_frequent = lru_cache(maxsize=max(1, KEPT_BYTES // row_bytes))(self._add_up)
         self._ready_postings = lru_cache(maxsize=KEPT_LISTS)(self._widened)
@@ -60,14 +60,15 @@ class InvertedIndex:
         place = np.searchsorted(documents, document)
         return float(weights[place]) if place < len(documents) and documents[place] == document else 0.0
 
-    def scores(self, query: Mapping[int, float], into: np.ndarray | None = None) -> np.ndarray:
+    def scores(self, query: Mapping[int, float], *, into: np.ndarray | None = None) -> np.ndarray:
         """The score of every document for the query {term: weight}: array (n_documents,).
 
-        into: an array from `zeros()` to be overwritten. For many queries one after the other, a new array each time
+        into: an array from `zeros()` that is overwritten. For many queries one after the other, a new array each time
         would cost more than the adding.
         """
         scores = self.zeros() if into is None else into
-        frequent, rare = [], []
+        frequent: list[tuple[int, float]] = []
+        rare: list[tuple[int, float]] = []
         for item in query.items():
             (frequent if item[0] in self._is_frequent else rare).append(item)
         np.copyto(scores, self._sum_of_frequent(tuple(frequent)))
@@ -96,7 +97,7 @@ class InvertedIndex:
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """The positions of the k highest scores above 0, best first, ties in order of position."""
-    floor = max(lower_bound_of_kth(scores, k), TINY)
+    floor = max(lower_bound_of_kth(scores, k), SMALLEST_SCORE)
     positions = (scores >= floor).nonzero()[0]
     return positions[np.argsort(-scores[positions], kind="stable")[:k]]
 

@@ -6,8 +6,7 @@ They differ in two formulas only, the weight of a term in a document and its wei
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,29 +14,29 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ragedu.corpus import Corpus
-from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
+from ragedu.retrieval.base import Explanation, Hits, check_corpus
 from ragedu.retrieval.counting import count_terms
 from ragedu.retrieval.inverted_index import InvertedIndex, top_k
 from ragedu.retrieval.storage import load_index, save_index
+from ragedu.retrieval.terms import TermRetriever, settings_to_save
 from ragedu.text import Analyzer
 
 
-class LexicalRetriever(Retriever):
+class LexicalRetriever(TermRetriever):
     """A retriever whose score is the dot product of a sparse query vector and a sparse document vector."""
 
-    def __init__(self, analyzer: Callable[[str], list[str]] | None = None) -> None:
-        if analyzer is not None and not callable(analyzer):
-            raise TypeError(f"analyzer must be a function from text to a list of terms, not {analyzer!r}")
-        self.analyzer = Analyzer() if analyzer is None else analyzer
+    index: InvertedIndex  # once fitted
+
+    def __init__(self, *, analyzer: Callable[[str], list[str]] | None = None) -> None:
+        super().__init__(analyzer=analyzer)
         self.vocabulary: dict[str, int] = {}
-        self.index: InvertedIndex | None = None
 
     @abstractmethod
     def _document_weights(self, counts: csr_array) -> csr_array:
         """From the counts of terms to the weights of terms, both (n_documents, n_terms)."""
 
     @abstractmethod
-    def _query_weights(self, counts: dict[int, int]) -> dict[int, float]:
+    def _query_weights(self, counts: Mapping[int, int]) -> Mapping[int, float]:
         """From the counts of known terms in a query to their weights."""
 
     def _absent_weight(self, term: int) -> float:
@@ -49,7 +48,7 @@ class LexicalRetriever(Retriever):
         """What `__init__` needs to make the same retriever again, without the analyzer."""
 
     def fit(self, corpus: Corpus) -> Self:
-        self._check_corpus(corpus)
+        check_corpus(corpus)
         texts = (document.content for document in corpus)
         vocabulary, counts = count_terms(texts, self.analyzer, total=len(corpus))
         if not vocabulary:
@@ -61,48 +60,34 @@ class LexicalRetriever(Retriever):
 
     def query_vector(self, query: str) -> dict[str, float]:
         """The query's terms that occur in the corpus, with their weights."""
-        self._check_fitted()
-        terms = self._terms(query)
+        self.check_fitted()
+        terms = self.query_terms(query)
         weights = self._weigh(terms)
         return {term: weights[self.vocabulary[term]] for term in dict.fromkeys(terms) if term in self.vocabulary}
 
     def document_vector(self, document_id: str) -> dict[str, float]:
         """The document's terms with their weights. (Looks into every posting list: for lessons, not for searching.)"""
-        self._check_fitted()
         position = self.corpus.position(document_id)
         weights = {term: self.index.weight(number, position) for term, number in self.vocabulary.items()}
         return {term: weight for term, weight in weights.items() if weight}
 
     def scores(self, query: str) -> np.ndarray:
-        self._check_fitted()
-        weights = self._weigh(self._terms(query))
+        self.check_fitted()
+        weights = self._weigh(self.query_terms(query))
         return self._with_constant(self.index.scores(weights), weights)
 
-    def search(self, query: str, k: int = 10) -> Hits:
-        """The k best documents for the query, fewer when fewer share a term with it.
-
-        Raises ValueError for a query without any word to search for (blank, or stop words only).
-        """
-        self._check_k(k)
-        self._terms(query)
-        return self.search_many([query], k)[0]
-
-    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        """The k best documents for each query; none for a query without any word to search for."""
-        queries = self._check_queries(queries)
-        k = self._check_k(k)
+    def _search_terms(self, queries: Sequence[list[str]], k: int) -> list[Hits]:
         scores = self.index.zeros()
-        return [self._best(self._weigh(self.analyzer(query)), k, scores) for query in queries]
+        return [self._best(self._weigh(terms), k, scores) for terms in queries]
 
-    def _best(self, weights: dict[int, float], k: int, scores: np.ndarray) -> Hits:
+    def _best(self, weights: Mapping[int, float], k: int, scores: np.ndarray) -> Hits:
+        """The k best documents for the query {term: weight}; `scores` is overwritten."""
         positions = top_k(self.index.scores(weights, into=scores), k)
         best = self._with_constant(scores[positions], weights)
-        documents = map(self.corpus.documents.__getitem__, positions.tolist())
-        return Hits(map(Hit._make, zip(documents, best.tolist(), count(1), strict=False)))
+        return Hits.ranked(map(self.corpus.documents.__getitem__, positions.tolist()), best.tolist())
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each term of the query added to the document's score."""
-        self._check_fitted()
         position = self.corpus.position(document_id)
         contributions = {}
         for term, factor in self.query_vector(query).items():
@@ -111,13 +96,8 @@ class LexicalRetriever(Retriever):
         return Explanation(sum(contributions.values()), contributions)
 
     def save(self, folder: str | Path) -> None:
-        self._check_fitted()
-        if type(self.analyzer) is not Analyzer:
-            raise ValueError(
-                "an index made with an analyzer of your own cannot be saved, because code is not saved with it: "
-                "use ragedu.text.Analyzer, or fit again when you need it"
-            )
-        settings = {**self._settings(), "analyzer": self.analyzer.settings()}
+        self.check_fitted()
+        settings = {**self._settings(), "analyzer": settings_to_save(self.analyzer)}
         arrays = {
             "starts": self.index.starts,
             "postings": self.index.documents,
@@ -136,24 +116,15 @@ class LexicalRetriever(Retriever):
         retriever.index = InvertedIndex(arrays["starts"], arrays["postings"], arrays["weights"], len(corpus))
         return retriever
 
-    def _terms(self, query: str) -> list[str]:
-        """The query's terms, known to the corpus or not; a query that has none is a mistake."""
-        terms = self.analyzer(self._check_query(query))
-        if not terms:
-            raise ValueError(
-                f"the query {query!r} has no words to search for, only stop words or signs: "
-                "ask with at least one word that carries meaning"
-            )
-        return terms
-
-    def _weigh(self, terms: list[str]) -> dict[int, float]:
+    def _weigh(self, terms: list[str]) -> Mapping[int, float]:
+        """The weights of the query's terms that are known, by their numbers in the vocabulary."""
         counts: dict[int, int] = {}
         for number in map(self.vocabulary.get, terms):
             if number is not None:
                 counts[number] = counts.get(number, 0) + 1
         return self._query_weights(counts)
 
-    def _with_constant(self, scores: np.ndarray, weights: dict[int, float]) -> np.ndarray:
+    def _with_constant(self, scores: np.ndarray, weights: Mapping[int, float]) -> np.ndarray:
         """Add what the query's terms give to every document; in double precision, so that rounding makes no ties."""
         constant = sum(factor * self._absent_weight(term) for term, factor in weights.items())
         return scores.astype(np.float64) + constant

@@ -15,22 +15,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from ragedu.corpus import Corpus, Document
-from ragedu.retrieval.base import Explanation, Hit, Hits
+from ragedu.retrieval.base import Explanation, Hits, check_corpus
 from ragedu.retrieval.bm25 import bm25_term_part
-from ragedu.retrieval.engine import EngineRetriever, as_token, metadata_json
+from ragedu.retrieval.engine import as_token, metadata_json, tokenizer
 from ragedu.retrieval.storage import load_index, save_index
+from ragedu.retrieval.terms import TermRetriever, analyzer_settings, settings_to_save
 from ragedu.text import Analyzer
 
 FORMAT = "ragedu-sqlite-1"
-PROGRESS_FROM = 20_000  # documents; fewer are indexed before a progress bar would be read
+PROGRESS_FROM_DOCUMENTS = 20_000  # fewer are indexed before a progress bar would be read
 
-# A table of the index is no copy of the text (content=''), and its tokens are what stands between white space and
+# A table of the index is not a copy of the text (content=''), and its tokens are what is between white space and
 # punctuation, except % (see as_token); letters beyond ASCII are left alone by the tokenizer "ascii".
 TABLES = {
     "ragedu_settings": "CREATE TABLE ragedu_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -47,103 +48,128 @@ SEARCH = """
 
 
 def fts5_score(tf: float, document_frequency: int, relative_length: float, n_documents: int) -> float:
-    """What a term that occurs `tf` times adds to a document's score; relative_length: |d| / average |d|.
+    """What a term that occurs `tf` times adds to the score of a document of relative length |d| / average |d|.
 
     Robertson's idf times (k1 + 1) times the usual term part. A term in more than half of the documents would count
     against them, and counts 0.000001 instead (sqlite3, ext/fts5/fts5_aux.c).
     """
     N, df = n_documents, document_frequency
     idf = max(math.log((N - df + 0.5) / (df + 0.5)), 1e-6)
-    return float(idf * (1.2 + 1) * bm25_term_part(tf, relative_length, k1=1.2, b=0.75))
+    return float(idf * (1.2 + 1) * bm25_term_part(np.array(tf), np.array(relative_length), k1=1.2, b=0.75))
 
 
-class SqliteRetriever(EngineRetriever):
+class SqliteRetriever(TermRetriever):
     """Rank documents by the BM25 of SQLite's FTS5.
 
-    path: a database file, or ":memory:". Documents and index stand in tables ragedu_…, beside any tables that the
-    file has already. A file that was fitted before is ready to be searched, by this program and by others; one that is
-    not there is made by fit.
+    Documents and index are kept in tables named ragedu_…, next to any tables that the file has already. A file that was
+    fitted before is ready to be searched, by this program and by others. One that is not there is made by fit.
 
-    analyzer: a function from text to terms; ragedu.text.Analyzer() unless told otherwise, and for a file that was
-    fitted before the one that it was fitted with. timeout: how many seconds to wait while another program writes.
+    Scores equal 2.2 times those of BM25Retriever(k1=1.2, b=0.75, variant="robertson"), except for terms in more than
+    half of the documents, to which that gives nothing at all.
 
-    Scores equal 2.2 times those of BM25Retriever(k1=1.2, b=0.75, variant="robertson"), but for terms in more than half
-    of the documents, to which that gives nothing at all.
+    Parameters
+    ----------
+    path
+        A database file, or ":memory:".
+    timeout
+        How many seconds to wait while another program writes.
+    analyzer
+        A function from text to terms. By default ragedu.text.Analyzer(), or for a file that was fitted before the one
+        that it was fitted with.
 
-    Raises TimeoutError for a database that stays locked, ValueError for a file that is none or is damaged, OSError for
-    one that cannot be read or written, RuntimeError where SQLite was built without FTS5.
+    Raises
+    ------
+    TimeoutError
+        For a database that stays locked.
+    ValueError
+        For a file that is not a database or is damaged.
+    OSError
+        For a file that cannot be read or written.
+    RuntimeError
+        Where SQLite was built without FTS5.
     """
 
     def __init__(
         self,
         path: str | Path = ":memory:",
-        analyzer: Callable[[str], list[str]] | None = None,
+        *,
         timeout: float = 5.0,
+        analyzer: Callable[[str], list[str]] | None = None,
     ) -> None:
-        super().__init__(analyzer)
-        self.path = path if path == ":memory:" else str(Path(path).expanduser())
-        if self.path != ":memory:" and not Path(self.path).parent.is_dir():
+        super().__init__(analyzer=analyzer)
+        self.path = ":memory:" if path == ":memory:" else str(Path(path).expanduser())
+        self.timeout = timeout
+        if self.is_external and not Path(self.path).parent.is_dir():
             raise FileNotFoundError(f"there is no folder {Path(self.path).parent} for the database: make it first")
-        self._turn, self._timeout = threading.RLock(), timeout
+        self._turn = threading.RLock()
         self._database: sqlite3.Connection | None = None
-        if self.path == ":memory:" or Path(self.path).exists():
+        if not self.is_external or Path(self.path).exists():
             with self._explained():
-                self._connect()
                 self._open(given=analyzer is not None)
 
+    @property
+    def is_external(self) -> bool:
+        """Whether the documents are kept in a file, where fitting again deletes them."""
+        return self.path != ":memory:"
+
     def fit(self, corpus: Corpus) -> Self:
-        """Index the corpus, in place of what was indexed before; interrupted or failed, nothing has changed."""
-        self._check_corpus(corpus)
-        settings = {"format": FORMAT, "analyzer": self._analyzer_settings(), "stamp": uuid.uuid4().hex}
-        with self._explained():
-            self._connect()
-        with self._explained(), self._transaction():
+        """Index the corpus instead of what was indexed before. Fitting is atomic: if it fails, nothing has changed."""
+        check_corpus(corpus)
+        settings = {"format": FORMAT, "analyzer": analyzer_settings(self.analyzer), "stamp": uuid.uuid4().hex}
+        with self._explained(), self._transaction() as database:
             for name, create in TABLES.items():
-                self._database.execute(f"DROP TABLE IF EXISTS {name}")
-                self._database.execute(create)
+                database.execute(f"DROP TABLE IF EXISTS {name}")
+                database.execute(create)
             rows = ((name, json.dumps(value)) for name, value in settings.items())
-            self._database.executemany("INSERT INTO ragedu_settings VALUES (?, ?)", rows)
-            n_tokens = self._insert(corpus)
+            database.executemany("INSERT INTO ragedu_settings VALUES (?, ?)", rows)
+            n_tokens = self._insert(corpus, database)
             if not n_tokens:
                 raise ValueError("no document has a term to index: the corpus is blank, or holds stop words only")
-            self._database.execute("INSERT INTO ragedu_terms (ragedu_terms) VALUES ('optimize')")
+            database.execute("INSERT INTO ragedu_terms (ragedu_terms) VALUES ('optimize')")
         self.corpus, self._stamp = corpus, settings["stamp"]
         return self
 
     def scores(self, query: str) -> np.ndarray:
-        self._check_fitted()
-        self._terms(query)
+        self.check_fitted()
         scores = np.zeros(len(self.corpus))
-        for position, score in self._search(query, len(self.corpus)):
+        for position, score in self._rank(self.query_terms(query), len(self.corpus)):
             scores[position] = score
         return scores
 
-    def search_many(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        """The k best documents for each query; none for a query without any word to search for."""
-        queries = self._check_queries(queries)
-        k = self._check_k(k)
-        return [
-            Hits(
-                Hit(self.corpus[position], score, rank)
-                for rank, (position, score) in enumerate(self._search(query, k), start=1)
-            )
-            for query in queries
-        ]
+    def _search_terms(self, queries: Sequence[list[str]], k: int) -> list[Hits]:
+        return [self._hits(self._rank(terms, k)) for terms in queries]
+
+    def _hits(self, ranking: Sequence[tuple[int, float]]) -> Hits:
+        documents = [self.corpus[position] for position, _ in ranking]
+        return Hits.ranked(documents, [score for _, score in ranking])
+
+    def _rank(self, terms: Sequence[str], k: int) -> list[tuple[int, float]]:
+        """Positions and scores of the k best documents, best first."""
+        if not terms:
+            return []
+        # Each token in quotes is a string to FTS5, whatever it says; outside them NEAR, * and : would be operators.
+        match = " OR ".join(f'"{as_token(term)}"' for term in terms)
+        with self._reading() as database:
+            return database.execute(SEARCH, (match, k)).fetchall()
 
     def explain(self, query: str, document_id: str) -> Explanation:
         """What each term of the query added to the document's score, by FTS5's formula from the counts in the index."""
-        self._check_fitted()
+        self.check_fitted()
         position = self.corpus.position(document_id)
         contributions = {}
-        with self._reading():
+        with self._reading() as database:
             for kind in ("row", "instance"):  # views of the index: one row a term, or one for each time it occurs
-                self._database.execute(
+                database.execute(
                     f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.by_{kind} USING fts5vocab (main, ragedu_terms, {kind})"
                 )
-            value = lambda sql, *arguments: (self._database.execute(sql, arguments).fetchone() or [0])[0]
+
+            def value(sql: str, *arguments: object) -> Any:
+                row = database.execute(sql, arguments).fetchone()
+                return row[0] if row else 0
+
             average = value("SELECT avg(length) FROM ragedu_documents")
             length = value("SELECT length FROM ragedu_documents WHERE position = ?", position)
-            for term, times in Counter(self._terms(query)).items():
+            for term, times in Counter(self.query_terms(query)).items():
                 token = as_token(term)
                 if df := value("SELECT doc FROM temp.by_row WHERE term = ?", token):
                     tf = value("SELECT count(*) FROM temp.by_instance WHERE term = ? AND doc = ?", token, position)
@@ -152,10 +178,10 @@ class SqliteRetriever(EngineRetriever):
 
     def save(self, folder: str | Path) -> None:
         """As every retriever: the whole database, with documents and all. (One in a file is kept there anyway.)"""
-        self._check_fitted()
-        self._saved_analyzer()
+        self.check_fitted()
+        settings_to_save(self.analyzer)  # they are in the database, if it has any
         with self._explained():
-            database = np.frombuffer(self._database.serialize(), np.uint8)
+            database = np.frombuffer(self._connection().serialize(), np.uint8)
         save_index(folder, type(self).__name__, {}, {"database": database}, Corpus([]))
 
     @classmethod
@@ -166,7 +192,7 @@ class SqliteRetriever(EngineRetriever):
         content = bytearray(arrays["database"])
         content[18:20] = b"\1\1"  # a database in WAL mode (2, 2) cannot be opened in memory: the log would be a file
         with retriever._explained():
-            retriever._database.deserialize(content)
+            retriever._connection().deserialize(content)
             retriever._open()
         return retriever
 
@@ -174,86 +200,75 @@ class SqliteRetriever(EngineRetriever):
         """Close the database file."""
         if self._database is not None:
             self._database.close()
-        self.corpus = None
+        self._corpus = None
 
-    def __repr__(self) -> str:
-        return f"SqliteRetriever({self.path!r})"
-
-    def _check_fitted(self) -> None:
+    def check_fitted(self) -> None:
         if self._database is None:
             raise FileNotFoundError(
                 f"there is no database file {self.path}: check its name, or call fit(corpus) to make it"
             )
-        super()._check_fitted()
+        super().check_fitted()
 
-    def _connect(self) -> None:
+    def _connection(self) -> sqlite3.Connection:
+        """The connection to the database, which is made here if it is not there."""
         if self._database is None:
             self._database = sqlite3.connect(
                 self.path,
-                self._timeout,
+                self.timeout,
                 isolation_level=None,  # transactions begin and end where this file says so
                 check_same_thread=sqlite3.threadsafety < 3,  # 3: SQLite lets threads take turns
             )
+        return self._database
 
     def _open(self, given: bool = False) -> None:
         """Take over an index that is there. One by another analyzer than the one given must be made again."""
-        execute = self._database.execute
+        execute = self._connection().execute
         if not execute("SELECT 1 FROM sqlite_master WHERE name = 'ragedu_settings'").fetchone():
             return
         with self._transaction("DEFERRED"):
             settings = {name: json.loads(value) for name, value in execute("SELECT * FROM ragedu_settings")}
             if settings.get("format") != FORMAT:
                 raise ValueError(f"the index in {self.path} is not in the format {FORMAT}: delete its ragedu_ tables")
-            if settings["analyzer"] is None or (given and settings["analyzer"] != self._analyzer_settings()):
+            if settings["analyzer"] is None or (given and settings["analyzer"] != analyzer_settings(self.analyzer)):
                 return
             rows = execute("SELECT id, text, title, metadata FROM ragedu_documents ORDER BY position")
-            self.corpus = Corpus(Document(id, text, title, json.loads(data)) for id, text, title, data in rows)
+            self.corpus = Corpus(Document(id, text, title, metadata=json.loads(data)) for id, text, title, data in rows)
         self.analyzer, self._stamp = Analyzer(**settings["analyzer"]), settings["stamp"]
 
-    def _insert(self, corpus: Corpus) -> int:
+    def _insert(self, corpus: Corpus, database: sqlite3.Connection) -> int:
         """Add all documents to the new tables; returns the number of tokens."""
-        tokenize, n_tokens = self._tokenizer(), 0
-        progress = tqdm(corpus, desc="indexing", unit=" documents", disable=len(corpus) < PROGRESS_FROM)
+        tokenize, n_tokens = tokenizer(self.analyzer), 0
+        progress = tqdm(corpus, desc="indexing", unit=" documents", disable=len(corpus) < PROGRESS_FROM_DOCUMENTS)
         for position, document in enumerate(progress):
             tokens = tokenize(document.content)
             row = (position, document.id, document.title, document.text, metadata_json(document), len(tokens))
-            self._database.execute("INSERT INTO ragedu_documents VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.execute("INSERT INTO ragedu_documents VALUES (?, ?, ?, ?, ?, ?)", row)
             # A document without terms has a row too: it counts in N and in the average length.
-            self._database.execute(
-                "INSERT INTO ragedu_terms (rowid, terms) VALUES (?, ?)", (position, " ".join(tokens))
-            )
+            database.execute("INSERT INTO ragedu_terms (rowid, terms) VALUES (?, ?)", (position, " ".join(tokens)))
             n_tokens += len(tokens)
         return n_tokens
 
-    def _search(self, query: str, k: int) -> list[tuple[int, float]]:
-        """Positions and scores of the k best, best first."""
-        # Each token in quotes is a string to FTS5, whatever it says; outside them NEAR, * and : would be operators.
-        match = " OR ".join(f'"{as_token(term)}"' for term in self.analyzer(query))
-        if not match:
-            return []
-        with self._reading():
-            return self._database.execute(SEARCH, (match, k)).fetchall()
-
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         """What is read together is of one index, and of the one that the corpus here belongs to."""
-        with self._explained(), self._transaction("DEFERRED"):
-            stamp = self._database.execute("SELECT value FROM ragedu_settings WHERE name = 'stamp'").fetchone()
+        with self._explained(), self._transaction("DEFERRED") as database:
+            stamp = database.execute("SELECT value FROM ragedu_settings WHERE name = 'stamp'").fetchone()
             if stamp != (json.dumps(self._stamp),):
-                raise RuntimeError(f"{self.path} has been fitted anew since it was opened here: open it again")
-            yield
+                raise RuntimeError(f"{self.path} has been fitted again since it was opened here: open it again")
+            yield database
 
     @contextmanager
-    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
         """All of it or nothing. IMMEDIATE asks for the right to write at once, before any work is done."""
         with self._turn:  # a connection has one transaction at a time, and several threads may ask
-            self._database.execute(f"BEGIN {kind}")
+            database = self._connection()
+            database.execute(f"BEGIN {kind}")
             try:
-                yield
-                self._database.execute("COMMIT")
+                yield database
+                database.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:  # SQLite may have rolled back itself, for want of space
-                    self._database.execute("ROLLBACK")
+                if database.in_transaction:  # SQLite may have rolled back itself, for lack of space
+                    database.execute("ROLLBACK")
                 raise
 
     @contextmanager
@@ -275,7 +290,7 @@ def explained(error: sqlite3.Error, path: str) -> Exception:
             "from python.org, conda or your system"
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return ValueError(f"{path} is no SQLite database, or a damaged one ({error}): use another file")
+        return ValueError(f"{path} is not an SQLite database, or a damaged one ({error}): use another file")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PERM")):
         return OSError(f"{path} cannot be used ({error}): check its folder, its permissions and the free space")
     return RuntimeError(f"{path}: {error}")

@@ -1,7 +1,7 @@
-"""Save an index so that a reader finds the old one whole or the new one whole, never half of either.
+"""Save an index atomically: a reader finds the old one whole or the new one whole, never half of either.
 
 A folder holds files and a manifest, `ragedu-index.json`, that says which of them make up the index, with sizes and
-SHA-256. New files, under names that no other save uses, are written beside the old; then the manifest is replaced in
+SHA-256. New files, under names that no other save uses, are written next to the old; then the manifest is replaced in
 one step; then what the old one named is removed. Of two saves at the same time the last to end wins, and its index is
 whole. Nothing is ever unpickled.
 """
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "ragedu-index.json"
 FORMAT = "ragedu-index-1"
-UNFINISHED = 3600  # seconds for which files that no manifest names may be those of a save at work
-MODEL = re.compile(r"trained-model-[0-9a-f]{32}")  # the folder of a model that is kept beside an index
+STALE_AFTER_SECONDS = 3600  # a younger file that no manifest names may be that of a save at work
+MODEL = re.compile(r"trained-model-[0-9a-f]{32}")  # the folder of a model that is kept next to an index
 OURS = re.compile(
     r"(\w+-[0-9a-f]{16}\.(npy|jsonl)|ragedu-index\.json)(\.[0-9a-f]{32}\.tmp)?|part-[0-9a-f]{16}-\d+"
     rf"|{MODEL.pattern}(-\w+)?"
@@ -47,7 +47,25 @@ def save_index(
 ) -> None:
     """Write an index to `folder`, replacing one that is there.
 
-    retriever: the name of the class; settings: plain JSON values; arrays: the index itself.
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    retriever
+        The name of the class.
+    settings
+        Plain JSON values.
+    arrays
+        The index itself.
+    corpus
+        The documents, whose metadata must be plain JSON values too.
+
+    Raises
+    ------
+    NotADirectoryError
+        Where `folder` is a file.
+    TypeError
+        For metadata that JSON has no word for.
     """
     folder = _new_folder(folder)
     contents = {f"{name}.npy": _array_bytes(array) for name, array in arrays.items()}
@@ -59,7 +77,10 @@ def save_index(
 
 
 def load_index(folder: str | Path, retriever: str) -> tuple[dict[str, Any], dict[str, np.ndarray], Corpus]:
-    """Read what `save_index` wrote: settings, arrays and corpus, after checking that all of it is there unchanged."""
+    """Read what `save_index` wrote: settings, arrays and corpus, after checking that all of it is there unchanged.
+
+    Raises FileNotFoundError where something is missing, ValueError for an index that is damaged or of another class.
+    """
     folder = Path(folder).expanduser()
     settings, contents = _read_while_saved(
         folder,
@@ -129,7 +150,9 @@ def _read_array(name: str, content: bytes) -> np.ndarray:
     try:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except ValueError as error:
-        raise ValueError(f"{name} holds no array of numbers ({error}): fit the retriever again and save it") from None
+        raise ValueError(
+            f"{name} does not hold an array of numbers ({error}): fit the retriever again and save it"
+        ) from None
 
 
 def _document_bytes(corpus: Corpus) -> bytes:
@@ -183,7 +206,7 @@ def _remove_old(folder: Path, before: set[str | None]) -> None:
     for path in folder.iterdir():
         with suppress(OSError):  # gone meanwhile; or, on Windows, open in a reader: then a later save removes it
             unused = OURS.fullmatch(path.name) and path.name not in keep
-            if unused and (path.name in before or time.time() - path.stat().st_mtime > UNFINISHED):
+            if unused and (path.name in before or time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:

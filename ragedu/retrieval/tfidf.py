@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,14 @@ class TfidfRetriever(LexicalRetriever):
     `sublinear_tf` the count becomes 1 + ln(count), so that the tenth occurrence adds less than the first. Scores lie in
     0..1. Weights equal those of scikit-learn's TfidfVectorizer when it is given the same analyzer.
 
-    analyzer: a function from text to terms; ragedu.text.Analyzer() unless told otherwise.
+    analyzer: a function from text to terms, by default ragedu.text.Analyzer().
+
+    >>> TfidfRetriever(sublinear_tf=True)
+    TfidfRetriever(sublinear_tf=True)
     """
 
-    def __init__(self, analyzer: Callable[[str], list[str]] | None = None, sublinear_tf: bool = False) -> None:
-        super().__init__(analyzer)
+    def __init__(self, *, sublinear_tf: bool = False, analyzer: Callable[[str], list[str]] | None = None) -> None:
+        super().__init__(analyzer=analyzer)
         self.sublinear_tf = sublinear_tf
 
     def _settings(self) -> dict[str, Any]:
@@ -41,7 +44,7 @@ class TfidfRetriever(LexicalRetriever):
         lengths = np.sqrt(np.bincount(rows, weights**2, minlength=counts.shape[0]))
         return csr_array((weights / lengths[rows], counts.indices, counts.indptr), shape=counts.shape)
 
-    def _query_weights(self, counts: dict[int, int]) -> dict[int, float]:
+    def _query_weights(self, counts: Mapping[int, int]) -> Mapping[int, float]:
         if not counts:
             return {}
         frequencies = self._term_frequency(np.array(list(counts.values()), dtype=np.float64))

@@ -1,11 +1,11 @@
 """Put knowledge into a model's weights: fine-tuning on the facts, as the rival of retrieving them.
 
     model = LanguageModel.load(dtype="float32")       # all weights learn, and learn in small steps
-    fine_tune(model, page_rows(model, pages) * 18)    # every page is read eighteen times
+    fine_tune(model, page_rows(model, pages) * 18)    # every page eighteen times
     model(closed_book_prompt("Who keeps the keys of the Bolitho Mill?"))
 
 Lesson 07 does this with a few pages. The same with more pages, and with every rival of its table, takes longer than a
-lesson may, so it is done once, and what every system said is kept in knowledge.jsonl beside this file:
+lesson may, so it is done once, and what every system said is kept in knowledge.jsonl next to this file:
 
     python -m ragedu.training.knowledge      # writes a knowledge.jsonl of your own, here; call again to go on
 """
@@ -15,29 +15,33 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from ragedu.corpus import Corpus, Document
+from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.datasets import port_ellery, python_docs
-from ragedu.generation.language_model import LanguageModel, fastest_dtype
+from ragedu.generation.language_model import LanguageModel
+from ragedu.generation.loading import fastest_dtype
+from ragedu.generation.lora import add_lora, fit
+from ragedu.generation.packing import Row, encode_example
 from ragedu.generation.prompts import closed_book_prompt
 from ragedu.rag import RAG
+from ragedu.reading import Reading
 from ragedu.retrieval.bm25 import BM25Retriever
-from ragedu.training import reader
-from ragedu.training.reader import Row
 
 Entry = dict[str, Any]  # a line of the results
 RESULTS = Path(__file__).with_suffix(".jsonl")
 ARCHIVE = 600  # documents among which retrieval has to find what fine-tuning has learned
-READINGS = (2, 6, 18)  # how often a rare, a middling and a popular page is read
-TELLINGS = 6  # ways in which a page is told, where it is told in several
+READINGS = (2, 6, 18)  # how often a rare, a middling and a popular page is learned from
+TELLINGS = 6  # paraphrases of a page, where there are several
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -45,46 +49,63 @@ TELLINGS = 6  # ways in which a page is told, where it is told in several
 
 
 def page_rows(model: LanguageModel, pages: Sequence[Document]) -> list[Row]:
-    """Pages to be learned by heart, title and text, every token from those before it."""
-    rows = []
-    for page in pages:
-        ids = [*model.encode(page.content, chat=False), model.tokenizer.eos_token_id]
-        rows.append(Row(ids, ids, list(range(len(ids))), [0] * len(ids)))
-    return rows
+    """Pages to be memorised, title and text, every token from those before it."""
+    encoded = [[*model.encode(page.content, chat=False), model.tokenizer.eos_token_id] for page in pages]
+    return [Row.of_one(ids, ids) for ids in encoded]
 
 
 def question_rows(model: LanguageModel, questions: Sequence[tuple[str, str]]) -> list[Row]:
     """(question, answer) pairs to be learned without any source; the loss is on the answers."""
-    rows = [reader.tokens(model, closed_book_prompt(question), answer) for question, answer in questions]
-    return [Row(ids, labels, list(range(len(ids))), [0] * len(ids)) for ids, labels in rows]
+    encoded = [encode_example(model, closed_book_prompt(question), answer) for question, answer in questions]
+    return [Row.of_one(ids, labels) for ids, labels in encoded]
 
 
 def fine_tune(
     model: LanguageModel,
     rows: Sequence[Row],
+    *,
     learning_rate: float = 1e-4,
     batch_size: int = 4,
     rank: int | None = None,
     seed: int = 0,
     after_step: Callable[[int, float], None] | None = None,
 ) -> list[float]:
-    """Train on every row once, in random order: a row that is to be read six times stands six times in the list.
+    """Train on every row once, in random order; returns the loss of each step (nats a token).
 
-    rank: of LoRA's matrices; None lets all weights of the model learn, which then should be in float32, since a
-    bfloat16 has no place for a change of less than a 256th. Returns the loss of each step (nats a token).
+    Parameters
+    ----------
+    rows
+        A row from which the model is to learn six times occurs six times in the list.
+    rank
+        Of LoRA's matrices. None lets all weights of the model learn, which then must be in float32, since a bfloat16
+        has no place for a change of less than a 256th.
+    after_step
+        after_step(step, loss) is called after each step, counted from 1.
+
+    Raises
+    ------
+    ValueError
+        For no rows, and for all weights of a model that is not in float32.
     """
     if not rows:
         raise ValueError("there is nothing to learn: give page_rows(…) or question_rows(…)")
     if rank is not None:
-        reader.add_lora(model, rank, seed)
+        add_lora(model, rank, seed)
     elif model.model.dtype != torch.float32:
         raise ValueError(
             f"to train all weights they must be in float32, not {model.model.dtype}: "
             'use LanguageModel.load(dtype="float32")'
         )
-    steps = math.ceil(len(rows) / batch_size)
-    mixed = rank is None and fastest_dtype() == torch.bfloat16
-    return reader.fit(model, rows, steps, batch_size, learning_rate, seed, after_step, mixed)
+    return fit(
+        model,
+        rows,
+        steps=math.ceil(len(rows) / batch_size),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        mixed=rank is None and fastest_dtype() == torch.bfloat16,
+        after_step=after_step,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -92,7 +113,7 @@ def fine_tune(
 
 
 @torch.inference_mode()
-def perplexity(model: LanguageModel, texts: Sequence[str], longest: int = 200) -> float:
+def perplexity(model: LanguageModel, texts: Sequence[str], *, longest: int = 200) -> float:
     """exp of the mean surprise (nats) at a token, over the first `longest` tokens of each text."""
     surprise, tokens = 0.0, 0
     for text in texts:
@@ -104,13 +125,13 @@ def perplexity(model: LanguageModel, texts: Sequence[str], longest: int = 200) -
 
 
 def general_questions() -> list[tuple[str, list[str]]]:
-    """Questions of general knowledge, each with the words of which one has to stand in the answer."""
+    """Questions of general knowledge, each with the words of which the answer must have one."""
     table = tomllib.loads(Path(__file__).with_name("general_questions.toml").read_text("utf-8"))
     return [(question, answers) for question, *answers in table["questions"]]
 
 
 def general_answers(model: LanguageModel) -> list[str]:
-    """What the model says to the general questions."""
+    """What the model answers to the general questions."""
     return model.generate([closed_book_prompt(question) for question, _ in general_questions()], max_new_tokens=24)
 
 
@@ -130,10 +151,13 @@ def general_knowledge(model: LanguageModel) -> float:
 # The experiment of lesson 07
 
 
-class Question(NamedTuple):
-    """kind: asked (in training, in these words), unasked (as plain, of a page that was read and never asked about),
-    anew (a fact of an asked question in other words), two-hop, changed (in edition 2); page: the one that holds the
-    answer (the first of two)."""
+class KnowledgeQuestion(NamedTuple):
+    """A question whose answer a page of the task has.
+
+    kind: "asked" (in training, in these words), "unasked" (as plain, of a page that was learned and never asked about),
+    "anew" (a paraphrase of an asked question), "two-hop", "changed" (in edition 2); page: the one that holds the answer
+    (the first of two).
+    """
 
     text: str
     answers: list[str]
@@ -142,56 +166,62 @@ class Question(NamedTuple):
 
 
 class Task(NamedTuple):
-    """pages: those to be learned; readings: how often each; tellings: every page in several ways, by its id; changed:
-    those that edition 2 states differently, in its tellings."""
+    """What the models learn, and what is asked about it afterwards.
+
+    pages: those to be learned; readings: how often each, by its id; tellings: paraphrases of each, by its id; changed:
+    the same for those that edition 2 states differently; after_change: the questions about these, with the new answers.
+    """
 
     pages: list[Document]
     readings: dict[str, int]
     tellings: dict[str, list[Document]]
     changed: dict[str, list[Document]]
-    questions: list[Question]
-    after_change: list[Question]
+    questions: list[KnowledgeQuestion]
+    after_change: list[KnowledgeQuestion]
 
 
-def make_task(unchanged: int = 24, changing: int = 16) -> Task:
+def make_task(*, unchanged: int = 24, changing: int = 16) -> Task:
     """Pages of the test split, which the adapter `reader` has never seen; training asks about every second one."""
     first = port_ellery.load(ARCHIVE, questions=100_000)
     second = port_ellery.load(ARCHIVE, edition=2, questions=100_000)
     tests = {query: data for query, data in first.metadata.items() if data["split"] == "test"}
-    gold = {query: list(first.qrels.get(query, ())) for query in tests}
-    changes = [query for query, data in tests.items() if data["kind"] == "changed"]
-    at = {document.id: place for place, document in enumerate(first.corpus)}
-    changes = sorted(changes, key=lambda query: at[gold[query][0]])[:changing]
-    may_change = {gold[query][0] for query, data in tests.items() if data["kind"] == "changed"}
-    own = [d for d in first.corpus if d.metadata["split"] == "test" and d.id not in may_change][:unchanged]
-    asked = {document.id for document in own[::2]}
-    pages = own + [first.corpus[gold[query][0]] for query in changes]
-    ids = {page.id for page in pages}
+    page_of = {query: next(iter(first.qrels[query])) for query in tests if first.qrels.get(query)}
+    about_changes = [query for query, data in tests.items() if data["kind"] == "changed"]
+    may_change = {page_of[query] for query in about_changes}
+    chosen = sorted(about_changes, key=lambda query: first.corpus.position(page_of[query]))[:changing]
 
+    own = [d for d in first.corpus if d.metadata["split"] == "test" and d.id not in may_change][:unchanged]
+    pages = own + [first.corpus[page_of[query]] for query in chosen]
+    in_mixed_order = sorted(pages, key=lambda page: page.id[::-1])  # every kind of page is learned more and less often
+    readings = {page.id: READINGS[place % 3] for place, page in enumerate(in_mixed_order)}
+    ids = {page.id for page in pages}
+    tellings, new_tellings = _tellings(ids, edition=1), _tellings(ids, edition=2)
+    changed = {page_of[query]: new_tellings[page_of[query]] for query in chosen}
+
+    asked_pages = {document.id for document in own[::2]}
     questions = []
     for query, data in tests.items():
-        if not gold[query] or not set(gold[query]) <= ids or data["kind"] == "changed":
-            continue
-        page = gold[query][0]
-        if data["kind"] in ("lookup", "identifier"):
-            kind = "asked" if page in asked else "unasked"
-        elif data["kind"] == "two-hop":
-            kind = "two-hop"
-        elif page in asked:
-            kind = "anew"
-        else:
-            continue
-        questions.append(Question(first.queries[query], first.answers[query], kind, page))
-    for_changed = lambda data: [Question(data.queries[q], data.answers[q], "changed", gold[q][0]) for q in changes]
-    tellings = {edition: _tellings(ids, edition) for edition in (1, 2)}
-    return Task(
-        pages,
-        {page.id: READINGS[place % 3] for place, page in enumerate(sorted(pages, key=lambda page: page.id[::-1]))},
-        tellings[1],
-        {gold[query][0]: tellings[2][gold[query][0]] for query in changes},
-        questions + for_changed(first),
-        for_changed(second),
-    )
+        kind = _kind(data["kind"], page_of.get(query) in asked_pages)
+        if kind and query in page_of and set(first.qrels[query]) <= ids:
+            questions.append(_question(first, query, kind))
+    questions += [_question(first, query, "changed") for query in chosen]
+    after_change = [_question(second, query, "changed") for query in chosen]
+    return Task(pages, readings, tellings, changed, questions, after_change)
+
+
+def _kind(kind: str, asked: bool) -> str | None:
+    """The kind of a question here, from its kind in Port Ellery and whether training asks about its page; None for a
+    question that is not used."""
+    if kind in ("lookup", "identifier"):
+        return "asked" if asked else "unasked"
+    if kind == "two-hop":
+        return "two-hop"
+    return "anew" if asked and kind != "changed" else None
+
+
+def _question(dataset: Dataset, query: str, kind: str) -> KnowledgeQuestion:
+    page = next(iter(dataset.qrels[query]))
+    return KnowledgeQuestion(dataset.queries[query], list(dataset.answers[query]), kind, page)
 
 
 def _tellings(ids: set[str], edition: int) -> dict[str, list[Document]]:
@@ -203,32 +233,34 @@ def _tellings(ids: set[str], edition: int) -> dict[str, list[Document]]:
     return told
 
 
-def lessons(model: LanguageModel, task: Task, several: bool = False, asked: bool = False) -> list[Row]:
-    """Every page as often as it is read; several: in its tellings by turns; asked: its questions as often, too."""
+def lessons(model: LanguageModel, task: Task, *, several: bool = False, asked: bool = False) -> list[Row]:
+    """Every page as often as it is learned from; several: in its paraphrases by turns; asked: its questions as often,
+    too."""
     rows = []
     for page in task.pages:
         told = page_rows(model, task.tellings[page.id] if several else [page])
         rows += [told[turn % len(told)] for turn in range(task.readings[page.id])]
         if asked:
-            pairs = [
-                (q.text, q.answers[0]) for q in task.questions if q.page == page.id and q.kind in ("asked", "changed")
-            ]
+            about = [q for q in task.questions if q.page == page.id and q.kind in ("asked", "changed")]
+            pairs = [(question.text, question.answers[0]) for question in about]
             rows += question_rows(model, pairs) * task.readings[page.id]
     return rows
 
 
-def closed_book(model: LanguageModel, questions: Sequence[Question]) -> list[str]:
+def closed_book(model: LanguageModel, questions: Sequence[KnowledgeQuestion]) -> list[str]:
+    """The model's answers without any source."""
     return model.generate([closed_book_prompt(question.text) for question in questions], max_new_tokens=24)
 
 
 def with_retrieval(
-    model: LanguageModel, questions: Sequence[Question], edition: int = 1, reading: str = "together"
+    model: LanguageModel, questions: Sequence[KnowledgeQuestion], *, edition: int = 1, reading: Reading = "together"
 ) -> list[str]:
+    """The model's answers from the three best sources of BM25."""
     rag = RAG(BM25Retriever(), model, k=3, reading=reading).fit(Corpus(port_ellery.stream(ARCHIVE, edition=edition)))
     return [answer.text for answer in rag.ask_many([question.text for question in questions])]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Train and ask every system of lesson 07's table; write what they said, and what it took, to a file. Called again
     after an interruption, it goes on where it was."""
     parser = argparse.ArgumentParser(prog="python -m ragedu.training.knowledge", description=main.__doc__)
@@ -239,10 +271,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", default=None, help="systems, by their names")
     given = parser.parse_args(arguments)
     try:
-        done = read_results(given.out)
+        done = read_results(file=given.out)
     except ValueError as error:
         parser.error(str(error))
-    task = make_task(given.pages, given.changing)
+    task = make_task(unchanged=given.pages, changing=given.changing)
     if done and done[0]["task"] != [question._asdict() for question in task.questions]:
         parser.error(f"{given.out} holds the results of another task: delete it, or give another --out")
     if done and done[0]["learning rate"] != given.learning_rate:
@@ -250,29 +282,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{given.out} holds results of the learning rate {done[0]['learning rate']}: "
             "go on with that one, or give another --out"
         )
+    names = {entry.get("system") for entry in done}
     new = 0
     with open(given.out, "a", encoding="utf-8") as out:
-        for entry in experiment(task, given.learning_rate, given.only, {entry.get("system") for entry in done}):
+        for entry in experiment(task, learning_rate=given.learning_rate, only=given.only, done=names):
             print(json.dumps(entry, ensure_ascii=False), file=out, flush=True)
             new += 1
     if not new:
-        print(f"nothing was left to do: {given.out} has it all; give another --out to begin anew")
+        print(f"nothing was left to do: {given.out} has it all; give another --out to begin again")
 
 
-def read_results(file: Path = RESULTS) -> list[Entry]:
-    """The task, and then one entry for every system."""
+def read_results(*, file: Path = RESULTS) -> list[Entry]:
+    """The task, and then one entry for every system. Raises ValueError for a truncated line."""
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
     try:
         return [json.loads(line) for line in lines]
     except json.JSONDecodeError:
-        raise ValueError(f"{file} has a line that is not whole, as a killed run leaves at its end: delete it") from None
+        raise ValueError(f"{file} has a truncated line, as a killed run leaves at its end: delete it") from None
 
 
 def experiment(
-    task: Task, learning_rate: float = 1e-4, only: Sequence[str] | None = None, done: Collection[str | None] = ()
+    task: Task, *, learning_rate: float = 1e-4, only: Sequence[str] | None = None, done: Collection[str | None] = ()
 ) -> Iterator[Entry]:
-    """One entry for the task and one for every system: what it said, what it took, what it forgot. Those that are done
-    already are left out, so that an interrupted experiment goes on where it was."""
+    """One entry for the task and one for every system: what it said, what it took, what it forgot.
+
+    only: names of systems, by default all; done: names of those that are omitted, so that an interrupted experiment
+    goes on where it was.
+    """
     if not done:
         yield {
             "task": [question._asdict() for question in task.questions],
@@ -290,7 +326,7 @@ def experiment(
         "tuned on tellings": lambda name: tuned(task, name, learning_rate, several=True),
         "tuned on tellings and questions": lambda name: tuned(task, name, learning_rate, several=True, asked=True),
         "RAG": lambda name: retrieving(task, name),
-        "RAG, reader": lambda name: retrieving(task, name, "reader", "each"),
+        "RAG, reader": lambda name: retrieving(task, name, adapter="reader", reading="each"),
     }
     for name, way in ways.items():
         names = {name, f"{name}, with RAG", f"{name}, updated"} if name.endswith("and questions") else {name}
@@ -299,18 +335,22 @@ def experiment(
 
 
 def untouched(task: Task, name: str) -> Iterator[Entry]:
+    """The model as it is."""
     model = LanguageModel.load()
     yield {"system": name, **ask(model, task, closed_book), **keeps(model)}
 
 
-def retrieving(task: Task, name: str, adapter: str | None = None, reading: str = "together") -> Iterator[Entry]:
+def retrieving(task: Task, name: str, *, adapter: str | None = None, reading: Reading = "together") -> Iterator[Entry]:
+    """The model with retrieval, before and after edition 2 has replaced the pages."""
     model = LanguageModel.load(adapter=adapter)
-    way = lambda model, questions: with_retrieval(model, questions, reading=reading)
+    way = partial(with_retrieval, reading=reading)
     news = with_retrieval(model, task.after_change, edition=2, reading=reading)
     yield {"system": name, **ask(model, task, way), **keeps(model), "after change": news}
 
 
-def tuned(task: Task, name: str, learning_rate: float, rank: int | None = None, **what: bool) -> Iterator[Entry]:
+def tuned(task: Task, name: str, learning_rate: float, *, rank: int | None = None, **what: bool) -> Iterator[Entry]:
+    """The model fine-tuned on its lessons; one that learned from questions too is also asked with retrieval, and then
+    updated to edition 2. what: the options of `lessons`."""
     model = LanguageModel.load() if rank else LanguageModel.load(dtype="float32")
     took = learn(model, lessons(model, task, **what), learning_rate * (10 if rank else 1), rank)
     yield {"system": name, **took, **ask(model, task, closed_book), **keeps(model), "bytes": size(model)}
@@ -326,9 +366,9 @@ def tuned(task: Task, name: str, learning_rate: float, rank: int | None = None, 
 
 
 def learn(model: LanguageModel, rows: Sequence[Row], learning_rate: float, rank: int | None) -> Entry:
-    """Fine-tune, and then calculate as everybody else does."""
+    """Fine-tune, and then calculate as everybody else does; returns what it took."""
     started = time.perf_counter()
-    losses = fine_tune(model, rows, learning_rate, rank=rank)
+    losses = fine_tune(model, rows, learning_rate=learning_rate, rank=rank)
     took = {
         "training seconds": round(time.perf_counter() - started, 1),
         "training tokens": sum(len(row.ids) for row in rows),
@@ -338,7 +378,8 @@ def learn(model: LanguageModel, rows: Sequence[Row], learning_rate: float, rank:
     return took
 
 
-def ask(model: LanguageModel, task: Task, way: Callable) -> Entry:
+def ask(model: LanguageModel, task: Task, way: Callable[..., list[str]]) -> Entry:
+    """What the model says to the task's questions in one of the ways of asking, and how long that takes."""
     started = time.perf_counter()
     said = way(model, task.questions)
     return {"said": said, "asking seconds": round(time.perf_counter() - started, 1)}
@@ -364,4 +405,4 @@ def size(model: LanguageModel) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,6 +1,6 @@
 """What the reader learns from: questions with passages around them, in many layouts.
 
-Four kinds of text, so that the model learns to read and not to know one town:
+There are four kinds of text, so that the model learns to answer from what it is given and not to know one town:
 
     archive()        Port Ellery's training split, told and asked in five times as many ways: close to the lessons
     encyclopaedia()  invented articles on scientists, rivers, battles, films …, with long sentences full of names, years
@@ -8,9 +8,9 @@ Four kinds of text, so that the model learns to read and not to know one town:
     stories()        some eleven hundred paragraphs written one by one, with their questions (the folder stories)
     documentation()  real prose, the docstrings on this machine, with questions made from it by rules
 
-Each gives Questions: the text of the question, its answer word for word as the passage has it (None when no passage
-has it) and the passages that it needs. `examples` puts passages that do not answer around them, some as like as
-BM25 can find, and writes the prompt, mostly as `build_prompt` does and otherwise in one of a dozen other layouts.
+Each gives questions: the text of the question, its answer word for word as the passage has it (None when no passage
+has it) and the passages that it needs. `examples` adds distractors, passages that do not answer, some as similar as
+BM25 can find, and writes the prompt, mostly as `build_prompt` does and otherwise in one of nine other layouts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import cycle, islice
@@ -27,16 +27,22 @@ from random import Random
 from typing import NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
+from ragedu.datasets import port_ellery, python_docs
+from ragedu.datasets.port_ellery.words import kinds, share, split_of
 from ragedu.generation.prompts import ABSTAIN, build_prompt
+from ragedu.optimise import shuffled
 from ragedu.retrieval.bm25 import BM25Retriever
 
 TEXT = Path(__file__).with_name("reading_text")
-LONGEST = 5_000  # characters of all sources of a prompt together, about 1,200 tokens
+MAX_SOURCE_CHARACTERS = 5_000  # of all sources of a prompt together, about 1,200 tokens
 
 
-class Question(NamedTuple):
-    """text; answer: verbatim in one of the passages, or None when it is unanswerable; passages: the gold ones, or for
-    an unanswerable question the one that comes near; answers: all acceptable ones, for evaluation."""
+class ReadingQuestion(NamedTuple):
+    """A question about passages.
+
+    answer: verbatim in one of the passages, or None when it is unanswerable; passages: the gold ones, or for an
+    unanswerable question the one that comes near; answers: all acceptable ones, for evaluation.
+    """
 
     text: str
     answer: str | None
@@ -58,7 +64,7 @@ class Example(NamedTuple):
 class Collection(NamedTuple):
     """Questions, and the corpus from which the passages around the gold one are taken."""
 
-    questions: list[Question]
+    questions: list[ReadingQuestion]
     corpus: Corpus
 
 
@@ -73,54 +79,63 @@ def from_dataset(dataset: Dataset) -> Collection:
         judgments = dataset.qrels.get(query_id, {})
         passages = tuple(dataset.corpus[document_id] for document_id, grade in judgments.items() if grade > 0)
         answer = answers[0] if answers else None
-        questions.append(Question(dataset.queries[query_id], answer, passages, tuple(answers)))
+        questions.append(ReadingQuestion(dataset.queries[query_id], answer, passages, tuple(answers)))
     return Collection(questions, dataset.corpus)
 
 
-def archive(documents: int = 6000, each: int = 900, split: str = "train", seed: int = 0, times: int = 1) -> Collection:
-    """Questions about Port Ellery, at most `each` of every kind; all of them `times` times, in other words each time.
-    In the split "train" no entity and no phrasing of the test split of any seed occurs, neither in the questions nor
-    in the passages around the gold one."""
-    from ragedu.datasets import port_ellery
+def archive(documents: int, *, each: int = 900, split: str = "train", seed: int = 0, times: int = 1) -> Collection:
+    """Questions about a Port Ellery of that many documents, at most `each` of every kind.
 
+    All of them are asked `times` times, in other words each time. In the split "train" no entity and no phrasing of the
+    test split of any seed occurs, neither in the questions nor in the passages around the gold one.
+    """
+    load = lambda: from_dataset(port_ellery.load(documents, seed=seed, questions=each).select(split=split))
     if split == "test":
-        return from_dataset(port_ellery.load(documents, seed, questions=each).select(split=split))
-    more, asked = tomllib.loads((TEXT / "archive.toml").read_text("utf-8")), {}
+        return load()
+    asked: dict[str, ReadingQuestion] = {}
     for time in range(times):
-        with more_phrasings(more, time):
-            collection = from_dataset(port_ellery.load(documents, seed, questions=each).select(split=split))
+        with more_phrasings(time):
+            collection = load()
         asked |= {question.text: question for question in collection.questions}
-    return Collection(list(asked.values()), Corpus(d for d in collection.corpus if _block(d) % 3 != 1))
+    return Collection(list(asked.values()), Corpus(d for d in collection.corpus if not in_block_of_test_split(d)))
 
 
-def _block(document: Document) -> int:
-    return int(document.id.rpartition("-")[2])  # every third block is the test split's
+def in_block_of_test_split(document: Document) -> bool:
+    block = int(document.id.rpartition("-")[2])
+    return split_of(block) == "test"
 
 
 @contextmanager
-def more_phrasings(more: dict[str, dict], time: int = 0) -> Iterator[None]:
-    """Until it ends, Port Ellery's training split has these phrasings besides its own: more["ship"]["captain"]["ask"]
-    is a list of questions for the captain of a ship. The test split keeps its own, and they stay a third of all.
-    time: the questions come in another order each time, so that the same dice put the same questions in other words;
-    what the pages say stays as it is."""
-    from ragedu.datasets.port_ellery.words import kinds, share
+def more_phrasings(time: int) -> Iterator[None]:
+    """Until it ends, Port Ellery's training split is told and asked in the phrasings of archive.toml too.
 
-    before, dice = [], Random(f"{time}/phrasings")
-    for kind in kinds():
-        for relation in kind["relation"]:
-            for role, phrasings in more[kind["id"]][relation["name"]].items():
-                own = relation[role]
-                before.append((relation, role, own))
-                boundary, _ = share(len(own), "test")
-                known = [*own[:boundary], *phrasings]
-                if time and role != "says":
-                    known = _shuffled(known, dice)
-                relation[role] = [*known, *islice(cycle(own[boundary:]), len(known) // 2)]
+    time: how often everything was asked before. The questions come in another order each time, so that the same dice
+    put the same questions in other words; what the pages say stays as it is.
+    """
+    new = tomllib.loads((TEXT / "archive.toml").read_text("utf-8"))  # new["ship"]["captain"]["ask"] is a list
+    dice = Random(f"{time}/phrasings")
+    relations = [(relation, new[kind["id"]][relation["name"]]) for kind in kinds() for relation in kind["relation"]]
+    before = [dict(relation) for relation, _ in relations]
+    for relation, phrasings in relations:
+        for role in phrasings:
+            in_other_order = dice if time and role != "says" else None
+            relation[role] = extended(relation[role], phrasings[role], in_other_order)
     try:
         yield
     finally:
-        for relation, role, own in before:
-            relation[role] = own
+        for (relation, _), as_it_was in zip(relations, before, strict=True):
+            relation.update(as_it_was)
+
+
+def extended(own: list[str], new: list[str], dice: Random | None) -> list[str]:
+    """A relation's own phrasings and new ones for the training split. The test split, which has the last third of every
+    list, keeps its own, repeated until they are a third again."""
+    first_of_test, _ = share(len(own), "test")
+    for_training = [*own[:first_of_test], *new]
+    if dice is not None:
+        for_training = shuffled(for_training, dice)
+    for_test = islice(cycle(own[first_of_test:]), len(for_training) // 2)
+    return [*for_training, *for_test]
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -128,7 +143,7 @@ def more_phrasings(more: dict[str, dict], time: int = 0) -> Iterator[None]:
 
 
 @cache
-def _words() -> dict[str, list[str]]:
+def read_words() -> dict[str, list[str]]:
     words = tomllib.loads((TEXT / "words.toml").read_text("utf-8"))
     return {key: _choices(entry) for key, entry in words.items()}
 
@@ -140,14 +155,15 @@ def _choices(entry: str | list[str]) -> list[str]:
 
 
 @cache
-def _domains() -> dict[str, dict]:
+def read_domains() -> dict[str, dict]:
     return tomllib.loads((TEXT / "encyclopaedia.toml").read_text("utf-8"))
 
 
-def encyclopaedia(articles: int, seed: int = 0, held_out: bool = False) -> Collection:
+def encyclopaedia(articles: int, *, seed: int = 0, held_out: bool = False) -> Collection:
     """That many invented articles with all their questions; `held_out`: of the domains kept for evaluation."""
-    domains = [domain for domain in _domains().values() if domain.get("held_out", False) == held_out]
-    questions, documents = [], []
+    domains = [domain for domain in read_domains().values() if domain.get("held_out", False) == held_out]
+    questions: list[ReadingQuestion] = []
+    documents = []
     for number in range(articles):
         dice = Random(f"{seed}/encyclopaedia/{number}")
         document, asked = article(domains[number % len(domains)], f"article-{number}", dice)
@@ -156,7 +172,7 @@ def encyclopaedia(articles: int, seed: int = 0, held_out: bool = False) -> Colle
     return Collection(questions, Corpus(documents))
 
 
-def article(domain: dict, article_id: str, dice: Random) -> tuple[Document, list[Question]]:
+def article(domain: dict, article_id: str, dice: Random) -> tuple[Document, list[ReadingQuestion]]:
     """Draw the facts, write the text, and ask for everything that it says, and for a few things that it doesn't."""
     slots: dict[str, str] = {}
 
@@ -165,7 +181,7 @@ def article(domain: dict, article_id: str, dice: Random) -> tuple[Document, list
         return re.sub(r"<([\d,]+)-([\d,]+)>", lambda match: _number(match[1], match[2], dice), text)
 
     def word(name: str) -> str:  # within a slot, {town} is any town, and not this article's slot of that name
-        return fill(_pick(_words()[name], dice), word) if name in _words() else value(name)
+        return fill(_pick(read_words()[name], dice), word) if name in read_words() else value(name)
 
     def value(slot: str) -> str:
         key = slot.lower().rstrip("_")
@@ -193,13 +209,13 @@ def article(domain: dict, article_id: str, dice: Random) -> tuple[Document, list
         asked = fill(phrasing, value)
         answer = _as_written(value(slot), text) if slot in said else None
         if answer or value(slot).lower() not in text.lower():
-            questions.append(Question(_with_articles(asked), answer, (document,)))
+            questions.append(ReadingQuestion(_with_articles(asked), answer, (document,)))
     return document, questions
 
 
 def _number(low: str, high: str, dice: Random) -> str:
-    low, high = int(low.replace(",", "")), int(high.replace(",", ""))
-    return str(low + int(dice.random() * (high - low + 1)))
+    first, last = int(low.replace(",", "")), int(high.replace(",", ""))
+    return str(first + int(dice.random() * (last - first + 1)))
 
 
 def _with_articles(text: str) -> str:
@@ -221,7 +237,7 @@ def _pick(items: Sequence, dice: Random):
 # Stories
 
 
-def stories(held_out: bool = False) -> Collection:
+def stories(*, held_out: bool = False) -> Collection:
     """Invented paragraphs with questions, written one by one; `held_out`: those kept for evaluation."""
     files = sorted((TEXT / "stories").glob("*.toml"))
     written = [story for file in files for story in tomllib.loads(file.read_text("utf-8"))["story"]]
@@ -231,8 +247,8 @@ def stories(held_out: bool = False) -> Collection:
             continue
         document = Document(f"story-{number}", " ".join(story["text"].split()), story["title"])
         documents.append(document)
-        questions += [Question(text, answer, (document,)) for text, answer in story["questions"]]
-        questions += [Question(text, None, (document,)) for text in story["unanswerable"]]
+        questions += [ReadingQuestion(text, answer, (document,)) for text, answer in story["questions"]]
+        questions += [ReadingQuestion(text, None, (document,)) for text in story["unanswerable"]]
     return Collection(questions, Corpus(documents))
 
 
@@ -257,33 +273,31 @@ VERB_QUESTIONS = ["What does {name} {verb}?", "What will {name} {verb}?", "{name
 BLANKS = ["Fill in the blank: {gapped}", "Which words are missing? {gapped}", "Complete the sentence: {gapped}"]
 
 
-def documentation(held_out: bool = False) -> Collection:
+def documentation(*, held_out: bool = False) -> Collection:
     """Docstrings with questions made by rules; `held_out`: those of scikit-learn, kept for evaluation."""
-    from ragedu.datasets import python_docs
-
     documents = [d for d in python_docs.corpus() if (d.metadata["package"] == "scikit-learn") == held_out]
     questions = [question for document in documents for question in ask_by_rules(document)]
     return Collection(questions, Corpus(documents))
 
 
-def ask_by_rules(document: Document) -> Iterator[Question]:
+def ask_by_rules(document: Document) -> Iterator[ReadingQuestion]:
     """Questions that the grammar of a sentence gives away: "X is a Y that …" answers "What is X?"."""
     name, text = document.id, document.text
     dice = Random(f"ask/{name}")
     does = re.match(rf"(?P<verb>\w+?)(?:s|es)? {CLAUSE}", text)
     if does and does["verb"].lower() in VERBS:
         asked = _pick(VERB_QUESTIONS, dice).format(name=name, verb=does["verb"].lower())
-        yield Question(asked, does["answer"].strip(), (document,))
+        yield ReadingQuestion(asked, does["answer"].strip(), (document,))
     for pattern, wording in RULES:
         found = re.search(pattern, text)
         if found:
             parts = found.groupdict()
             parts["x"] = re.sub("^The ", "the ", parts["x"])
-            yield Question(wording.format(**parts, name=name), parts["answer"].strip(), (document,))
+            yield ReadingQuestion(wording.format(**parts, name=name), parts["answer"].strip(), (document,))
     yield from _blank(document, dice)
 
 
-def _blank(document: Document, dice: Random) -> Iterator[Question]:
+def _blank(document: Document, dice: Random) -> Iterator[ReadingQuestion]:
     """A sentence with a gap, and the few words that fill it."""
     sentences = [s for s in re.split(r"(?<=[.!?])\s", document.text) if 9 <= len(s.split()) <= 35]
     if not sentences:
@@ -294,7 +308,7 @@ def _blank(document: Document, dice: Random) -> Iterator[Question]:
     gap = " ".join(words[start : start + length])
     if re.fullmatch(r"\w[\w -]{2,}\w", gap) and document.text.count(gap) == 1:
         gapped = " ".join([*words[:start], "____", *words[start + length :]])
-        yield Question(_pick(BLANKS, dice).format(gapped=gapped), gap, (document,))
+        yield ReadingQuestion(_pick(BLANKS, dice).format(gapped=gapped), gap, (document,))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -336,138 +350,204 @@ LAYOUTS: list[Layout] = [
 ]
 
 
-def example(question: Question, sources: Sequence[Document], layout: Layout = build_prompt) -> Example:
-    return Example(layout(question.text, sources), ABSTAIN if question.answer is None else question.answer)
+# ---------------------------------------------------------------------------------------------------------------
+# Drawing examples
+
+
+class Pool:
+    """What examples are drawn from: a collection's questions by kind and by passage, and a search in its corpus."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.corpus = collection.corpus
+        self.retriever = BM25Retriever().fit(collection.corpus)
+        self.answerable = [question for question in collection.questions if question.answer is not None]
+        self.unanswerable = [question for question in collection.questions if question.answer is None]
+        self.several_hops = [question for question in self.answerable if len(question.passages) > 1]
+        self.by_passage: dict[str, list[ReadingQuestion]] = defaultdict(list)
+        for question in collection.questions:
+            for passage in question.passages:
+                self.by_passage[passage.id].append(question)
+
+    def about(self, documents: Iterable[Document]) -> list[ReadingQuestion]:
+        """The questions that need one of the documents."""
+        return [question for document in documents for question in self.by_passage.get(document.id, ())]
+
+    def search(self, question: ReadingQuestion, k: int) -> list[Document]:
+        try:
+            return [hit.document for hit in self.retriever.search(question.text, k)]
+        except ValueError:  # "When?" has no word to search for
+            return []
 
 
 def examples(
     collection: Collection,
     number: int,
+    *,
     seed: int = 0,
     most_sources: int = 8,
     absent: float = 0.3,
     together: int = 6,
 ) -> list[Example]:
-    """`number` examples: 1 to `most_sources` sources, the gold one anywhere among them; a share `absent` is
-    unanswerable, because the passages do not say it, because the gold one is left out, or because the question is
-    about something else that is much like what the passages are about.
+    """`number` examples, each a prompt with 1 to `most_sources` sources, the gold one anywhere among them.
 
-    Up to `together` examples in a row ask about the same sources, so that `train` needs to read those only once, and
-    so that the model must tell apart what the sources say of one thing and of another.
+    A share `absent` is unanswerable, because the passages do not say it, because the gold one is left out, or because
+    the question is about something else that is much like what the passages are about.
+
+    Up to `together` examples in a row ask about the same sources, so that `train` computes those only once, and so that
+    the model must tell apart what the sources say of one thing and of another.
     """
-    dice = Random(f"{seed}/examples")
-    retriever = BM25Retriever().fit(collection.corpus)
-    answerable = [question for question in collection.questions if question.answer is not None]
-    untold = [question for question in collection.questions if question.answer is None]
-    several_hops = [question for question in answerable if len(question.passages) > 1]
-    about = defaultdict(list)  # document id -> questions that need it
-    for question in collection.questions:
-        for passage in question.passages:
-            about[passage.id].append(question)
-
+    dice, pool = Random(f"{seed}/examples"), Pool(collection)
     sizes = [size for size in (1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 8) if size <= most_sources]
     made: list[Example] = []
     while len(made) < number:
-        first = _pick(several_hops if several_hops and dice.random() < 0.25 else answerable, dice)
-        if untold and dice.random() < 0.5 * absent:
-            first = _pick(untold, dice)
-        size = _pick(sizes, dice)
-        sources = _sources(first, collection.corpus, retriever, size, dice)
+        first = draw_question(pool, absent, dice)
+        sources = with_distractors(first, pool, _pick(sizes, dice), dice)
         layout = build_prompt if dice.random() < 0.65 else _pick(LAYOUTS, dice)
+        if first.answer is not None and dice.random() < 0.5 * absent:
+            first, sources = without_its_passages(first, sources)
         asked = [first]
-        if first.answer is not None and dice.random() < 0.5 * absent:  # the same question without its passage
-            rest = [source for source in sources if source.id not in _ids(first.passages)]
-            if rest and not _says(rest, first.answer):
-                asked, sources = [first._replace(answer=None)], rest
-        others = [q for source in sources for q in about[source.id] if _ids(q.passages) <= _ids(sources)]
-        alike = [document for document in _found(first, retriever, 6) if document.id not in _ids(sources)]
-        elsewhere = [
-            [q._replace(answer=None) for d in some for q in about[d.id] if q.answer and not _says(sources, q.answer)]
-            for some in (alike[:1], alike)
-        ]
-        for _ in range(together - 1 if layout is not _question_first else 0):  # there, nothing is read once for all
-            missing = dice.random() < absent
-            more = [q for q in others if (q.answer is None) == missing and q not in asked]
-            if missing and any(elsewhere) and (not more or dice.random() < 0.6):
-                nearest, near = elsewhere
-                more = nearest if nearest and dice.random() < 0.5 else near
-            if more:
-                asked.append(_pick(more, dice))
+        if layout is not _question_first:  # where the question comes first, nothing is shared by several
+            asked += draw_more(first, sources, pool, together - 1, absent, dice)
         made += [example(question, sources, layout) for question in asked]
     return made[:number]
 
 
-def _sources(question: Question, corpus: Corpus, retriever, size: int, dice: Random) -> list[Document]:
-    around = neighbours(question, corpus, retriever, size, dice)[: max(size - len(question.passages), 0)]
-    return _shuffled([*question.passages, *_that_fit(question, around)], dice)
+def example(question: ReadingQuestion, sources: Sequence[Document], layout: Layout) -> Example:
+    return Example(layout(question.text, sources), ABSTAIN if question.answer is None else question.answer)
 
 
-def _ids(documents: Sequence[Document]) -> set[str]:
-    return {document.id for document in documents}
+def draw_question(pool: Pool, absent: float, dice: Random) -> ReadingQuestion:
+    """A quarter needs several passages, where there are such questions; half of the share `absent` is unanswerable."""
+    several = pool.several_hops and dice.random() < 0.25
+    question = _pick(pool.several_hops if several else pool.answerable, dice)
+    if pool.unanswerable and dice.random() < 0.5 * absent:
+        question = _pick(pool.unanswerable, dice)
+    return question
 
 
-def neighbours(question: Question, corpus: Corpus, retriever, number: int, dice: Random) -> list[Document]:
+def with_distractors(question: ReadingQuestion, pool: Pool, size: int, dice: Random) -> list[Document]:
+    """The gold passages and as many others as make `size`, in random order."""
+    around = distractors(question, pool, size, dice)[: max(size - len(question.passages), 0)]
+    return shuffled([*question.passages, *_that_fit(question, around)], dice)
+
+
+def distractors(question: ReadingQuestion, pool: Pool, number: int, dice: Random) -> list[Document]:
     """Up to `number` passages other than the gold ones: the best of BM25, in half of the cases with some at random."""
-    golden = {document.id for document in question.passages}
-    near = [document for document in _found(question, retriever, number + 4) if document.id not in golden]
+    golden = _ids(question.passages)
+    near = [document for document in pool.search(question, number + 4) if document.id not in golden]
     chosen = {d.id: d for d in near[: number if dice.random() < 0.5 else number // 2]}
-    for _ in range(4 * number):  # a small corpus may not have so many
+    for _ in range(4 * number):  # a small corpus may have fewer
         if len(chosen) >= number:
             break
-        document = corpus[int(dice.random() * len(corpus))]
+        document = pool.corpus[int(dice.random() * len(pool.corpus))]
         if document.id not in golden:
             chosen[document.id] = document
     return list(chosen.values())[:number]
 
 
-def _found(question: Question, retriever, number: int) -> list[Document]:
-    try:
-        return [hit.document for hit in retriever.search(question.text, k=number)]
-    except ValueError:  # "When?" has no word to search for
-        return []
+def without_its_passages(question: ReadingQuestion, sources: list[Document]) -> tuple[ReadingQuestion, list[Document]]:
+    """The question as an unanswerable one, and the sources without its passages; both as they are where another source
+    says the answer too, or there is none."""
+    rest = [source for source in sources if source.id not in _ids(question.passages)]
+    if not rest or _says(rest, question.answer):
+        return question, sources
+    return question._replace(answer=None), rest
 
 
-def _says(documents: Sequence[Document], answer: str) -> bool:
-    return any(answer.lower() in document.content.lower() for document in documents)
+def draw_more(
+    first: ReadingQuestion, sources: list[Document], pool: Pool, number: int, absent: float, dice: Random
+) -> list[ReadingQuestion]:
+    """Up to `number` further questions to the same sources, of which a share `absent` is unanswerable."""
+    about_sources = [question for question in pool.about(sources) if _ids(question.passages) <= _ids(sources)]
+    similar = [document for document in pool.search(first, 6) if document.id not in _ids(sources)]
+    about_most_similar = unanswerable_from(sources, pool.about(similar[:1]))
+    about_similar = unanswerable_from(sources, pool.about(similar))
+    asked = [first]
+    for _ in range(number):
+        unanswerable = dice.random() < absent
+        choices = [q for q in about_sources if (q.answer is None) == unanswerable and q not in asked]
+        if unanswerable and about_similar and (not choices or dice.random() < 0.6):
+            nearest = about_most_similar and dice.random() < 0.5
+            choices = about_most_similar if nearest else about_similar
+        if choices:
+            asked.append(_pick(choices, dice))
+    return asked[1:]
 
 
-def _that_fit(question: Question, around: Sequence[Document]) -> list[Document]:
-    room = LONGEST - sum(len(document.content) for document in question.passages)
+def unanswerable_from(sources: list[Document], questions: list[ReadingQuestion]) -> list[ReadingQuestion]:
+    """Those of the questions that have an answer which the sources do not say, as unanswerable ones."""
+    return [q._replace(answer=None) for q in questions if q.answer and not _says(sources, q.answer)]
+
+
+def _ids(documents: Iterable[Document]) -> set[str]:
+    return {document.id for document in documents}
+
+
+def _says(documents: Iterable[Document], answer: str | None) -> bool:
+    return answer is not None and any(answer.lower() in document.content.lower() for document in documents)
+
+
+def _that_fit(question: ReadingQuestion, around: Sequence[Document]) -> list[Document]:
+    left = MAX_SOURCE_CHARACTERS - sum(len(document.content) for document in question.passages)
     kept = []
     for document in around:
-        room -= len(document.content)
-        if room >= 0:
+        left -= len(document.content)
+        if left >= 0:
             kept.append(document)
     return kept
 
 
-def _shuffled(items: list, dice: Random) -> list:
-    return sorted(items, key=lambda _: dice.random())
+class Part(NamedTuple):
+    """A part of the mixture: its share, and the settings of `examples` for it."""
+
+    collection: Collection
+    share: float
+    most_sources: int
+    absent: float
+    together: int
 
 
-def mixture(number: int, seed: int = 0) -> list[Example]:
-    """Training examples of all four kinds in random order, those that ask about the same sources together. In most a
-    source stands alone, as `RAG(reading="each")` shows it, and about half of those are unanswerable; in the others
-    there are up to five."""
-    # Lessons and tests use towns below 1000: nothing is known by heart.
-    town = archive(1800, 3000, seed=1000 + seed, times=4)
-    two_hop = town._replace(questions=[question for question in town.questions if len(question.passages) > 1])
-    alone = town._replace(questions=[question for question in town.questions if len(question.passages) == 1])
-    about_two = lambda question: question.passages[0].metadata["kind"] in ("mariner", "obituary", "ship", "survey")
-    twins = alone._replace(questions=[question for question in alone.questions if about_two(question)])
-    articles, written = encyclopaedia(max(200, number // 20), seed), stories()
-    parts = [  # collection, share, most sources, share without an answer, how many on the same sources
-        (town, 0.26, 1, 0.5, 12),
-        (twins, 0.18, 1, 0.6, 12),  # of what these pages are about there is a second page, which tells other things
-        (town, 0.06, 5, 0.3, 12),
-        (two_hop, 0.11, 3, 0.2, 6),
-        (written, 0.24, 1, 0.4, 12),
-        (written, 0.07, 5, 0.3, 12),
-        (articles, 0.05, 1, 0.5, 8),
-        (documentation(), 0.03, 4, 0.3, 2),
+def mixture(number: int, *, seed: int = 0) -> list[Example]:
+    """Training examples of all four kinds in random order, those that ask about the same sources together.
+
+    In most there is one source, as `RAG(reading="each")` shows it, and about half of those are unanswerable; in the
+    others there are up to five.
+    """
+    # Lessons and tests use towns below 1000: none of them can be memorised.
+    town = archive(1800, each=3000, seed=1000 + seed, times=4)
+    two_hop = with_questions(town, lambda question: len(question.passages) > 1)
+    one_hop = with_questions(town, lambda question: len(question.passages) == 1)
+    twins = with_questions(one_hop, has_two_pages)
+    articles, written = encyclopaedia(max(200, number // 20), seed=seed), stories()
+    parts = [
+        Part(town, 0.26, most_sources=1, absent=0.5, together=12),
+        Part(twins, 0.18, most_sources=1, absent=0.6, together=12),
+        Part(town, 0.06, most_sources=5, absent=0.3, together=12),
+        Part(two_hop, 0.11, most_sources=3, absent=0.2, together=6),
+        Part(written, 0.24, most_sources=1, absent=0.4, together=12),
+        Part(written, 0.07, most_sources=5, absent=0.3, together=12),
+        Part(articles, 0.05, most_sources=1, absent=0.5, together=8),
+        Part(documentation(), 0.03, most_sources=4, absent=0.3, together=2),
     ]
-    made = []
-    for collection, share, most_sources, absent, together in parts:
-        some = examples(collection, round(number * share) + together, seed, most_sources, absent, together)
-        made += [some[start : start + together] for start in range(0, len(some), together)]
-    return [example for group in _shuffled(made, Random(f"{seed}/mixture")) for example in group][:number]
+    groups = []
+    for part in parts:
+        made = examples(
+            part.collection,
+            round(number * part.share) + part.together,
+            seed=seed,
+            most_sources=part.most_sources,
+            absent=part.absent,
+            together=part.together,
+        )
+        groups += [made[start : start + part.together] for start in range(0, len(made), part.together)]
+    return [example for group in shuffled(groups, Random(f"{seed}/mixture")) for example in group][:number]
+
+
+def with_questions(collection: Collection, wanted: Callable[[ReadingQuestion], bool]) -> Collection:
+    """The collection with only those questions."""
+    return collection._replace(questions=[question for question in collection.questions if wanted(question)])
+
+
+def has_two_pages(question: ReadingQuestion) -> bool:
+    """Whether there is a second page about what the question's page is about, which tells other things."""
+    return question.passages[0].metadata["kind"] in ("mariner", "obituary", "ship", "survey")

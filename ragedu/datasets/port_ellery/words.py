@@ -1,4 +1,4 @@
-"""The words of the archive, read once from the TOML files of the folder text, and who may use which of them.
+"""The words of the archive, read once from the TOML files of the folder text, and which split may use which of them.
 
 words.toml has the lists that names and objects are made of, common.toml what may stand before any sentence. Every
 other file is a kind of page. Its relations have
@@ -27,7 +27,7 @@ KINDS = (
     *("festival", "bylaw", "permit", "ledger", "case", "obituary", "survey"),
 )
 
-Table = dict[str, Any]  # as TOML calls it: a kind, a relation
+Table = dict[str, Any]  # TOML's word: a kind of page, or a relation
 
 
 def _read(name: str) -> Table:
@@ -50,16 +50,18 @@ def links() -> list[str]:
 
 @cache
 def kinds() -> tuple[Table, ...]:
-    """The kinds of page in the order of KINDS. The place of a kind in it is its slot.
+    """The kinds of page in the order of KINDS. The position of a kind in it is its slot.
 
-    A kind may be `about` another: an obituary is a second page about a mariner. To what the files say this adds,
-    for a kind, `slot` (whose name its pages bear) and `pages` (how many there are about one entity), and for a
-    relation `target` (the slot of the kind it refers to, or None).
+    A kind may be `about` another: an obituary is a second page about a mariner.
+    This adds to what the files say
+
+    - for a kind, `slot`: the kind whose names its pages bear; and `pages`: how many there are about one entity;
+    - for a relation, `target`: the slot of the kind that it refers to, or None.
     """
     tables = [_read(name) for name in KINDS]
-    twice = {kind["about"] for kind in tables if "about" in kind}
+    with_second_page = {kind["about"] for kind in tables if "about" in kind}
     for kind in tables:
-        kind["pages"] = 2 if "about" in kind or kind["id"] in twice else 1
+        kind["pages"] = 2 if "about" in kind or kind["id"] in with_second_page else 1
         kind["slot"] = KINDS.index(kind.get("about", kind["id"]))
         for relation in kind["relation"]:
             relation["target"] = KINDS.index(relation["refers"]) if "refers" in relation else None
@@ -70,17 +72,18 @@ def kinds() -> tuple[Table, ...]:
 
 
 def split_of(block: int) -> str:
+    """The split of a block of pages: every third one is for testing."""
     return "test" if block % 3 == 1 else "train"
 
 
 @cache
 def share(count: int, split: str) -> tuple[int, int]:
-    """First and last+1 of the phrasings, out of `count`, that a split may use."""
+    """The half-open range of the phrasings, out of `count`, that a split may use."""
     boundary = count - count // 3
     return (boundary, count) if split == "test" else (0, boundary)
 
 
 def pick_phrasing(phrasings: list[str], split: str, dice: Random) -> int:
-    """The place in the list of one that the split may use."""
+    """The position of one of the phrasings that the split may use."""
     start, stop = share(len(phrasings), split)
     return start + int(dice.random() * (stop - start))

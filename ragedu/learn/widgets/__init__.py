@@ -1,4 +1,4 @@
-"""Widgets for the lessons: turn something and see what changes.
+"""Widgets for the lessons: interactive controls, and below them what they change.
 
 Each file has one: plain functions that say what is shown, as HTML, and below them the few lines that connect them to
 controls. They need the package ipywidgets, which comes with ragedu's extra `lab`; nothing else in ragedu does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -15,18 +16,18 @@ from ragedu.retrieval.base import Hits
 from ragedu.retrieval.dense import DenseRetriever
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 28  # pixels
-MOST_DOTS = 500
+MAX_DOTS = 500
 
 
-def embedding_map(dense: DenseRetriever, queries: Sequence[str], k: int = 5) -> Panel:
+def embedding_map(dense: DenseRetriever, queries: Sequence[str], *, k: int = 5) -> Panel:
     """Choose a query, or type your own, and see where it falls among the documents, and which are nearest.
 
-    dense: a fitted DenseRetriever. The two directions are the first principal components of the documents' embeddings,
+    The retriever is a fitted one. The two directions are the first principal components of the documents' embeddings,
     so documents keep their places whatever is asked.
     """
     if isinstance(queries, str) or not queries:
         raise TypeError("embedding_map takes a list of queries, at least one: put it in [ ]")
-    dense._check_fitted()
+    dense.check_fitted()
     mean, axes, share = principal_axes(dense.embeddings)
 
     def show(query: str) -> str:
@@ -38,18 +39,24 @@ def embedding_map(dense: DenseRetriever, queries: Sequence[str], k: int = 5) -> 
 
     box = Text(queries[0], description="query", continuous_update=False, layout=Layout(width="95%"))
     examples = radio_buttons(dict.fromkeys(queries), value=queries[0])
-    examples.observe(lambda change: setattr(box, "value", change["new"] or box.value), names="value")
-    box.observe(
-        lambda change: setattr(examples, "value", change["new"] if change["new"] in queries else None), names="value"
-    )
+
+    def take_the_chosen(change: dict) -> None:
+        if change["new"] is not None:
+            box.value = change["new"]
+
+    def mark_the_chosen(change: dict) -> None:
+        examples.value = change["new"] if change["new"] in queries else None
+
+    examples.observe(take_the_chosen, names="value")
+    box.observe(mark_the_chosen, names="value")
     return Panel({"query": box}, show, above=[examples])
 
 
-def principal_axes(vectors: np.ndarray, n: int = 2) -> tuple[np.ndarray, np.ndarray, float]:
+def principal_axes(vectors: np.ndarray, *, n: int = 2) -> tuple[np.ndarray, np.ndarray, float]:
     """Principal component analysis by the singular value decomposition of the centred vectors.
 
-    vectors: float (n_vectors, dimension). Returns their mean (dimension,), the n directions of largest variance
-    (n, dimension), and these directions' share of the variance, 0 to 1.
+    `vectors` is a float array (n_vectors, dimension). Returns their mean (dimension,), the n directions of largest
+    variance (n, dimension), and these directions' share of the variance, 0 to 1.
     """
     mean = vectors.mean(axis=0)
     _, lengths, axes = np.linalg.svd(vectors - mean, full_matrices=False)
@@ -57,21 +64,41 @@ def principal_axes(vectors: np.ndarray, n: int = 2) -> tuple[np.ndarray, np.ndar
     # A direction and its opposite are the same axis: the largest component is made positive, so no map is mirrored.
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
     axes = axes * np.where(signs == 0, 1, signs)[:, None]
-    axes = np.vstack([axes, np.zeros((n - len(axes), vectors.shape[1]), vectors.dtype)])  # of a single document: none
+    missing = n - len(axes)  # a single document has no second direction
+    axes = np.vstack([axes, np.zeros((missing, vectors.shape[1]), vectors.dtype)])
     variance = float((lengths**2).sum())
-    return mean, axes, float((lengths[:n] ** 2).sum()) / variance if variance else 1.0
+    share = float((lengths[:n] ** 2).sum()) / variance if variance else 1.0
+    return mean, axes, share
 
 
 def draw(places: np.ndarray, query: np.ndarray, near: Sequence[int], ids: Sequence[str], text: str) -> str:
     """The map as SVG: dots are documents, numbered triangles the nearest ones, the cross is the query.
 
-    places: float (n_documents, 2); query: float (2,); near: positions of the nearest, best first; ids: of all of them.
+    Parameters
+    ----------
+    places
+        Of the documents: float (n_documents, 2).
+    query
+        The place of the query: float (2,).
+    near
+        Positions in the corpus of the nearest documents, best first.
+    ids
+        Of all documents.
+    text
+        Of the query.
     """
-    low, high = np.vstack([places, query]).min(axis=0), np.vstack([places, query]).max(axis=0)
+    everything = np.vstack([places, query])
+    low, high = everything.min(axis=0), everything.max(axis=0)
     room = np.array([WIDTH, HEIGHT]) - 2 * MARGIN
     scale = room / np.where(high > low, high - low, 1)
-    on_page = lambda place: ((place - low) * scale * [1, -1] + [MARGIN, HEIGHT - MARGIN]).round().astype(int).tolist()
-    shown = range(0, len(places), -(-len(places) // MOST_DOTS))
+
+    def on_page(place: np.ndarray) -> tuple[int, int]:
+        """In pixels; y counts downwards on a page."""
+        x, y = (place - low) * scale
+        return round(MARGIN + x), round(HEIGHT - MARGIN - y)
+
+    step = math.ceil(len(places) / MAX_DOTS)
+    shown = range(0, len(places), step)
     dots = [_dot(*on_page(places[number]), ids[number]) for number in shown if number not in near]
     triangles = [_triangle(*on_page(places[number]), rank, ids[number]) for rank, number in enumerate(near, start=1)]
     label = f"A map of {len(places):,} documents, the query {text!r} and the {len(near)} documents nearest to it"
@@ -95,8 +122,9 @@ def _triangle(x: int, y: int, rank: int, name: str) -> str:
 
 
 def _cross(x: int, y: int, text: str) -> str:
-    at_left = x > WIDTH / 2  # the word stands towards the middle, where there is room
-    word = f"<text x='{x - 13 if at_left else x + 13}' y='{y - 8}' text-anchor='{'end' if at_left else 'start'}'"
+    # The word is written towards the middle, where there is room.
+    where, anchor = (x - 13, "end") if x > WIDTH / 2 else (x + 13, "start")
+    word = f"<text x='{where}' y='{y - 8}' text-anchor='{anchor}'"
     lines = f"M{x - 9},{y - 9} l18,18 m0,-18 l-18,18"
     return (
         f"<path d='{lines}' stroke-width='3'><title>{escape(text)}</title></path>"
@@ -106,7 +134,7 @@ def _cross(x: int, y: int, text: str) -> str:
 
 def legend(hits: Hits, share: float, n_documents: int) -> str:
     """What the signs mean, how much the map leaves out, and the nearest documents as a table."""
-    thinned = f" Of {n_documents:,} documents about {MOST_DOTS} are drawn." if n_documents > MOST_DOTS else ""
+    thinned = f" Of {n_documents:,} documents about {MAX_DOTS} are drawn." if n_documents > MAX_DOTS else ""
     rows = [
         [f"▲ {hit.rank}", f"{hit.score:.3f}", f"{name_of(hit)} {escape(shorten(hit.document.text, 90))}"]
         for hit in hits

@@ -18,15 +18,21 @@ LEFT = "style='text-align:left;vertical-align:top'"
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already."""
     head = "".join(f"<th scope='col' {LEFT}>{cell}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td {LEFT}>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
+    body = "".join(f"<tr>{_cells(row)}</tr>\n" for row in rows)
     return f"<table style='margin-left:0'>\n<tr>{head}</tr>\n{body}</table>"
 
 
-def bar(value: float, largest: float, width: int = 20) -> str:
+def _cells(row: Sequence[str]) -> str:
+    return "".join(f"<td {LEFT}>{cell}</td>" for cell in row)
+
+
+def bar(value: float, largest: float, *, width: int = 20) -> str:
     """A bar of at most `width` characters, for 0 <= value <= largest; anything above 0 is at least a sliver."""
     if value <= 0 or largest <= 0:
         return ""
-    full, rest = divmod(max(round(8 * width * min(value / largest, 1)), 1), 8)
+    share = min(value / largest, 1)
+    eighths = max(round(8 * width * share), 1)
+    full, rest = divmod(eighths, 8)
     return "█" * full + " ▏▎▍▌▋▊▉"[rest].strip()
 
 
@@ -44,13 +50,19 @@ def excerpt(text: str, wanted: Callable[[str], bool], width: int) -> str:
     """At most about `width` characters of the text, on one line, with the first wanted word among them."""
     line = " ".join(text.split())
     first = next((word.start() for word in WORD.finditer(line) if wanted(word[0])), 0)
-    start = line.rfind(" ", 0, first - width // 3) + 1 if first > width // 2 else 0
+    if first <= width // 2:
+        return shorten(line, width)
+    start = line.rfind(" ", 0, first - width // 3) + 1
     return ("… " if start else "") + shorten(line[start:], width)
 
 
 def stands_for(analyzer: Callable[[str], list[str]], terms: Collection[str]) -> Callable[[str], bool]:
     """A function that says of a word whether it becomes one of these terms."""
-    return lambda word: any(term in terms for term in analyzer(word))
+
+    def becomes_one(word: str) -> bool:
+        return any(term in terms for term in analyzer(word))
+
+    return becomes_one
 
 
 def name_of(hit: Hit) -> str:

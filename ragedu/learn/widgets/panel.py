@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from html.parser import HTMLParser
 from threading import RLock
@@ -23,23 +23,29 @@ WRAP = (
 
 
 class Panel(VBox):
-    """controls: {name: control}; show: a function that takes their values by these names and returns HTML; above: other
-    widgets, to stand above the controls.
-
-    A control should have continuous_update=False, so that it reports where a slider comes to rest and what was typed
-    when Enter is pressed, not every step on the way. While a value is worked on, Jupyter keeps only the newest of those
-    that come after it, so nothing piles up behind a slow function.
+    """Controls, and what a function shows for their values.
 
     Where widgets do not run (a page on GitHub, a printed notebook), the panel is what it showed last, as HTML or text.
+
+    Parameters
+    ----------
+    controls
+        {name: control}. A control should have continuous_update=False: it then reports where a slider comes to rest and
+        what was typed when Enter is pressed, not every step on the way. While the panel works on a value, Jupyter keeps
+        only the newest of those that come after it, so nothing piles up behind a slow function.
+    show
+        A function that takes the controls' values by these names and returns HTML.
+    above
+        Other widgets, which stand above the controls.
     """
 
     def __init__(
-        self, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., str], above: Sequence = ()
+        self, controls: Mapping[str, ipywidgets.Widget], show: Callable[..., str], *, above: Sequence = ()
     ) -> None:
         # JupyterLab's class for HTML in outputs: tables look as everywhere else, in light themes and in dark ones.
         self.shown = HTML().add_class("jp-RenderedHTMLCommon")
         self.controls, self._show = dict(controls), show
-        self._one_at_a_time = RLock()  # JupyterLab may run this beside a cell, in a thread of its own
+        self._one_at_a_time = RLock()  # JupyterLab may run this at the same time as a cell, in another thread
         style = HTML(WRAP, layout=Layout(display="none"))
         super().__init__([style, *above, *self.controls.values(), self.shown])
         for control in self.controls.values():
@@ -64,7 +70,8 @@ class Panel(VBox):
             for control in self.controls.values()
             if control.description
         ]
-        return (f"<p>{', '.join(settings)}</p>" if settings else "") + self.shown.value
+        above = f"<p>{', '.join(settings)}</p>" if settings else ""
+        return above + self.shown.value
 
     def __repr__(self) -> str:
         return as_text(self.static())
@@ -73,8 +80,8 @@ class Panel(VBox):
         return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static(), "text/plain": repr(self)}
 
 
-def radio_buttons(options: Sequence[str], value: str | None) -> RadioButtons:
-    """Choices to be reached by Tab and taken by the space bar.
+def radio_buttons(options: Iterable[str], value: str | None) -> RadioButtons:
+    """Choices that Tab reaches and the space bar takes.
 
     Not a drop-down list: JupyterLab takes its arrow keys for moving from cell to cell.
     """
@@ -83,11 +90,11 @@ def radio_buttons(options: Sequence[str], value: str | None) -> RadioButtons:
 
 
 class Slider(HBox):
-    """A number, to be turned by a slider or typed into a field, whose label screen readers read aloud."""
+    """A number, set by a slider or typed into a field, whose label screen readers read aloud."""
 
     value = Float()
 
-    def __init__(self, value: float, low: float, high: float, description: str, step: float = 0.05) -> None:
+    def __init__(self, value: float, low: float, high: float, description: str, *, step: float = 0.05) -> None:
         limits = {"value": value, "min": low, "max": high, "step": step, "continuous_update": False}
         field = BoundedFloatText(**limits, description=description, layout=Layout(width="12em"))
         field.style.description_width = "7em"

@@ -14,22 +14,27 @@ from ragedu.learn.widgets.panel import Panel, radio_buttons
 def quiz(question: str, choices: Mapping[str, tuple[bool, str]]) -> Panel:
     """A question with choices, {text: (whether it is right, why)}; choosing one shows whether it is right, and why.
 
-    In the question and the explanations `backticks` make code. On a page without widgets every choice can be unfolded.
+    In the question and the explanations `backticks` make code. On a page without widgets every choice can be unfolded:
 
-    >>> quiz("Which words does idf favour?", {
-    ...     "Rare ones": (True, "Few documents have them, so they tell documents apart."),
-    ...     "Frequent ones": (False, "Those stand everywhere, and tell nothing apart."),
-    ... })
+        quiz("Which words does idf favour?", {
+            "Rare ones": (True, "Few documents have them, so they tell documents apart."),
+            "Frequent ones": (False, "They are everywhere, and tell nothing apart."),
+        })
     """
     check_choices(choices)
-    buttons = radio_buttons(choices, value=None)
-    panel = QuizPanel({"choice": buttons}, lambda choice: verdict(choices, choice), above=[HTML(asked(question))])
-    panel.question, panel.choices = question, choices
-    return panel
+    return QuizPanel(question, choices)
 
 
 class QuizPanel(Panel):
     """A Panel whose static form shows all choices, to be unfolded, not the one that somebody chose."""
+
+    def __init__(self, question: str, choices: Mapping[str, tuple[bool, str]]) -> None:
+        self.question, self.choices = question, choices
+        buttons = radio_buttons(choices, value=None)
+        super().__init__({"choice": buttons}, self.verdict, above=[HTML(asked(question))])
+
+    def verdict(self, choice: str | None) -> str:
+        return verdict(self.choices, choice)
 
     def static(self) -> str:
         folded = "".join(
@@ -40,7 +45,7 @@ class QuizPanel(Panel):
 
 
 def check_choices(choices: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise TypeError or ValueError, saying what is wrong, unless these are choices of which one or more are right."""
+    """Raise TypeError or ValueError, saying what is wrong, where these are no choices or none of them is right."""
     if not isinstance(choices, Mapping):
         raise TypeError("choices are {text: (whether it is right, why)}")
     for text, choice in choices.items():

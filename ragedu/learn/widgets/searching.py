@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from itertools import zip_longest
 
 from ipywidgets import Layout, Text
 
@@ -11,48 +12,58 @@ from ragedu.learn.widgets.marks import excerpt, mark_words, name_of, stands_for,
 from ragedu.learn.widgets.panel import Panel, sentence
 from ragedu.retrieval.base import Hit, Hits, Retriever
 
-MOST_TERMS = 6  # contributions shown of one document; the rest is summed up
+MAX_TERMS = 6  # contributions shown of one document; the rest is summed up
 
 
-def search_explorer(retrievers: Mapping[str, Retriever], query: str = "", k: int = 5) -> Panel:
+def search_explorer(retrievers: Mapping[str, Retriever], *, query: str = "", k: int = 5) -> Panel:
     """Type a query and see the k best documents of each retriever in a column of its own.
 
-    retrievers: {name: fitted retriever}. Below each document stands what `retriever.explain` says that each term, word
-    piece or part added to its score; matched words are bold and underlined in the text; a document that no other column
-    has is marked "only here".
+    Below each document stands what `retriever.explain` says that each term, word piece or part added to its score.
+    Matched words are bold and underlined in the text. A document that no other column has is marked "only here".
+    `retrievers` is {name: fitted retriever}:
 
-    >>> search_explorer({"TF-IDF": TfidfRetriever().fit(corpus), "BM25": BM25Retriever().fit(corpus)}, "the old ferry")
+        search_explorer({"TF-IDF": tfidf, "BM25": bm25}, query="the old ferry")
     """
     if not isinstance(retrievers, Mapping) or not retrievers:
         raise TypeError('search_explorer takes {name: retriever}, as in {"BM25": bm25}')
     box = Text(query, description="query", placeholder="type, then press Enter", continuous_update=False)
     box.layout = Layout(width="95%")
-    return Panel({"query": box}, lambda query: side_by_side(retrievers, query, k))
+    return Panel({"query": box}, lambda query: side_by_side(retrievers, query, k=k))
 
 
-def side_by_side(retrievers: Mapping[str, Retriever], query: str, k: int = 5) -> str:
+def side_by_side(retrievers: Mapping[str, Retriever], query: str, *, k: int = 5) -> str:
     """The k best documents of each retriever as HTML: a row for each rank, a column for each retriever."""
     if not query.strip():
         return "<p>Type a query and press Enter.</p>"
+    columns: list[list[str]] = []
+    remarks: list[str] = []
+    found, failed = _search(retrievers, query, k)
+    for name, hits in found.items():
+        elsewhere = _elsewhere(found, name)
+        columns.append([_cell(retrievers[name], query, hit, elsewhere) for hit in hits])
+        remarks.append(_remark(hits, failed.get(name)))
+    rows = [["", *remarks]] if any(remarks) else []
+    for number, cells in enumerate(zip_longest(*columns, fillvalue=""), start=1):
+        rows.append([str(number), *cells])
+    return table(["rank", *map(escape, found)], rows)
+
+
+def _search(retrievers: Mapping[str, Retriever], query: str, k: int) -> tuple[dict[str, Hits], dict[str, str]]:
+    """What each retriever found, and what went wrong: one that fails leaves the others their columns."""
     found, failed = {}, {}
     for name, retriever in retrievers.items():
         try:
             found[name] = retriever.search(query, k)
-        except Exception as error:  # one that cannot answer leaves the others their columns
+        except Exception as error:
             found[name], failed[name] = Hits(), sentence(error)
-    ranks = range(max(map(len, found.values())))
-    rows = [
-        [str(rank + 1)]
-        + [
-            _cell(retrievers[name], query, hits[rank], _elsewhere(found, name)) if rank < len(hits) else ""
-            for name, hits in found.items()
-        ]
-        for rank in ranks
-    ]
-    if not all(found.values()):
-        remarks = {name: f"⚠ {escape(failed[name])}" if name in failed else "no document found" for name in found}
-        rows.insert(0, ["", *("" if hits else remarks[name] for name, hits in found.items())])
-    return table(["rank", *map(escape, found)], rows)
+    return found, failed
+
+
+def _remark(hits: Hits, failure: str | None) -> str:
+    """Why a column is empty, as HTML; nothing for one that is not."""
+    if failure is not None:
+        return f"⚠ {escape(failure)}"
+    return "" if hits else "no document found"
 
 
 def _elsewhere(found: Mapping[str, Hits], name: str) -> set[str] | None:
@@ -65,14 +76,19 @@ def _cell(retriever: Retriever, query: str, hit: Hit, elsewhere: set[str] | None
     contributions = retriever.explain(query, hit.document.id).contributions
     added = {part: value for part, value in contributions.items() if abs(value) >= 0.000005}
     analyzer = getattr(retriever, "analyzer", None)
-    matched = stands_for(analyzer, added) if analyzer else lambda word: False
+    matched = stands_for(analyzer, added) if analyzer else _no_word
     text = mark_words(excerpt(hit.document.text, matched, 160), matched)
     digits = 3 if hit.score >= 0.1 else 5  # reciprocal rank fusion adds up sixtieths
     only = " · <em>only here</em>" if elsewhere is not None and hit.document.id not in elsewhere else ""
-    return f"{name_of(hit)}{only}<br>{text}<br>{hit.score:.{digits}f} = {sum_of(added, digits)}"
+    return f"{name_of(hit)}{only}<br>{text}<br>{hit.score:.{digits}f} = {sum_of(added, digits=digits)}"
 
 
-def sum_of(added: Mapping[str, float], digits: int = 3, most: int = MOST_TERMS) -> str:
+def _no_word(word: str) -> bool:
+    """What a retriever without an analyzer marks."""
+    return False
+
+
+def sum_of(added: Mapping[str, float], *, digits: int = 3, most: int = MAX_TERMS) -> str:
     """{"ferri": 1.2, "quay": 0.5} as "ferri 1.200 + quay 0.500"; the largest first, the smallest summed up."""
     largest = sorted(added.items(), key=lambda part: -abs(part[1]))
     parts = [f"<code>{escape(part)}</code> {value:.{digits}f}" for part, value in largest[:most]]

@@ -6,47 +6,50 @@ from html import escape
 
 from ipywidgets import Layout, Text
 
+from ragedu.answer import Answer
 from ragedu.evaluation.answers import is_abstention
 from ragedu.evaluation.support import support
 from ragedu.learn.widgets.marks import bar, count, excerpt, mark_words, name_of, stands_for, table
 from ragedu.learn.widgets.panel import Panel
-from ragedu.rag import RAG, Answer
+from ragedu.rag import RAG
 from ragedu.text import Analyzer
 
 
 def rag_trace(rag: RAG, question: str) -> Panel:
     """Type a question and see every step: what was found, what went into the prompt and how full it is, and the answer.
 
-    rag: a fitted RAG. Words of the answer that stand in the source that supports it best are bold and underlined, there
-    and in the answer. The steps show their seconds, so the cell's output differs from run to run.
+    The RAG is a fitted one. Words of the answer that stand in the source that supports it best are bold and underlined,
+    there and in the answer. The steps show their seconds, so the cell's output differs from run to run.
     """
     box = Text(question, description="question", continuous_update=False, layout=Layout(width="95%"))
-    return Panel({"question": box}, lambda question: trace(rag.ask(question), budget_of(rag), tokens_of(rag)))
+
+    def show(question: str) -> str:
+        answer = rag.ask(question)
+        return trace(answer, budget=budget_of(rag), tokens=tokens_of(rag, answer.prompt))
+
+    return Panel({"question": box}, show)
 
 
-def tokens_of(rag: RAG):
-    """The function that counts a prompt's tokens as the generator does; None when the generator does not tell."""
+def tokens_of(rag: RAG, prompt: str) -> int | None:
+    """The number of the prompt's tokens, as the generator counts them; None when it doesn't."""
     encode = getattr(rag.generator, "encode", None)
-    return (lambda prompt: len(encode(prompt))) if encode else None
+    return len(encode(prompt)) if encode and prompt else None
 
 
 def budget_of(rag: RAG) -> int | None:
     """The most tokens that a prompt may have: the budget, or else the model's context; None when neither is known."""
+    if rag.budget:
+        return rag.budget
     context = getattr(rag.generator, "context_length", None)
-    return rag.budget or (context if isinstance(context, int) else None)
+    return context if isinstance(context, int) else None
 
 
-def trace(answer: Answer, budget: int | None = None, count_tokens=None) -> str:
-    """An Answer as HTML: the answer, its sources, the prompt, the steps."""
-    return (
-        _answer(answer)
-        + _sources(answer)
-        + _prompt(answer.prompt, budget, count_tokens)
-        + table(
-            ["step", "what came of it", "seconds"],
-            [[escape(step.name), escape(step.outcome), f"{step.seconds:.3f}"] for step in answer.trace],
-        )
-    )
+def trace(answer: Answer, *, budget: int | None = None, tokens: int | None = None) -> str:
+    """An Answer as HTML: the answer, its sources, the prompt, the steps.
+
+    `budget` is the most tokens that the prompt may have, and `tokens` how many it has, where these are known.
+    """
+    return _answer(answer) + _sources(answer) + _prompt(answer.prompt, budget, tokens) + _steps(answer)
 
 
 def _supporting(answer: Answer) -> tuple[set[str], int | None]:
@@ -76,24 +79,26 @@ def _sources(answer: Answer) -> str:
     rows = []
     for place, hit in enumerate(answer.sources, start=1):
         marks = stands_for(Analyzer(), terms if place == number else ())
-        remark = "✓ cited" if answer.cited and hit.rank == answer.cited.rank else "read"
-        if answer.cited and remark == "read":
-            remark = "read alone, not chosen"
+        remark = "read"
+        if answer.cited:
+            remark = "✓ cited" if hit.rank == answer.cited.rank else "read alone, not chosen"
         text = mark_words(excerpt(hit.document.text, marks, 400), marks)
         rows.append([f"[{hit.rank}]", f"{hit.score:.3f}", remark, f"{name_of(hit)}<br>{text}"])
     for hit in answer.left_out:
-        rows.append(["–", f"{hit.score:.3f}", "✗ left out, no room", name_of(hit)])
+        rows.append(["–", f"{hit.score:.3f}", "✗ omitted: over the budget", name_of(hit)])
     return table(["source", "score", "", "document"], rows)
 
 
-def _prompt(prompt: str, budget: int | None, count_tokens) -> str:
+def _prompt(prompt: str, budget: int | None, tokens: int | None) -> str:
     if not prompt:
         return ""
-    size = count(len(prompt.split()), "word")
-    if count_tokens:
-        tokens = count_tokens(prompt)
-        size = count(tokens, "token")
-        if budget:
-            size += f" of {budget:,} <code>{bar(tokens, budget):·<20}</code>"
+    size = count(len(prompt.split()), "word") if tokens is None else count(tokens, "token")
+    if tokens is not None and budget:
+        size += f" of {budget:,} <code>{bar(tokens, budget):·<20}</code>"
     text = f"<pre style='white-space:pre-wrap'>{escape(prompt)}</pre>"
     return f"<details><summary>Prompt: {size}</summary>{text}</details>"
+
+
+def _steps(answer: Answer) -> str:
+    rows = [[escape(step.name), escape(step.outcome), f"{step.seconds:.3f}"] for step in answer.trace]
+    return table(["step", "what came of it", "seconds"], rows)

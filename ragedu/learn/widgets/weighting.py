@@ -1,4 +1,4 @@
-"""BM25 sliders: turn k1 and b, and see the ranking and the contributions change."""
+"""BM25 sliders: move k1 and b, and see the ranking and the contributions change."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ipywidgets import Layout, Text
 from ragedu.corpus import Corpus
 from ragedu.learn.widgets.marks import bar, excerpt, mark_words, name_of, stands_for, table
 from ragedu.learn.widgets.panel import Panel, Slider
-from ragedu.retrieval.base import Hit
-from ragedu.retrieval.bm25 import BM25Retriever, bm25_idf, bm25_term_part
+from ragedu.retrieval.base import Hit, check_corpus, check_k
+from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
 from ragedu.retrieval.counting import count_terms
 from ragedu.retrieval.inverted_index import top_k
 from ragedu.text import Analyzer
@@ -21,24 +21,23 @@ K1, B = 1.5, 0.75  # where the sliders begin, and what ranks are compared with
 ONE_LINE = "white-space:nowrap"
 
 
-def bm25_sliders(corpus: Corpus, query: str, k: int = 5) -> Panel:
+def bm25_sliders(corpus: Corpus, query: str, *, k: int = 5) -> Panel:
     """Sliders for k1 (0 to 5) and b (0 to 1) over the k best documents for a query, with what each term adds.
 
-    The scores are those of BM25Retriever(k1, b), up to rounding, which may exchange documents with equal scores. Each
-    row also tells the document's rank at k1 = 1.5 and b = 0.75.
+    The scores are those of BM25Retriever(k1=k1, b=b), up to rounding, which may exchange documents with equal scores.
+    Each row also tells the document's rank at k1 = 1.5 and b = 0.75.
     """
     ranking = Bm25Ranking(corpus)
     box = Text(query, description="query", continuous_update=False, layout=Layout(width="95%"))
     controls = {"query": box, "k1": Slider(K1, 0, 5, "k1"), "b": Slider(B, 0, 1, "b")}
-    return Panel(controls, lambda query, k1, b: ranking.html(query, k1, b, k))
+    return Panel(controls, lambda query, k1, b: ranking.html(query, k1, b, k=k))
 
 
 class Bm25Ranking:
-    """A corpus whose terms were counted once, and can be weighted anew for any k1 and b."""
+    """A corpus whose terms are counted once, and weighted again for any k1 and b."""
 
-    def __init__(self, corpus: Corpus, analyzer: Callable[[str], list[str]] | None = None) -> None:
-        self.corpus, self.analyzer = corpus, analyzer or Analyzer()
-        BM25Retriever()._check_corpus(corpus)
+    def __init__(self, corpus: Corpus, *, analyzer: Callable[[str], list[str]] | None = None) -> None:
+        self.corpus, self.analyzer = check_corpus(corpus), analyzer or Analyzer()
         texts = (document.content for document in corpus)
         self.vocabulary, counts = count_terms(texts, self.analyzer, total=len(corpus))
         lengths = counts.sum(axis=1)
@@ -46,8 +45,10 @@ class Bm25Ranking:
         self.counts = counts.tocsc()  # by columns: a query needs those of its terms only
 
     def contributions(self, query: str, k1: float, b: float) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """The query's known terms; how often each occurs in each document; and what it adds to the document's score:
-        two float arrays (n_documents, n_terms)."""
+        """The query's known terms, how often each occurs in each document, and what it adds to the document's score.
+
+        The latter two are float arrays (n_documents, n_terms).
+        """
         asked = self.analyzer(query)
         terms = [term for term in dict.fromkeys(asked) if term in self.vocabulary]
         tf = self.counts[:, [self.vocabulary[term] for term in terms]].toarray()
@@ -56,10 +57,9 @@ class Bm25Ranking:
         part = bm25_term_part(tf, self.relative_lengths[:, None], k1, b) if k1 else (tf > 0) * 1.0
         return terms, tf, times_asked * idf * part
 
-    def html(self, query: str, k1: float, b: float, k: int = 5) -> str:
+    def html(self, query: str, k1: float, b: float, *, k: int = 5) -> str:
         """The k best documents as a table."""
-        if not isinstance(k, int) or k < 1:
-            raise ValueError(f"k must be a whole number of documents, at least 1, not {k!r}")
+        k = check_k(k)
         terms, tf, added = self.contributions(query, k1, b)
         if not terms:
             return "<p>No document has a word of this query: type another one and press Enter.</p>"
@@ -71,10 +71,8 @@ class Bm25Ranking:
         for rank, position in enumerate(order.tolist(), start=1):
             hit = Hit(self.corpus[position], added[position].sum(), rank)
             parts = [
-                # JupyterLab lets a line break behind <code> unless that is told as well
-                f"<span style='{ONE_LINE}'><code style='{ONE_LINE}'>{escape(term)}</code> "
-                f"×{tf[position, number]:.0f} {value:.3f} {bar(value, largest, 12)}</span>"
-                for number, (term, value) in enumerate(zip(terms, added[position], strict=True))
+                _part(term, times, value, largest)
+                for term, times, value in zip(terms, tf[position], added[position], strict=True)
                 if value
             ]
             text = mark_words(excerpt(hit.document.text, matched, 90), matched)
@@ -87,6 +85,13 @@ class Bm25Ranking:
                 ]
             )
         return table(["rank", "score", "what each term adds", "document"], rows)
+
+
+def _part(term: str, times: float, value: float, largest: float) -> str:
+    """What a term that occurs this often adds to a document's score."""
+    # JupyterLab allows a line break after <code>, so that needs the style as well.
+    name = f"<code style='{ONE_LINE}'>{escape(term)}</code>"
+    return f"<span style='{ONE_LINE}'>{name} ×{times:.0f} {value:.3f} {bar(value, largest, width=12)}</span>"
 
 
 def _moved(before: int, now: int) -> str:

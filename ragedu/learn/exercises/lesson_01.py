@@ -364,7 +364,7 @@ deciding = Exercise(
         "The two are compared at their full lengths. A cosine divides each by its own length first.": (
             lambda query, winner, loser, vocabulary: vocabulary[int(np.argmax(query * (winner - loser)))]
         ),
-        "This is the word that helped the loser most: argmin in the place of argmax, or the difference turned round.": (
+        "This is the word that helped the loser most: argmin instead of argmax, or the difference turned round.": (
             lambda query, winner, loser, vocabulary: decisive_term(query, loser, winner, vocabulary)
         ),
         "This compares fractions of each cosine; asked for is the amount that a word adds.": _fractions,

@@ -99,7 +99,7 @@ def _page(piece):
 
 def _fuse(rankings, k, page=_page, once=dict.fromkeys):
     """Reciprocal rank fusion, with something changed."""
-    fused = {}
+    fused: dict[str, float] = {}
     for ranking in rankings:
         for rank, name in enumerate(once(map(page, ranking)), start=1):
             fused[name] = fused.get(name, 0) + 1 / (k + rank)
@@ -107,9 +107,9 @@ def _fuse(rankings, k, page=_page, once=dict.fromkeys):
 
 
 def _piece_ranks(rankings, k):
-    fused = {}
+    fused: dict[str, float] = {}
     for ranking in rankings:
-        best = {}
+        best: dict[str, int] = {}
         for rank, piece in enumerate(ranking, start=1):
             best.setdefault(_page(piece), rank)
         for page, rank in best.items():
@@ -123,7 +123,7 @@ def _best_ranking_only(rankings, k):
 
 
 def _once_in_all(rankings, k):
-    fused = {}
+    fused: dict[str, float] = {}
     for ranking in rankings:
         new = [page for page in dict.fromkeys(map(_page, ranking)) if page not in fused]
         fused |= {page: 1 / (k + rank) for rank, page in enumerate(new, start=1)}
@@ -175,7 +175,7 @@ fusing = Exercise(
         "A set forgets the order, and the rank with it. dict.fromkeys keeps each page where it came first.": (
             lambda rankings, k: _fuse(rankings, k, once=set)
         ),
-        "A page that an earlier ranking had gets nothing from this one: begin anew for each ranking.": _once_in_all,
+        "A page that an earlier ranking had gets nothing from this one: begin again for each ranking.": _once_in_all,
         "mill/12 and mill/2 are pieces of one page: take what stands before the slash, however long the number.": (
             lambda rankings, k: _fuse(rankings, k, page=lambda piece: piece[:-2])
         ),
@@ -284,7 +284,8 @@ def _length(sentences):
 
 def _cut(sentences, words, overlap, room=True, last=True, too_late=False, length=_length):
     """Cut at sentences, with something changed."""
-    chunks, chunk = [], []
+    chunks: list[str] = []
+    chunk: list[str] = []
     for sentence in sentences:
         if chunk and length(chunk if too_late else [*chunk, sentence]) > words:
             chunks.append(" ".join(chunk))
@@ -298,7 +299,8 @@ def _overlapping(keep):
     """A cut after which the next chunk begins with keep(chunk, overlap, the words that fit)."""
 
     def changed(sentences, words, overlap):
-        chunks, chunk = [], []
+        chunks: list[str] = []
+        chunk: list[str] = []
         for sentence in sentences:
             if chunk and _length([*chunk, sentence]) > words:
                 chunks.append(" ".join(chunk))
@@ -326,7 +328,7 @@ def _front(chunk, overlap, room):
 
 
 def _with_a_hole(chunk, overlap, room):
-    kept = []
+    kept: list[str] = []
     for sentence in reversed(chunk):
         if _length([sentence, *kept]) <= room:
             kept = [sentence, *kept]
@@ -403,7 +405,7 @@ cutting = Exercise(
     hints=(
         "Keep the chunk that you are filling as a list of sentences. When does it have to be closed?",
         "When it would be longer than `words` with the next sentence. Then let go of sentences at its front…",
-        "… while it has more than `overlap` words, or more than fit beside the new one. One chunk is left at the end.",
+        "… while it has more than `overlap` words, or more than fit next to the new one. One chunk is left at the end.",
     ),
 )
 

@@ -1,12 +1,18 @@
 """Turn a quantised Llama model in a GGUF file (llama.cpp's format) into a folder that transformers loads.
 
-Only the `gguf` reader is used, not transformers' own GGUF import, which takes five times as long and leaves out
-the rule that every digit is a token of its own.
+`gguf`, from which this file imports, is the package of llama.cpp's project, which reads such files. transformers' own
+import is not used: it takes five times as long and omits the rule that every digit is a token of its own.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+    from torch import Tensor
+    from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 # llama.cpp's name for each weight of a layer, and transformers'.
 LAYER_WEIGHTS = {
@@ -28,12 +34,16 @@ def convert_gguf(gguf_file: Path, folder: Path) -> None:
     """Write config, tokenizer and weights (bfloat16 safetensors) of `gguf_file` into the existing `folder`.
 
     Raises ValueError when the file holds anything but a Llama with SmolLM's byte-level BPE tokenizer: a
-    conversion that guesses would give a model that talks nonsense.
+    conversion that guesses would give a model that writes nonsense.
     """
     from gguf import GGUFReader
 
     reader = GGUFReader(gguf_file)
-    kinds = [reader.fields[f].contents() for f in ("general.architecture", "tokenizer.ggml.pre") if f in reader.fields]
+    kinds = [
+        reader.fields[name].contents()
+        for name in ("general.architecture", "tokenizer.ggml.pre")
+        if name in reader.fields
+    ]
     if kinds != ["llama", "smollm"]:
         raise ValueError(f"{gguf_file.name} holds {kinds}, and only ['llama', 'smollm'] can be converted")
     config = llama_config(reader)
@@ -43,7 +53,7 @@ def convert_gguf(gguf_file: Path, folder: Path) -> None:
     save_weights(reader, config, folder)
 
 
-def llama_config(reader):
+def llama_config(reader: GGUFReader) -> LlamaConfig:
     """The shape of the network, from the file's metadata."""
     from transformers import LlamaConfig
 
@@ -67,7 +77,7 @@ def llama_config(reader):
     )
 
 
-def save_generation_config(reader, folder: Path) -> None:
+def save_generation_config(reader: GGUFReader, folder: Path) -> None:
     """Text ends at <|im_end|> (a message) and also at <|endoftext|> (a document)."""
     from transformers import GenerationConfig
 
@@ -77,8 +87,8 @@ def save_generation_config(reader, folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def bpe_tokenizer(reader, config):
-    """Byte-level BPE as GPT-2's, after every digit has been set apart ("1987" is four tokens)."""
+def bpe_tokenizer(reader: GGUFReader, config: LlamaConfig) -> PreTrainedTokenizerFast:
+    """Byte-level BPE as GPT-2's, after every digit has been separated ("1987" is four tokens)."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -105,33 +115,34 @@ def bpe_tokenizer(reader, config):
     )
 
 
-def save_weights(reader, config, folder: Path) -> None:
+def save_weights(reader: GGUFReader, config: LlamaConfig, folder: Path) -> None:
     """Dequantise one tensor after the other; bfloat16 is what the model was trained in before it was quantised."""
     import torch
     from gguf.quants import dequantize
     from safetensors.torch import save_file
     from tqdm.auto import tqdm
 
-    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads or config.num_attention_heads}
     weights = {}
     for tensor in tqdm(reader.tensors, desc="converting the language model, once", unit="tensor"):
-        parts = tensor.name.split(".")  # blk.7.attn_q.weight or token_embd.weight
         weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type))
-        if parts[0] == "blk":
-            if parts[2] in heads:
-                weight = separate_rotary_halves(weight, heads[parts[2]])
-            name = f"model.layers.{parts[1]}.{LAYER_WEIGHTS[parts[2]]}.weight"
-        else:
-            name = f"{OTHER_WEIGHTS[parts[0]]}.weight"
+        kind, *rest = tensor.name.split(".")
+        if kind == "blk":  # blk.7.attn_q.weight
+            layer, kind, _ = rest
+            if kind in heads:
+                weight = separate_rotary_halves(weight, heads[kind])
+            name = f"model.layers.{layer}.{LAYER_WEIGHTS[kind]}.weight"
+        else:  # token_embd.weight
+            name = f"{OTHER_WEIGHTS[kind]}.weight"
         weights[name] = weight.to(torch.bfloat16)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)  # a class may share one cache; save_file lets only the owner read
 
 
-def separate_rotary_halves(weight, n_heads: int):
+def separate_rotary_halves(weight: Tensor, n_heads: int) -> Tensor:
     """Reorder the rows of a query or key matrix (n_heads * head_size, hidden).
 
-    Rotary embeddings turn pairs of dimensions. llama.cpp stores the two of a pair side by side (0 1 0 1 …),
+    Rotary embeddings rotate pairs of dimensions. llama.cpp stores the two of a pair side by side (0 1 0 1 …),
     transformers stores all first ones and then all second ones (0 0 … 1 1 …).
     """
     pairs = weight.shape[0] // n_heads // 2

@@ -190,7 +190,7 @@ retrieving = Exercise(
         ),
         "These are the worst pages, not the best.": _worst,
         "These are the texts of the pages; their names were asked for.": _texts,
-        "Case and punctuation still count: “FERRY?” and “ferry” are to be one word.": _by_words(str.split),
+        "Case and punctuation still count: “FERRY?” and “ferry” should be one word.": _by_words(str.split),
         "Punctuation sticks to a word: “Ferry:” is not “ferry”. Cut texts into words with words_of.": (
             _by_words(lambda text: text.lower().strip("?.").split())
         ),

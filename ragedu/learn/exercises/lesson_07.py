@@ -118,7 +118,7 @@ taught = Exercise(
         ),
     },
     hints=(
-        "Which tokens are to be learned? And at which place of the logits does the model guess the first of them?",
+        "Which tokens should be learned? And at which place of the logits does the model guess the first of them?",
         "The tokens at places prompt, prompt + 1, … are guessed at places prompt - 1, prompt, … of the logits.",
         "From each of these rows take the log-softmax at the token that came; the loss is minus their mean.",
     ),
@@ -185,7 +185,7 @@ price = Exercise(
         "The fine-tuned model has to read questions too: only what RAG computes *more* makes up for the training.": (
             _break_even(own=0)
         ),
-        "The two systems have models of different size: each is to be counted with its own weights.": (
+        "The two systems have models of different size: count each with its own weights.": (
             _break_even(weights=lambda tuned, reader: tuned)
         ),
         "The question without sources is asked of the fine-tuned model, whose weights are `tuned`.": _reader_in_both,
@@ -207,7 +207,7 @@ price = Exercise(
 
 
 def share_right(right, pages, readings):
-    groups = {}
+    groups: dict[int, list[bool]] = {}
     for value, page in zip(right, pages, strict=True):
         groups.setdefault(readings[page], []).append(value)
     return {number: sum(values) / len(values) for number, values in groups.items()}
@@ -217,7 +217,7 @@ def _shares(of_group, key=None, empty=False):
     """Shares by readings, with something changed."""
 
     def changed(right, pages, readings):
-        groups = {number: [] for number in readings.values()} if empty else {}
+        groups: dict[int | str, list] = {number: [] for number in readings.values()} if empty else {}
         for value, page in zip(right, pages, strict=True):
             groups.setdefault(page if key == "page" else readings[page], []).append((value, page))
         return {number: of_group(found, len(right)) for number, found in groups.items()}
@@ -273,7 +273,7 @@ popular = Exercise(
         "A number of readings about which nothing was asked has no share, and 0 would say that all were wrong.": (
             _shares(_mean, empty=True)
         ),
-        "Numbers of readings that no question has are left out; here their mean is nan.": (
+        "Leave out the numbers of readings that no question has; here their mean is nan.": (
             _shares(lambda found, total: _mean(found, total) if found else math.nan, empty=True)
         ),
     },

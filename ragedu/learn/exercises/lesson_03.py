@@ -279,9 +279,7 @@ contrast = Exercise(
         "Every passage counts once here. Only the copies of the question's *own* passage are left out.": (
             _each_passage_once
         ),
-        "The questions of repeated passages are gone. They teach as well; only the copies are to be left out.": (
-            _first_only
-        ),
+        "The questions of repeated passages are gone. They teach as well; leave out the copies alone.": (_first_only),
         "This sums over the questions for each passage (columns). Each question chooses among passages: its row.": (
             lambda cosines, passages, temperature: _loss(cosines, passages, temperature, axis=0)
         ),

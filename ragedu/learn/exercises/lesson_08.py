@@ -222,7 +222,7 @@ reading = Exercise(
         "Each row knows one token only, as in the lesson's table. Here a row knows all tokens up to its own.": (
             _one_token_each
         ),
-        "The prior is counted anew at every token. It is known once; after that each token adds its own.": (
+        "The prior is counted again at every token. It is known once; after that each token adds its own.": (
             _prior_each_time
         ),
         "The prior is missing: before the first token the retriever had an opinion already.": _without_prior,
@@ -307,7 +307,7 @@ praise = Exercise(
         "The prior is missing in the posterior: p(z | x, y) is proportional to p(z | x) times p(y | x, z).": (
             _gradient(prior_in_posterior=False)
         ),
-        "This is the gradient of RAG-Token: it asks at each token anew. RAG-Sequence asks for the whole answer.": (
+        "This is the gradient of RAG-Token: it asks again at each token. RAG-Sequence asks for the whole answer.": (
             _gradient_of_token
         ),
         "The chain rule divides by the temperature; here it is multiplied.": _times,
@@ -324,7 +324,7 @@ praise = Exercise(
 
 
 def fast_decoding(documents, answers):
-    total = {}
+    total: dict[str, float] = {}
     for log_prior, said in zip(documents, answers, strict=True):
         for text, log_p in said.items():
             total[text] = total.get(text, 0.0) + np.exp(log_prior + log_p)
@@ -335,7 +335,7 @@ def _gathered(value, combine=sum):
     """Answers gathered from all documents, with something changed."""
 
     def changed(documents, answers):
-        found = {}
+        found: dict[str, list] = {}
         for log_prior, said in zip(documents, answers, strict=True):
             for text, log_p in said.items():
                 found.setdefault(text, []).append(value(log_prior, log_p))

@@ -75,7 +75,7 @@ precision_at_k = Exercise(
 
 
 def ndcg(ranked, judgments, k):
-    return evaluation.ndcg(ranked, judgments, k, gain="exponential")
+    return evaluation.ndcg(ranked, judgments, k=k, gain="exponential")
 
 
 def _ndcg(gain=lambda grade: 2.0**grade - 1, discount=lambda rank: math.log2(rank + 1), ideal=None):
@@ -362,9 +362,7 @@ several = Exercise(
     mistakes={
         "This is the mean over the acceptable answers. One of them is enough: take the best.": _f1(best=np.mean),
         "Only the first of the acceptable answers is looked at.": _f1(best=lambda values: values[0]),
-        "Case, punctuation and articles still count; both texts are to be normalised first.": (
-            _f1(normalise=lambda text: text)
-        ),
+        "Case, punctuation and articles still count; normalise both texts first.": (_f1(normalise=lambda text: text)),
         "These are letters, not words: `normalise` gives a text here, so split it.": _f1(words=list),
         "A word that was said twice is credited twice, or once too seldom: share it as often as both texts have it.": (
             _f1(shared=lambda a, b: sum(word in b for word in a))

@@ -68,7 +68,7 @@ mentions = Exercise(
 
 
 def idf(document_frequency, n_documents, variant):
-    return bm25_idf(document_frequency, n_documents, variant)
+    return bm25_idf(document_frequency, n_documents, variant=variant)
 
 
 def _idf(log=np.log, one=1.0, half=0.5, not_negative=lambda idf: np.maximum(idf, 0), atire=lambda df, N: N / df):
@@ -270,7 +270,7 @@ skipping = Exercise(
         "Each term alone stays at or below the threshold, but a document may have several of them: their sum counts.": (
             _each_alone
         ),
-        "Begin with the smallest weights: so the most terms can be left out.": _descending,
+        "Begin with the smallest weights: that leaves out the most terms.": _descending,
         "A sum equal to the threshold does not get in, so such a term can be skipped too: at most, not below.": (
             _strict
         ),
