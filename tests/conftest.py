@@ -13,8 +13,6 @@ from ragedu import Corpus, Document, read_beir
 settings.register_profile("ragedu", deadline=None, max_examples=60)
 settings.load_profile("ragedu")
 
-SCIFACT = Path(__file__).parents[2] / "shared/data/scifact"
-
 HARBOUR = [
     ("ferry", "Timetable", "The ferry to Gull Rock leaves the east quay at nine and again at noon."),
     ("bakery", "Bread Lane", "Bread is baked before dawn, and the bakery opens at six."),
@@ -33,10 +31,16 @@ def harbour() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def scifact():
-    if not SCIFACT.is_dir():
-        pytest.skip("the SciFact collection is not on this machine (it is no part of the project)")
-    return read_beir(SCIFACT)
+def scifact_folder() -> Path:
+    """SciFact in the form of BEIR, which is not part of the project."""
+    if not (folder := os.environ.get("RAGEDU_SCIFACT")):
+        pytest.skip("set RAGEDU_SCIFACT to the folder of the SciFact collection (BEIR's form)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def scifact(scifact_folder):
+    return read_beir(scifact_folder)
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +73,8 @@ def language_model():
 
 @pytest.fixture(scope="session")
 def make_small(language_model):
-    """Makes language models of two layers with random weights and the real tokenizer, for what does not depend on what
-    the text says. settings: of LlamaConfig, where they are to be others."""
+    """Makes language models of two layers with random weights and the real tokenizer, for tests to which it does not
+    matter what the text says. settings: of LlamaConfig, instead of the usual ones."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -84,6 +88,6 @@ def make_small(language_model):
 
     def make(**settings):
         torch.manual_seed(0)
-        return LanguageModel(LlamaForCausalLM(LlamaConfig(**usual | settings)), tokenizer, "small")
+        return LanguageModel(LlamaForCausalLM(LlamaConfig(**usual | settings)), tokenizer, name="small")
 
     return make

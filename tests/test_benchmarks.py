@@ -1,10 +1,7 @@
 """What the benchmarks write: section by section, and nothing that was not measured."""
 
 import re
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import answers, report, scale
 from benchmarks.scale_systems import SYSTEMS, Server

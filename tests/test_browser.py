@@ -1,27 +1,23 @@
 """What a learner does, done in a real JupyterLab by a real browser: lessons, widgets, an exercise, a quiz.
 
-Skipped, with the reason, where playwright or Chromium is missing. All lessons take 10 minutes and more, so of these
-only lesson 01 runs unless RAGEDU_BROWSER_LESSONS=1 is set.
+Skipped, with the reason, where playwright or Chromium is missing. All lessons take ten minutes and more, so each but
+lesson 01 is marked slow.
 """
 
-import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_lab import clear, errors, jupyter_lab, new_page, open_notebook, run_all, why_no_browser
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from jupyter_lab import clear, errors, jupyter_lab, new_page, open_notebook, run_all, why_no_browser  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=why_no_browser() or "-")
 
 LESSONS = sorted(path.name for path in ROOT.glob("notebooks/*.ipynb"))
 ALWAYS = "01_tfidf.ipynb"
-ALL_LESSONS = os.environ.get("RAGEDU_BROWSER_LESSONS") == "1"
 SECONDS = 600  # for a lesson; it takes under 90 s, but the machine may be busy
 
 WIDGETS = [
@@ -38,7 +34,7 @@ corpus = Corpus([
 ])
 bm25, dense = BM25Retriever().fit(corpus), DenseRetriever().fit(corpus)
 """,
-    'search_explorer({"BM25": bm25, "TF-IDF": TfidfRetriever().fit(corpus)}, "ferry")',
+    'search_explorer({"BM25": bm25, "TF-IDF": TfidfRetriever().fit(corpus)}, query="ferry")',
     'bm25_sliders(corpus, "ferry")',
     'embedding_map(dense, ["Who lights the lamp?", "Where are loaves sold?"], k=2)',
     'next_token(LanguageModel.load(), "The lighthouse keeper lit the")',
@@ -63,7 +59,7 @@ def folder(tmp_path_factory):
     results.mkdir(exist_ok=True)
     for name in ("RESULTS.md", "scale.csv"):
         shutil.copy(ROOT / "benchmarks" / name, results / name)
-    shutil.copy(ROOT / "exercises/02_bm25.ipynb", folder / "exercise.ipynb")
+    shutil.copy(ROOT / "exercises/02_bm25_exercises.ipynb", folder / "exercise.ipynb")
     metadata = nbformat.read(ROOT / "notebooks" / ALWAYS, as_version=4).metadata
     cells = [nbformat.v4.new_code_cell(code.strip()) for code in WIDGETS]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "widgets.ipynb")
@@ -238,10 +234,10 @@ def write(page, number: int, code: str) -> None:
 # Lessons.
 
 
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize(
+    "name", [name if name == ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in LESSONS]
+)
 def test_a_lesson_runs_from_top_to_bottom(page, address, name):
-    if name != ALWAYS and not ALL_LESSONS:
-        pytest.skip("takes minutes: set RAGEDU_BROWSER_LESSONS=1 to run every lesson in the browser")
     open_notebook(page, address(name))
     run_all(page, SECONDS)
     assert errors(page) == []

@@ -77,6 +77,7 @@ def ragedu_command(*arguments, **environment):
 # ask.
 
 
+@pytest.mark.model
 def test_ask_prints_one_json_object(notes):
     question = "Who is the keeper of the lighthouse on Gull Rock?"
     process = ragedu_command("ask", question, "--corpus", notes, "-k", 2, "--json")
@@ -146,7 +147,10 @@ def test_the_default_corpus_is_port_ellery(loaded_model, capsys):
 # evaluate.
 
 
-@pytest.mark.parametrize("retriever", ["bm25", "tfidf", "dense", "hybrid"])
+@pytest.mark.parametrize(
+    "retriever",
+    ["bm25", "tfidf", pytest.param("dense", marks=pytest.mark.model), pytest.param("hybrid", marks=pytest.mark.model)],
+)
 def test_evaluate(retriever, beir, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "cache"))
     run_file = tmp_path / "run.txt"
@@ -207,7 +211,7 @@ def test_evaluate_compares_several_retrievers(options, beir, capsys, tmp_path):
         low, high = system["intervals"]["mrr@10"]
         assert low <= system["metrics"]["mrr@10"] <= high
         # Each run lies in the folder under its own name, and is the one that was scored.
-        scored = evaluate_run(read_run(tmp_path / f"{name}.run"), read_beir(beir).qrels, ["mrr@10", "p@1"])
+        scored = evaluate_run(read_run(tmp_path / f"{name}.run"), read_beir(beir).qrels, metrics=["mrr@10", "p@1"])
         assert system["retriever"] == name and system["metrics"] == dict(scored)
     change = second["metrics"]["mrr@10"] - first["metrics"]["mrr@10"]
     assert second["differences"]["mrr@10"]["difference"] == pytest.approx(change)
@@ -281,7 +285,7 @@ def test_a_part_of_a_run_never_takes_the_place_of_a_whole_one(beir, capsys, tmp_
         calls.append(queries)
         return search(self, queries, k)
 
-    monkeypatch.setattr("ragedu.evaluation.experiment.BATCH", 2)
+    monkeypatch.setattr("ragedu.evaluation.experiment.BATCH_QUERIES", 2)
     monkeypatch.setattr(BM25Retriever, "search_many", stop_at_the_second)
     assert main(command) == 130
     assert "bm25 has not finished; what it found is in" in capsys.readouterr().err
@@ -370,7 +374,7 @@ def test_a_run_that_cannot_be_written(capsys, beir, tmp_path):
     said = mistake(capsys, "evaluate", beir, "--run", tmp_path / "no/such/run.txt")
     assert "there is no folder" in said and "no/such for the run: make it first" in said
     said = mistake(capsys, "evaluate", beir, "--retriever", "bm25,tfidf", "--run", tmp_path / "run.txt")
-    assert "run.txt is no folder: the runs of several retrievers go into one" in said and "make it first" in said
+    assert "run.txt is not a folder: the runs of several retrievers go into one" in said and "make it first" in said
     (tmp_path / "bad.run").write_text("q1 Q0 d1 1 high tag\n")
     assert "bad.run, line 1: the score 'high'" in mistake(capsys, "evaluate", beir, "--with-run", tmp_path / "bad.run")
 
@@ -399,6 +403,15 @@ def test_serve_that_cannot_start(capsys, notes, monkeypatch, tmp_path):
     monkeypatch.delattr(ragedu, "serve")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert 'needs FastAPI and uvicorn: run pip install "ragedu[serve]"' in mistake(capsys, *serve, 0)
+
+
+def test_serve_that_reads_each_source_alone_needs_a_limit_of_doubt(capsys, notes, make_small, monkeypatch):
+    """It comes with the adapter: a model without one has none."""
+    monkeypatch.setattr(ragedu.LanguageModel, "load", lambda name, *, adapter=None: make_small())
+    serve = ["serve", "--corpus", notes, "--port", 0, "--no-key", "--reading", "each"]
+    for options in (["--untrained"], ["--model", "another"]):
+        said = mistake(capsys, *serve, *options)
+        assert 'reading="each"' in said and "give --doubt" in said
 
 
 def test_a_mistake_in_a_process(tmp_path):
@@ -453,7 +466,7 @@ def test_doctor_says_what_is_wrong_and_goes_on(capsys, monkeypatch, tmp_path):
     lines = {line.split(": ")[0]: line for line in capsys.readouterr().out.splitlines()}
     assert len(lines) == 7 and lines["ok       Python"]
     said = lines["PROBLEM  packages for the lessons"]
-    assert "pandas is not installed" in said and 'README run pip install -e ".[lab]"' in said
+    assert "pandas is not installed" in said and said.endswith(': run pip install "ragedu[lab]"')
     for name in ("models", "retrieval", "generation"):
         assert "is not installed: run ragedu models" in lines[f"PROBLEM  {name}"]
 
@@ -469,7 +482,7 @@ def test_doctor_looks_at_every_package_and_its_version(monkeypatch):
     ):
         asked = []
         monkeypatch.setattr(doctor, "version", lambda name, asked=asked: asked.append(name) or "0.0.1")
-        with pytest.raises(RuntimeError, match=r"(\S+ is 0\.0\.1, not \S+, )+\S+ is 0\.0\.1, not \S+; in the folder"):
+        with pytest.raises(RuntimeError, match=r"(\S+ is 0\.0\.1, not \S+, )+\S+ is 0\.0\.1, not \S+: run  pip"):
             check()
         assert asked == [Requirement(line).name for line in wanted]
 
@@ -516,4 +529,3 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as exit:
         main(["--version"])
     assert exit.value.code == 0 and capsys.readouterr().out == f"ragedu {ragedu.__version__}\n"
-    assert metadata.version("ragedu") == ragedu.__version__

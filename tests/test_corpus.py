@@ -106,10 +106,10 @@ def test_select_keeps_what_belongs_to_the_chosen_queries():
     dataset = Dataset(
         DOCUMENTS,
         {"1": "one", "2": "two", "3": "three"},
-        {"1": {"a": 1}, "3": {"b": 2}},
-        {"1": ["x"], "2": []},
-        {"1": {"kind": "lookup", "split": "test"}, "2": {"kind": "lookup"}, "3": {"kind": "other"}},
-        "town",
+        qrels={"1": {"a": 1}, "3": {"b": 2}},
+        answers={"1": ["x"], "2": []},
+        metadata={"1": {"kind": "lookup", "split": "test"}, "2": {"kind": "lookup"}, "3": {"kind": "other"}},
+        name="town",
     )
     chosen = dataset.select(kind="lookup")
     assert chosen.queries == {"1": "one", "2": "two"} and chosen.qrels == {"1": {"a": 1}}

@@ -10,13 +10,20 @@ from torch import nn
 
 from ragedu import models
 from ragedu.generation import decoder
-from ragedu.generation.decoder import Llama, Reading, can_be_written_out, in_pieces, to_4_bits
-from ragedu.generation.language_model import LanguageModel, ReadingByTransformers
+from ragedu.generation.decoder import Llama, LlamaBatch, can_be_written_out, in_pieces, to_4_bits
+from ragedu.generation.language_model import LanguageModel
 
-installed = pytest.mark.skipif(
+skipped_without = pytest.mark.skipif(
     not models.status(thorough=False)[1].verified,
     reason="the language model's wheel is not installed: run  ragedu models",
 )
+
+
+def installed(test):
+    """Mark a test of the real language model, and skip it where there is none."""
+    return pytest.mark.model(skipped_without(test))
+
+
 kernel = pytest.mark.skipif(not decoder.has_kernel_for_4_bits(), reason="a processor without AVX2")
 
 PROMPTS = [[5, 9, 2, 7, 7, 1, 30, 12], [3], [8, 8, 60, 4]]
@@ -72,34 +79,34 @@ def exact():
 )
 def test_logits_equal_transformers_also_in_a_batch_of_different_lengths(settings):
     model = small_llama(**settings)
-    reading = Reading(Llama(model), PROMPTS, room=len(NEXT))
+    batch = LlamaBatch(Llama(model), PROMPTS, room=len(NEXT))
     texts = [list(prompt) for prompt in PROMPTS]
-    logits = reading.read_prompts()
+    logits = batch.prefill()
     for tokens in [*NEXT, None]:
         expected = torch.stack([expected_logits(model, text) for text in texts])
         torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
         if tokens:
-            logits = reading.read_next(tokens)
+            logits = batch.step(tokens)
             texts = [text + [token] for text, token in zip(texts, tokens, strict=True)]
 
 
 @pytest.mark.parametrize("kept", [[0], [1, 2], [2], [0, 1]])
 def test_the_texts_that_are_kept_go_on_as_before(kept):
     model = small_llama()
-    reading = Reading(Llama(model), PROMPTS, room=3)
-    reading.read_prompts()
-    reading.read_next(NEXT[0])
-    reading.keep(kept)
-    logits = reading.read_next([NEXT[1][row] for row in kept])
+    batch = LlamaBatch(Llama(model), PROMPTS, room=3)
+    batch.prefill()
+    batch.step(NEXT[0])
+    batch.keep(kept)
+    logits = batch.step([NEXT[1][row] for row in kept])
     expected = [expected_logits(model, [*PROMPTS[row], NEXT[0][row], NEXT[1][row]]) for row in kept]
     torch.testing.assert_close(logits, torch.stack(expected), atol=1e-4, rtol=1e-4)
 
 
 def test_reading_in_pieces_changes_nothing(monkeypatch):
     llama = Llama(small_llama())
-    at_once = Reading(llama, PROMPTS, room=0).read_prompts()
-    monkeypatch.setattr(decoder, "TOKENS_AT_ONCE", 5)
-    torch.testing.assert_close(Reading(llama, PROMPTS, room=0).read_prompts(), at_once, atol=1e-5, rtol=1e-5)
+    at_once = LlamaBatch(llama, PROMPTS, room=0).prefill()
+    monkeypatch.setattr(decoder, "MAX_PREFILL_TOKENS", 5)
+    torch.testing.assert_close(LlamaBatch(llama, PROMPTS, room=0).prefill(), at_once, atol=1e-5, rtol=1e-5)
 
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 80))
@@ -114,7 +121,7 @@ def test_bfloat16_is_as_near_to_float32_as_transformers_is():
     rounded = small_llama().to(torch.bfloat16)
     truth = torch.stack([expected_logits(exact, prompt) for prompt in PROMPTS])
     theirs = torch.stack([expected_logits(rounded, prompt) for prompt in PROMPTS]) - truth
-    ours = Reading(Llama(rounded), PROMPTS, room=0).read_prompts() - truth
+    ours = LlamaBatch(Llama(rounded), PROMPTS, room=0).prefill() - truth
     assert ours.abs().mean() < 2 * theirs.abs().mean()
 
 
@@ -124,7 +131,8 @@ def test_greedy_texts_equal_transformers_generate_in_float32(exact):
     for prompt in ("Name three colours.", "Why is the sea salt?"):
         ids = torch.tensor([lm.encode(prompt)])
         made = lm.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
-        assert lm.generate(prompt, 12) == lm.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+        expected = lm.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+        assert lm.generate(prompt, max_new_tokens=12) == expected
 
 
 # Weights in 4 bits.
@@ -171,7 +179,7 @@ def test_weights_that_are_on_no_grid_stay_as_they_are():
 def test_the_bundled_models_matrices_are_on_their_grids_and_the_adapter_takes_them_off(lm):
     find = lambda model: [
         part.in_4_bits is not None
-        for layer in Llama(model.model, model._copies).layers
+        for layer in Llama(model.model, copies=model._copies).layers
         for part in (layer.qkv, layer.out, layer.gate_up, layer.down)
     ]
     assert all(find(lm))
@@ -183,11 +191,11 @@ def test_the_bundled_models_matrices_are_on_their_grids_and_the_adapter_takes_th
 def test_4_bits_are_as_near_to_float32_as_bfloat16_is(lm, exact):
     rounded = LanguageModel.load(dtype="bfloat16")
     ids = exact.encode("The ferry leaves the harbour at noon, and")
-    following = exact._encode_plain(" returns at night with the fishermen and their catch.")
+    following = exact.encode_plain(" returns at night with the fishermen and their catch.")
 
     def logits(model):
-        reading = Reading(Llama(model.model, model._copies), [ids], len(following))
-        return torch.cat([reading.read_prompts(), *(reading.read_next([token]) for token in following)])
+        batch = LlamaBatch(Llama(model.model, copies=model._copies), [ids], len(following))
+        return torch.cat([batch.prefill(), *(batch.step([token]) for token in following)])
 
     assert rounded._copies is None and exact._copies is None  # an explicit type is the type of everything
     truth = logits(exact)
@@ -202,9 +210,9 @@ def test_changed_weights_are_never_answered_from_an_old_copy(way):
     projection = model.model.layers[1].mlp.down_proj
     projection.weight.data = on_a_grid(64, 128).bfloat16()
     copies = {}
-    first = Reading(Llama(model, copies), PROMPTS, room=0).read_prompts()
+    first = LlamaBatch(Llama(model, copies=copies), PROMPTS, room=0).prefill()
     made = copies[projection,][1]
-    assert made is not None and Llama(model, copies).layers[1].down.in_4_bits is made  # not made again
+    assert made is not None and Llama(model, copies=copies).layers[1].down.in_4_bits is made  # not made again
     other = on_a_grid(64, 128, seed=5).bfloat16() * 8
     if way == "in place":
         with torch.no_grad():
@@ -215,12 +223,12 @@ def test_changed_weights_are_never_answered_from_an_old_copy(way):
         projection.weight.data = other
     else:
         projection.weight.data = projection.weight.flip(0 if way == "rows reversed" else 1)
-    again = Reading(Llama(model, copies), PROMPTS, room=0).read_prompts()
-    torch.testing.assert_close(again, Reading(Llama(model, {}), PROMPTS, room=0).read_prompts())
+    again = LlamaBatch(Llama(model, copies=copies), PROMPTS, room=0).prefill()
+    torch.testing.assert_close(again, LlamaBatch(Llama(model, copies={}), PROMPTS, room=0).prefill())
     assert (again - first).abs().max() > 0.1
     for weight in (torch.randn(64, 128).bfloat16(), torch.randn(128, 64).bfloat16().T):
         projection.weight.data = weight
-        assert Llama(model, copies).layers[1].down.in_4_bits is None
+        assert Llama(model, copies=copies).layers[1].down.in_4_bits is None
 
 
 # What is not written out.
@@ -229,7 +237,7 @@ def test_changed_weights_are_never_answered_from_an_old_copy(way):
 def test_a_model_that_is_trained_generates_with_what_it_has_learned():
     peft = pytest.importorskip("peft", reason="peft is not installed")
     model = small_llama()
-    before = Reading(Llama(model), PROMPTS[:1], room=0).read_prompts()
+    before = LlamaBatch(Llama(model), PROMPTS[:1], room=0).prefill()
     settings = peft.LoraConfig(r=4, target_modules=["q_proj", "o_proj", "up_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(model, settings).eval()
     assert can_be_written_out(adapted)
@@ -237,14 +245,14 @@ def test_a_model_that_is_trained_generates_with_what_it_has_learned():
         for name, weights in adapted.named_parameters():
             if "lora_B" in name:
                 weights.data *= scale
-        logits = Reading(Llama(adapted, {}), PROMPTS[:1], room=0).read_prompts()
+        logits = LlamaBatch(Llama(adapted, copies={}), PROMPTS[:1], room=0).prefill()
         torch.testing.assert_close(logits[0], expected_logits(adapted, PROMPTS[0]), atol=1e-3, rtol=1e-3)
         assert (logits - before).abs().max() > 0.1
     with adapted.disable_adapter():
-        logits = Reading(Llama(adapted), PROMPTS[:1], room=0).read_prompts()
+        logits = LlamaBatch(Llama(adapted), PROMPTS[:1], room=0).prefill()
         torch.testing.assert_close(logits, before, atol=1e-4, rtol=1e-4)
     merged = adapted.merge_and_unload()
-    logits = Reading(Llama(merged), PROMPTS[:1], room=0).read_prompts()
+    logits = LlamaBatch(Llama(merged), PROMPTS[:1], room=0).prefill()
     torch.testing.assert_close(logits[0], expected_logits(merged, PROMPTS[0]), atol=1e-4, rtol=1e-4)
 
 
@@ -280,15 +288,15 @@ def test_other_models_are_read_by_transformers(lm, family):
         config = transformers.MistralConfig(num_key_value_heads=1, sliding_window=6, **layers, **shape)
     model = getattr(transformers, f"{family}{'LMHeadModel' if family == 'GPT2' else 'ForCausalLM'}")(config)
     other = LanguageModel(model, lm.tokenizer)
-    assert isinstance(other._begin_reading([[5]], 1), ReadingByTransformers)
+    assert not can_be_written_out(other.model)
     prompts = ["The ferry", "The ferry leaves the harbour at noon and", "A"]
     expected = []
     for prompt in prompts:
         ids = torch.tensor([other.encode(prompt)])
         made = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False)
-        expected.append(other._decode_text(made[0, ids.shape[1] :].tolist()))
-    assert [other.generate(prompt, 8) for prompt in prompts] == expected
-    assert other.generate(prompts, 8) == expected
+        expected.append(other.decode(made[0, ids.shape[1] :].tolist()))
+    assert [other.generate(prompt, max_new_tokens=8) for prompt in prompts] == expected
+    assert other.generate(prompts, max_new_tokens=8) == expected
 
 
 def test_torchs_settings_are_left_as_they_were():
@@ -296,12 +304,12 @@ def test_torchs_settings_are_left_as_they_were():
     before = torch.get_num_threads(), torch.backends.mkldnn.enabled
     torch.set_num_threads(2)
     try:
-        reading = Reading(Llama(model), [[1, 2]], room=2)
-        reading.read_prompts(), reading.read_next([3])
+        batch = LlamaBatch(Llama(model), [[1, 2]], room=2)
+        batch.prefill(), batch.step([3])
         assert (torch.get_num_threads(), torch.backends.mkldnn.enabled) == (2, before[1])
-        reading.llama.head = nn.Linear(3, 3)  # which fails
+        batch.llama.head = nn.Linear(3, 3)  # which fails
         with pytest.raises(RuntimeError):
-            reading.read_next([4])
+            batch.step([4])
         assert (torch.get_num_threads(), torch.backends.mkldnn.enabled) == (2, before[1])
     finally:
         torch.set_num_threads(before[0])

@@ -15,6 +15,8 @@ from ragedu.retrieval import embeddings
 from ragedu.retrieval.embeddings import Embedder, VectorCache
 from ragedu.retrieval.storage import save_index
 
+pytestmark = pytest.mark.model
+
 QUERIES = [
     "When does the boat to the island depart?",
     "Who looks after the light?",
@@ -214,7 +216,7 @@ def test_a_corrupted_cache_is_one_clear_sentence(clean_cache, harbour):
     ],
 )
 def test_a_cache_that_cannot_be_used_says_what_to_do(begin, remedy, tmp_path, monkeypatch):
-    monkeypatch.setattr(embeddings, "WAIT", 0.05)
+    monkeypatch.setattr(embeddings, "LOCK_TIMEOUT_SECONDS", 0.05)
     cache = VectorCache(tmp_path / "cache.sqlite")
     other = sqlite3.connect(tmp_path / "cache.sqlite", isolation_level=None)
     other.execute(begin)
@@ -241,7 +243,7 @@ def test_texts_of_all_lengths_in_any_order(embedder):
     texts = ["", "!", *(" ".join(words[n % 5 :] * (1 + n % 37)) for n in range(60)), "ferry " * 2000]
     theirs = embedder.model.encode(texts, normalize_embeddings=True)
     for batch_size in (3, 32):
-        np.testing.assert_allclose(embedder.encode(texts, batch_size), theirs, atol=3e-6)
+        np.testing.assert_allclose(embedder.encode(texts, batch_size=batch_size), theirs, atol=3e-6)
     assert embedder.encode([]).shape == (0, 384)
 
 

@@ -18,7 +18,8 @@ from ragedu import RAG, BM25Retriever, Corpus, Document, ElasticsearchRetriever,
 from ragedu.datasets import port_ellery
 from ragedu.learn.server import SmallServer
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
-from ragedu.retrieval.elasticsearch import BulkError, _is_here
+from ragedu.retrieval.elasticsearch import BulkError
+from ragedu.retrieval.elasticsearch_client import is_here
 from ragedu.text import Analyzer
 
 pytest.importorskip("elasticsearch", reason="the client is not installed: pip install 'ragedu[elasticsearch]'")
@@ -181,6 +182,20 @@ def test_longer_documents_differ_by_the_rounding_of_their_length_and_nothing_els
         np.testing.assert_allclose(engine.scores(query), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_query_is_analysed_once(make, harbour):
+    analyzer, analysed = Analyzer(), []
+
+    def counting(text):
+        analysed.append(text)
+        return analyzer(text)
+
+    retriever = make(analyzer=counting).fit(harbour)
+    analysed.clear()
+    for ask in (retriever.search, retriever.scores, lambda query: retriever.search_many([query])):
+        assert len(ask("the harbour wall"))
+    assert analysed == ["the harbour wall"] * 3
+
+
 def test_ties_stand_in_the_order_of_the_corpus(make):
     texts = ["ferry" if n % 2 else "wall" for n in range(60)]
     retriever = make().fit(Corpus.from_texts(texts))
@@ -195,7 +210,7 @@ def test_scores_do_not_depend_on_the_shards(make, town):
 
 
 def test_more_hits_than_a_page(make, monkeypatch):
-    monkeypatch.setattr("ragedu.retrieval.elasticsearch.PAGE", 7)
+    monkeypatch.setattr("ragedu.retrieval.elasticsearch.MAX_HITS_PER_REQUEST", 7)
     retriever = make(depth=5).fit(Corpus.from_texts(["ferry"] * 30 + ["wall"]))
     assert ids(retriever.search("ferry", 100)) == [str(n) for n in range(30)]
     assert ids(retriever.search("ferry", 21)) == [str(n) for n in range(21)]
@@ -287,7 +302,7 @@ def test_vectors_and_fusion_as_with_our_own(make, harbour, embedder, make_dense)
 
 
 class Lengths:
-    """Two numbers a text, in place of a model."""
+    """Two numbers a text, instead of a model."""
 
     name = fingerprint = "lengths"
     dimension = 2
@@ -337,7 +352,7 @@ def test_refused_documents_are_reported_and_the_others_kept(make, harbour):
     retriever = make()
     with pytest.raises(BulkError, match="the server refused 1 of 9 documents") as caught:
         retriever.fit(Corpus([*harbour, long]))
-    assert list(caught.value.refused) == [long.id] and retriever.corpus is None
+    assert list(caught.value.refused) == [long.id] and not retriever.is_fitted
     assert stored(retriever) == len(harbour)
     assert ids(retriever.fit(harbour).search("lighthouse")) == ["keeper"]
 
@@ -376,7 +391,7 @@ def test_the_server_gone_in_the_middle(own_server, end):
         retriever = ElasticsearchRetriever(url, "town")
         with pytest.raises(ConnectionError, match="there is no server at .* goes on where it stopped"):
             retriever.fit(corpus)
-        assert retriever.corpus is None
+        assert not retriever.is_fitted
         server.start()
         # This server writes to disk from time to time, so that one killed loses what it had confirmed. What counts
         # is what it has, not what it once said.
@@ -410,14 +425,17 @@ def test_an_index_that_goes_away_or_changes(make, harbour):
 
 
 def test_save_and_load(make, tmp_path, harbour):
-    corpus = Corpus([*harbour, Document("x", "An x.", "X", {"year": 1887, "tags": ["a", "책"], "": {"a.b": 1}})])
+    corpus = Corpus(
+        [*harbour, Document("x", "An x.", "X", metadata={"year": 1887, "tags": ["a", "책"], "": {"a.b": 1}})]
+    )
     retriever = make(analyzer=Analyzer(stop_words=[]), rrf_k=10).fit(corpus)
     retriever.save(tmp_path)
     loaded = ElasticsearchRetriever.load(tmp_path)
     assert list(loaded.corpus) == list(corpus) and loaded.rrf_k == 10
     assert loaded.search("the ferry and the wall") == retriever.search("the ferry and the wall")
     with pytest.raises(ValueError, match="analyzer of your own cannot be saved"):
-        make("harbour", analyzer=str.split)._saved_analyzer()
+        retriever.analyzer = str.split
+        retriever.save(tmp_path)
 
 
 # Credentials, certificates, time.
@@ -468,9 +486,9 @@ def test_an_index_from_a_stranger_gets_no_credentials(make, tmp_path, harbour, n
         ValueError, match=r"names the server https://127.*stranger.example:9200, .* with load\(folder, url="
     ):
         ElasticsearchRetriever.load(tmp_path)
-    assert ids(ElasticsearchRetriever.load(tmp_path, here).search("lighthouse")) == ["keeper"]
-    assert _is_here("http://localhost:9200") and _is_here("http://[::1]:9200") and _is_here("http://127.0.0.1:9200")
-    assert not any(map(_is_here, ("http://10.0.0.1:9200", "http://127.0.0.1@stranger.example:9200", "stranger")))
+    assert ids(ElasticsearchRetriever.load(tmp_path, url=here).search("lighthouse")) == ["keeper"]
+    assert is_here("http://localhost:9200") and is_here("http://[::1]:9200") and is_here("http://127.0.0.1:9200")
+    assert not any(map(is_here, ("http://10.0.0.1:9200", "http://127.0.0.1@stranger.example:9200", "stranger")))
 
 
 def test_credentials_that_are_no_good(no_credentials):

@@ -137,7 +137,7 @@ def test_a_document_read_once_for_many_questions_gives_each_answer_its_own_proba
     from ragedu.training import end_to_end
 
     small = make_small()
-    monkeypatch.setattr(end_to_end, "QUESTIONS_AT_ONCE", 2)  # so that there are several rounds
+    monkeypatch.setattr(end_to_end, "QUESTIONS_PER_ROW", 2)  # so that there are several rounds
     questions = ["Who keeps the light?", "When does the bakery open?", "Who paints?", "Who keeps the light?"]
     wanted = ["Tomas Brandt", "at six", "nobody", "Ada"]
     candidates = [
@@ -157,6 +157,7 @@ def test_a_document_read_once_for_many_questions_gives_each_answer_its_own_proba
             assert found[n, rank, length] < 0 and (found[n, rank, length + 1 :] == 0).all()  # the end, then nothing
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("marginal", [rag_sequence, rag_token])
 def test_the_question_encoder_learns_from_answers_alone(harbour, marginal):
     from ragedu import DenseRetriever
@@ -169,7 +170,12 @@ def test_the_question_encoder_learns_from_answers_alone(harbour, marginal):
     tokens = torch.full((4, 4, 3), -4.0)
     tokens[range(4), range(4)] = -0.1  # question i is answered by document i
     encoder = Embedder(cache=False)
-    losses = end_to_end.train(encoder, questions, candidates, tokens, 25, 4, 3e-4, marginal=marginal, seed=1)
+    settings = dict(batch_size=4, learning_rate=3e-4, marginal=marginal, seed=1)
+    seen = []
+    losses = end_to_end.train(
+        encoder, questions, candidates, tokens, 25, **settings, after_step=lambda *step: seen.append(step)
+    )
+    assert seen == list(enumerate(losses, start=1))
     assert losses[-1] < 0.7 * losses[0]
     trained = DenseRetriever(cache=False, question_encoder=encoder).fit(harbour)
     assert np.array_equal(trained.embeddings, dense.embeddings)  # the documents' vectors are the old ones

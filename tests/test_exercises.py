@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -10,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from lesson_source import Source, read_source
 
 from ragedu.learn import check
@@ -88,7 +85,7 @@ def test_an_open_problem_is_measured_and_asserted(lesson):
 
 @each_lesson
 def test_the_solution_of_an_open_problem_has_no_verdict_against_it(lesson):
-    stored = json.loads((SOLUTIONS / f"{SOURCES[lesson].stem}.ipynb").read_text("utf-8"))
+    stored = json.loads((SOLUTIONS / f"{SOURCES[lesson].stem}_solutions.ipynb").read_text("utf-8"))
     printed = ["".join(output.get("text", "")) for cell in stored["cells"] for output in cell.get("outputs", ())]
     assert not any("no gain" in text for text in printed)
 

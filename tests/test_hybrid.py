@@ -1,6 +1,5 @@
 """Fusion by document: worked by hand, and on retrievers that disagree about which documents there are to rank."""
 
-import os
 from itertools import permutations
 
 import numpy as np
@@ -8,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragedu import BM25Retriever, Corpus, DenseRetriever, Document, HybridRetriever, TfidfRetriever, evaluate
-from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever
+from ragedu import (
+    BM25Retriever,
+    Corpus,
+    Dataset,
+    DenseRetriever,
+    Document,
+    HybridRetriever,
+    SqliteRetriever,
+    TfidfRetriever,
+    TwoHopRetriever,
+    evaluate,
+)
+from ragedu.retrieval.base import Explanation, Hit, Hits, Retriever, check_k
 from ragedu.retrieval.hybrid import rank_fusion, score_fusion
 
 CORPUS = Corpus(Document(id, f"text of {id}") for id in "abcdef")
@@ -26,7 +36,7 @@ class Fixed(Retriever):
         return self
 
     def search_many(self, queries, k=10):
-        best = list(self.given.items())[: self._check_k(k)]
+        best = list(self.given.items())[: check_k(k)]
         return [
             Hits(Hit(self.corpus[id], score, rank) for rank, (id, score) in enumerate(best, start=1)) for _ in queries
         ]
@@ -59,7 +69,7 @@ def test_reciprocal_ranks_by_hand():
         "c": 1 / 63,  # .015873
     }
     assert found(hybrid) == pytest.approx(expected) and list(found(hybrid)) == ["b", "a", "d", "c"]
-    # Equal weights sum to 1 unless told otherwise: the same order, half the scores.
+    # Equal weights sum to 1 by default: the same order, half the scores.
     halved = HybridRetriever([Fixed(a=9, b=8, c=1), Fixed(d=0.9, b=0.8)]).fit(CORPUS)
     assert found(halved) == pytest.approx({id: score / 2 for id, score in expected.items()})
 
@@ -73,11 +83,13 @@ def test_weights_and_the_constant():
 
 def test_weighted_scores_by_hand():
     # BM25-like 12, 7, 2 become 1, .5, 0; cosines .8, .6, .3 become 1, .6, 0.
-    hybrid = HybridRetriever([Fixed(a=12, b=7, c=2), Fixed(d=0.8, b=0.6, a=0.3)], "weighted", [0.5, 0.5]).fit(CORPUS)
+    hybrid = HybridRetriever(
+        [Fixed(a=12, b=7, c=2), Fixed(d=0.8, b=0.6, a=0.3)], method="weighted", weights=[0.5, 0.5]
+    ).fit(CORPUS)
     expected = {"b": 0.25 + 0.3, "a": 0.5 + 0, "d": 0.5, "c": 0.0}
     assert found(hybrid) == pytest.approx(expected) and list(found(hybrid)) == ["b", "a", "d", "c"]
     # Of a single document, or of equal scores, there is no lowest: each counts in full.
-    alone = HybridRetriever([Fixed(a=5), Fixed(b=2, c=2)], "weighted", [1, 1]).fit(CORPUS)
+    alone = HybridRetriever([Fixed(a=5), Fixed(b=2, c=2)], method="weighted", weights=[1, 1]).fit(CORPUS)
     assert found(alone) == {"a": 1.0, "b": 1.0, "c": 1.0}
 
 
@@ -87,7 +99,7 @@ def test_weighted_scores_by_hand():
 )
 def test_rank_fusion_does_not_know_the_order_of_the_corpus(rankings, k):
     weights = [1 + number / 2 for number in range(len(rankings))]
-    given_ = rank_fusion(rankings, weights, k)
+    given_ = rank_fusion(rankings, weights, k=k)
     for document in "abcdef":
         expected = sum(
             w / (k + ranking.index(document) + 1)
@@ -104,7 +116,7 @@ def test_rank_fusion_does_not_know_the_order_of_the_corpus(rankings, k):
         )
 
 
-@pytest.mark.parametrize("rankings", permutations(["abc", "bca", "cab"]))
+@pytest.mark.parametrize("rankings", list(permutations(["abc", "bca", "cab"])))
 def test_the_same_ranks_in_another_order_are_a_tie(rankings):
     parts = [Fixed(**{id: -rank for rank, id in enumerate(ranking)}) for ranking in rankings]
     hits = HybridRetriever(parts).fit(CORPUS).search("anything")
@@ -121,9 +133,9 @@ def test_scaled_scores_lie_in_0_to_1_and_keep_the_order(scores):
 
 def test_one_retriever_finds_nothing():
     for method in ("rrf", "weighted"):
-        hybrid = HybridRetriever([Fixed(), Fixed(b=2, a=1)], method).fit(CORPUS)
+        hybrid = HybridRetriever([Fixed(), Fixed(b=2, a=1)], method=method).fit(CORPUS)
         assert list(found(hybrid)) == ["b", "a"]
-        assert found(HybridRetriever([Fixed(), Fixed()], method).fit(CORPUS)) == {}
+        assert found(HybridRetriever([Fixed(), Fixed()], method=method).fit(CORPUS)) == {}
     with_words = HybridRetriever([BM25Retriever(), TfidfRetriever()]).fit(CORPUS)
     assert with_words.search("zeppelin") == [] and with_words.search_many(["", "the"]) == [[], []]
 
@@ -131,7 +143,9 @@ def test_one_retriever_finds_nothing():
 @pytest.mark.parametrize("method", ["rrf", "weighted"])
 @pytest.mark.parametrize("depth", [2, 4, 1000])
 def test_search_is_sorting_the_scores_whatever_k_and_depth(harbour, method, depth):
-    hybrid = HybridRetriever([BM25Retriever(), TfidfRetriever(sublinear_tf=True)], method, [0.6, 0.4], depth=depth)
+    hybrid = HybridRetriever(
+        [BM25Retriever(), TfidfRetriever(sublinear_tf=True)], method=method, weights=[0.6, 0.4], depth=depth
+    )
     hybrid.fit(harbour)
     for query in ("harbour wall on the east quay", "ferry boats", "lamp"):
         everything = hybrid.search(query, 1000)
@@ -211,7 +225,7 @@ def test_bm25_and_dense_help_each_other(harbour, make_dense):
         (lambda: HybridRetriever([]), ValueError, "a hybrid needs at least one retriever"),
         (lambda: HybridRetriever([Fixed()], weights=[1, 2]), ValueError, "1 retrievers need as many weights, not 2"),
         (
-            lambda: HybridRetriever([Fixed()], "borda"),
+            lambda: HybridRetriever([Fixed()], method="borda"),
             ValueError,
             'no fusion method .borda.; there are "rrf" and "weigh',
         ),
@@ -240,17 +254,28 @@ def test_bad_input(make, error, message):
         make()
 
 
-@pytest.mark.skipif(
-    os.environ.get("RAGEDU_SLOW_TESTS") != "1", reason="encodes 5,183 abstracts (minutes): RAGEDU_SLOW_TESTS=1 runs it"
-)
+@pytest.mark.model
+@pytest.mark.slow  # encodes 5,183 abstracts
 def test_scifact_dense_and_hybrid(scifact):
-    score = lambda retriever: evaluate(retriever, scifact, ["ndcg@10", "recall@100"], progress=False)
+    score = lambda retriever: evaluate(retriever, scifact, metrics=["ndcg@10", "recall@100"], progress=False)
     bm25, dense = BM25Retriever(), DenseRetriever()
     of_bm25, of_dense = score(bm25), score(dense)
     # Published for all-MiniLM-L6-v2: .6451 (.925).
     assert of_dense["ndcg@10"] == pytest.approx(0.645, abs=0.003)
     assert of_dense["recall@100"] == pytest.approx(0.925, abs=0.003)
     for method, expected in (("rrf", 0.718), ("weighted", 0.727)):
-        fused = score(HybridRetriever([bm25, dense], method))
+        fused = score(HybridRetriever([bm25, dense], method=method))
         assert fused["ndcg@10"] > max(of_bm25["ndcg@10"], of_dense["ndcg@10"])
         assert fused["ndcg@10"] == pytest.approx(expected, abs=0.005)
+
+
+def test_documents_of_a_part_that_lie_elsewhere_are_not_replaced(harbour, tmp_path):
+    """A hybrid or a two-hop retriever over a database file is fitted again by its owner only."""
+    kept = SqliteRetriever(tmp_path / "town.db").fit(harbour)
+    other = Dataset(Corpus([Document("x", "a ferry")]), {"q": "ferry"}, {"q": {"x": 1}})
+    for retriever in (HybridRetriever([kept, BM25Retriever().fit(harbour)]), TwoHopRetriever(kept)):
+        assert retriever.is_external
+        with pytest.raises(ValueError, match="holds another corpus, of 8 documents, which fitting it"):
+            evaluate(retriever, other, progress=False)
+    assert len(kept.corpus) == len(harbour) and kept.search("keeper of the lighthouse")
+    assert not HybridRetriever([SqliteRetriever(), BM25Retriever()]).is_external

@@ -7,8 +7,9 @@ import torch
 
 from ragedu import Document
 from ragedu.datasets import port_ellery
+from ragedu.generation.packing import NOT_LEARNED, answer_loss
 from ragedu.generation.prompts import closed_book_prompt
-from ragedu.training import knowledge, reader
+from ragedu.training import knowledge
 
 PAGES = [Document("a", "Ada Quill keeps the ferry.", "The ferry"), Document("b", "Tomas Brandt paints boats.", "Boats")]
 
@@ -44,10 +45,10 @@ def test_of_a_page_every_token_is_learned_and_of_a_question_the_answer_alone(tin
     (page,) = knowledge.page_rows(tiny, PAGES[:1])
     assert tiny.tokenizer.decode(page.labels) == PAGES[0].content + tiny.tokenizer.eos_token
     (question,) = knowledge.question_rows(tiny, [("Who keeps the ferry?", "Ada Quill")])
-    learned = [label for label in question.labels if label != reader.NOT_LEARNED]
+    learned = [label for label in question.labels if label != NOT_LEARNED]
     assert tiny.tokenizer.decode(learned) == "Ada Quill" + tiny.tokenizer.eos_token
     with torch.inference_mode():
-        loss = reader.answer_loss(tiny, [question]).item()
+        loss = answer_loss(tiny, [question]).item()
     prompt = closed_book_prompt("Who keeps the ferry?")
     ids = torch.tensor([question.ids])
     surprise = -tiny.model(ids).logits[0, -2].log_softmax(-1)[tiny.tokenizer.eos_token_id].item()
@@ -67,7 +68,7 @@ def test_perplexity_is_the_exponential_of_the_mean_surprise(tiny):
 
 
 @pytest.mark.parametrize("mixed", [True, False])
-def test_all_weights_learn_a_page_by_heart(tiny, mixed, monkeypatch):
+def test_all_weights_memorise_a_page(tiny, mixed, monkeypatch):
     monkeypatch.setattr(knowledge, "fastest_dtype", lambda: torch.bfloat16 if mixed else torch.float32)
     before = {name: weights.clone() for name, weights in tiny.model.named_parameters()}
     usual = tiny.model.config._attn_implementation
@@ -163,21 +164,21 @@ def test_the_command_goes_on_where_it_was(no_training, tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)  # and not to the results that come with ragedu
     knowledge.main(["--pages", "2", "--changing", "1", "--only", "as it is"])
     file = tmp_path / "knowledge.jsonl"
-    assert [entry.get("system") for entry in knowledge.read_results(file)] == [None, "as it is"]
+    assert [entry.get("system") for entry in knowledge.read_results(file=file)] == [None, "as it is"]
     again = ["--pages", "2", "--changing", "1"]
     for wrong, message in [([], "another task"), ([*again, "--learning-rate", "1e-3"], "the learning rate 0.0001")]:
         with pytest.raises(SystemExit):
             knowledge.main(wrong)
         assert message in capsys.readouterr().err
     knowledge.main(again)
-    assert len(knowledge.read_results(file)) == 10 and not capsys.readouterr().out
+    assert len(knowledge.read_results(file=file)) == 10 and not capsys.readouterr().out
     knowledge.main(again)
     assert "nothing was left to do: knowledge.jsonl has it all" in capsys.readouterr().out
     with file.open("a", encoding="utf-8") as out:
         out.write('{"system": "RA')
     with pytest.raises(SystemExit):
         knowledge.main(again)
-    assert "knowledge.jsonl has a line that is not whole" in capsys.readouterr().err
+    assert "knowledge.jsonl has a truncated line" in capsys.readouterr().err
 
 
 def test_what_was_said_to_the_general_questions_is_kept(monkeypatch):

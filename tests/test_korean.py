@@ -30,7 +30,7 @@ def korean():
 
 
 def ndcg(retriever, dataset):
-    return evaluate(retriever, dataset, ["ndcg@10"], progress=False)["ndcg@10"]
+    return evaluate(retriever, dataset, metrics=["ndcg@10"], progress=False)["ndcg@10"]
 
 
 def test_syllable_pairs_beat_white_space_and_words(korean):

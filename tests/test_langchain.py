@@ -37,10 +37,16 @@ from ragedu.langchain import (
     to_langchain,
 )
 
-needs_model = pytest.mark.skipif(
+skipped_without = pytest.mark.skipif(
     not models.status(thorough=False)[1].verified,
     reason="the language model's wheel is not installed: run  ragedu models",
 )
+
+
+def needs_model(test):
+    """Mark a test of the real language model, and skip it where there is none."""
+    return pytest.mark.model(skipped_without(test))
+
 
 # pytest-asyncio runs what is marked.
 for suite in (RetrieversIntegrationTests, ChatModelIntegrationTests):
@@ -54,8 +60,9 @@ for suite in (RetrieversIntegrationTests, ChatModelIntegrationTests):
 
 class TestRetriever(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True, scope="class")
-    def _fit(self, request, harbour):
-        request.cls.fitted = BM25Retriever().fit(harbour)
+    @classmethod
+    def _fit(cls, harbour):
+        cls.fitted = BM25Retriever().fit(harbour)
 
     retriever_constructor = RageduRetriever
     retriever_query_example = "When do the ferry and the boats leave the harbour and the quay?"
@@ -69,8 +76,9 @@ class OurChatModel:
     """What both suites are told: one model that is loaded already, so none can be chosen by name."""
 
     @pytest.fixture(autouse=True, scope="class")
-    def _load(self, request, language_model):
-        request.cls.loaded = language_model
+    @classmethod
+    def _load(cls, language_model):
+        cls.loaded = language_model
 
     chat_model_class = ChatRagedu
     supports_model_override = False
@@ -104,8 +112,8 @@ WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
     st.dictionaries(WORDS.filter(lambda name: name not in ("title", "score")), WORDS | st.integers()),
 )
 def test_a_document_comes_back_as_it_was(id, text, title, metadata):
-    document = Document(id, text, title, metadata)
-    assert from_langchain(to_langchain(document)) == from_langchain(to_langchain(document, 1.5)) == document
+    document = Document(id, text, title, metadata=metadata)
+    assert from_langchain(to_langchain(document)) == from_langchain(to_langchain(document, score=1.5)) == document
 
 
 @pytest.mark.parametrize("name", ["title", "score"])
@@ -113,7 +121,7 @@ def test_metadata_that_would_be_overwritten_are_an_error(name):
     document = Document("wall", "Granite.", metadata={name: 7})
     for score in (None, 1.5):
         with pytest.raises(ValueError, match=f"document 'wall' have a '{name}' of their own.*rename it"):
-            to_langchain(document, score)
+            to_langchain(document, score=score)
 
 
 def test_documents_without_ids_get_ids_that_depend_on_their_text_alone():
@@ -328,8 +336,8 @@ def test_scores_that_fall_the_wrong_way_are_not_taken_for_scores():
 def test_a_langchain_retriever_is_evaluated_and_fused_like_any_other():
     dataset = port_ellery.load(60, questions=30).select(kind="lookup")
     bm25 = BM25Retriever().fit(dataset.corpus)
-    theirs = LangChainRetriever(RageduRetriever(retriever=bm25), dataset.corpus)
-    assert evaluate(theirs, dataset, ["mrr@10"]) == evaluate(bm25, dataset, ["mrr@10"])
+    theirs = LangChainRetriever(RageduRetriever(retriever=bm25), corpus=dataset.corpus)
+    assert evaluate(theirs, dataset, metrics=["mrr@10"]) == evaluate(bm25, dataset, metrics=["mrr@10"])
     question = next(iter(dataset.queries.values()))
     fused = HybridRetriever([theirs, bm25]).search(question, 1)
     assert fused[0].document == bm25.search(question, 1)[0].document
@@ -361,12 +369,13 @@ def test_what_is_no_part_of_langchains_is_refused(harbour):
         theirs.search_many({"q1": "ferry"})
     with pytest.raises(TypeError, match="leave out fit"):
         RAG(theirs, str.upper).fit(harbour)
-    with pytest.raises(TypeError, match=r"a RageduRetriever has not: .* wrap one of LangChain's, LangChainRetriever\("):
+    with pytest.raises(TypeError, match=r"a RageduRetriever lacks: .* wrap one of LangChain's, LangChainRetriever\("):
         RAG(RageduRetriever(retriever=BM25Retriever()), str.upper)
     with pytest.raises(TypeError, match=r"not a RunnableLambda: .* wrap one of LangChain's, LangChainGenerator\("):
         RAG(theirs, RunnableLambda(str.upper))
     with pytest.raises(KeyError, match="no document has the id"):
-        LangChainRetriever(RunnableLambda(lambda query: [LangChainDocument("x", id="y")]), harbour).search("ferry")
+        unknown = RunnableLambda(lambda query: [LangChainDocument("x", id="y")])
+        LangChainRetriever(unknown, corpus=harbour).search("ferry")
 
 
 # A chain.

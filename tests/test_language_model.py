@@ -9,14 +9,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragedu import models
-from ragedu.generation import decoding, language_model
-from ragedu.generation.language_model import GeneratedText, LanguageModel, batch_by_length, fastest_dtype
+from ragedu.generation import decoding, forward, growing, language_model, loading
+from ragedu.generation.growing import GrowingText, batch_by_length
+from ragedu.generation.language_model import LanguageModel
+from ragedu.generation.loading import fastest_dtype
 from ragedu.models import ModelUnavailable
 
-installed = pytest.mark.skipif(
+skipped_without = pytest.mark.skipif(
     not models.status(thorough=False)[1].verified,
     reason="the language model's wheel is not installed: run  ragedu models",
 )
+
+
+def installed(test):
+    """Mark a test of the real language model, and skip it where there is none."""
+    return pytest.mark.model(skipped_without(test))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def made_of_bytes(beginning: bool = False, size: int = 32):
     torch.manual_seed(0)
     shape = dict(hidden_size=size, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
     config = LlamaConfig(vocab_size=len(fast), num_key_value_heads=1, bos_token_id=1, eos_token_id=2, **shape)
-    return LanguageModel(LlamaForCausalLM(config), fast, "bytes")
+    return LanguageModel(LlamaForCausalLM(config), fast, name="bytes")
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +107,16 @@ PROMPTS = ["What is the capital of France?", "Hi", "Name three colours, and say 
 @installed
 @pytest.mark.parametrize("chat", [True, False])
 def test_greedy_equals_transformers_token_for_token(lm, chat):
-    ids = lm.encode(PROMPTS[2], chat)
+    ids = lm.encode(PROMPTS[2], chat=chat)
     inputs = torch.tensor([ids])
     expected = lm.model.generate(inputs, attention_mask=torch.ones_like(inputs), max_new_tokens=12, do_sample=False)[
         0, len(ids) :
     ]
-    text = lm._unfinished(PROMPTS[2], 12, None, None, chat, None)
-    for _ in lm._decode([text], 0.0, None, None):
-        pass
-    assert text.tokens == expected.tolist()
-    assert lm.generate(PROMPTS[2], 12, chat=chat) == lm.tokenizer.decode(expected, skip_special_tokens=True)
+    *_, text = lm.steps(PROMPTS[2], max_new_tokens=12, chat=chat)
+    assert text.tokens == expected.tolist() and text.prompt_tokens == ids
+    assert lm.generate(PROMPTS[2], max_new_tokens=12, chat=chat) == lm.tokenizer.decode(
+        expected, skip_special_tokens=True
+    )
 
 
 @installed
@@ -119,24 +126,25 @@ def test_it_knows_one_thing(lm):
 
 @installed
 def test_a_batch_gives_what_single_prompts_give(lm):
-    single = [lm.generate(prompt, 9) for prompt in PROMPTS]
-    assert lm.generate(PROMPTS, 9) == single  # different lengths, and the first ends before the others
-    assert lm.generate([], 9) == []
+    single = [lm.generate(prompt, max_new_tokens=9) for prompt in PROMPTS]
+    assert lm.generate(PROMPTS, max_new_tokens=9) == single  # different lengths, and the first ends before the others
+    assert lm.generate([], max_new_tokens=9) == []
 
 
 @installed
 def test_a_batch_draws_what_single_prompts_draw(small):
-    sampled = small.generate(PROMPTS, 6, temperature=0.8, top_k=40, top_p=0.9, seed=5)
+    sampled = small.generate(PROMPTS, max_new_tokens=6, temperature=0.8, top_k=40, top_p=0.9, seed=5)
     assert sampled == [
-        small.generate(prompt, 6, temperature=0.8, top_k=40, top_p=0.9, seed=5 + i) for i, prompt in enumerate(PROMPTS)
+        small.generate(prompt, max_new_tokens=6, temperature=0.8, top_k=40, top_p=0.9, seed=5 + i)
+        for i, prompt in enumerate(PROMPTS)
     ]
 
 
 @installed
 def test_batches_of_batches_keep_the_order(small, monkeypatch):
-    expected = small.generate(PROMPTS, 4)
-    monkeypatch.setattr(language_model, "BATCH_ROWS", 2)
-    assert small.generate(PROMPTS, 4) == expected
+    expected = small.generate(PROMPTS, max_new_tokens=4)
+    monkeypatch.setattr(growing, "MAX_BATCH_ROWS", 2)
+    assert small.generate(PROMPTS, max_new_tokens=4) == expected
 
 
 @given(st.lists(st.integers(1, 9000), max_size=60))
@@ -145,40 +153,42 @@ def test_batches_hold_every_position_once_within_the_limits(lengths):
     assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[position] for position in batch)
-        assert len(batch) == 1 or len(batch) * longest <= language_model.BATCH_TOKENS
-        assert len(batch) <= language_model.BATCH_ROWS
+        assert len(batch) == 1 or len(batch) * longest <= growing.MAX_BATCH_TOKENS
+        assert len(batch) <= growing.MAX_BATCH_ROWS
 
 
 @installed
 def test_a_seed_repeats_the_text_and_leaves_global_randomness_alone(small):
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    draw = lambda seed: small.generate("Tell me a story.", 6, temperature=1.5, seed=seed)
+    draw = lambda seed: small.generate("Tell me a story.", max_new_tokens=6, temperature=1.5, seed=seed)
     assert draw(7) == draw(7)
-    assert len(set(small.generate(["Tell me a story."] * 4, 6, temperature=1.5, seed=1))) > 1
-    assert small.generate("Tell me a story.", 12, temperature=1.5) != small.generate(
-        "Tell me a story.", 12, temperature=1.5
+    assert len(set(small.generate(["Tell me a story."] * 4, max_new_tokens=6, temperature=1.5, seed=1))) > 1
+    assert small.generate("Tell me a story.", max_new_tokens=12, temperature=1.5) != small.generate(
+        "Tell me a story.", max_new_tokens=12, temperature=1.5
     )
     assert draw(np.int64(7)) == draw(7)
-    assert len(small.generate(["Hi", "Hi"], 2, temperature=1.0, seed=2**64 - 1)) == 2  # the second's is one more
+    assert (
+        len(small.generate(["Hi", "Hi"], max_new_tokens=2, temperature=1.0, seed=2**64 - 1)) == 2
+    )  # the second's is one more
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all() and before[2] == random.getstate()
 
 
 @installed
 def test_stop_strings_end_the_text_before_them(small):
-    whole = small.generate(PROMPTS[2], 16)
+    whole = small.generate(PROMPTS[2], max_new_tokens=16)
     stop = whole[9:14]
-    assert small.generate(PROMPTS[2], 16, stop=stop) == whole[: whole.index(stop)]
-    assert small.generate(PROMPTS[2], 16, stop=["no such thing", stop]) == whole[: whole.index(stop)]
-    assert "".join(small.stream(PROMPTS[2], 16, stop=stop)) == whole[: whole.index(stop)]
-    assert small.generate([PROMPTS[2]] * 2, 16, stop=iter([stop])) == [whole[: whole.index(stop)]] * 2
+    assert small.generate(PROMPTS[2], max_new_tokens=16, stop=stop) == whole[: whole.index(stop)]
+    assert small.generate(PROMPTS[2], max_new_tokens=16, stop=["no such thing", stop]) == whole[: whole.index(stop)]
+    assert "".join(small.stream(PROMPTS[2], max_new_tokens=16, stop=stop)) == whole[: whole.index(stop)]
+    assert small.generate([PROMPTS[2]] * 2, max_new_tokens=16, stop=iter([stop])) == [whole[: whole.index(stop)]] * 2
 
 
 @installed
 @pytest.mark.parametrize("prompt, chat", [(PROMPTS[2], True), ("항구 🙂🎉 항구 🙂🎉 항구 🙂🎉 항구", False)])
 def test_streamed_pieces_join_to_the_text(small, prompt, chat):
-    pieces = list(small.stream(prompt, 14, chat=chat))
-    assert "".join(pieces) == small.generate(prompt, 14, chat=chat)
+    pieces = list(small.stream(prompt, max_new_tokens=14, chat=chat))
+    assert "".join(pieces) == small.generate(prompt, max_new_tokens=14, chat=chat)
     assert len(pieces) > 2 and "" not in pieces
 
 
@@ -190,28 +200,66 @@ def test_streamed_pieces_join_to_the_text(small, prompt, chat):
 @example(text="aéa", stops=["é", "aéa"])
 @settings(max_examples=80, deadline=None)
 def test_what_was_streamed_is_never_taken_back(lm, text, stops):
-    tokens = [*lm._encode_plain(text), min(lm.end_tokens)]
-    growing = GeneratedText([], len(tokens), None, stops, lm.end_tokens, lm._decode_text)
+    tokens = [*lm.encode_plain(text), min(lm.end_tokens)]
+    written = GrowingText([], len(tokens), None, stops, lm.end_tokens, lm.decode)
     shown = ""
     for token in tokens:
-        growing.append(token)
-        assert growing.settled.startswith(shown)
-        shown = growing.settled
-        if growing.finished:
+        written.append(token)
+        assert written.settled.startswith(shown)
+        shown = written.settled
+        if written.ended:
             break
     # It ends where the first stop string was complete, though a longer one could have begun before it.
-    so_far = [lm._decode_text(tokens[:n]) for n in range(1, len(tokens) + 1)]
+    so_far = [lm.decode(tokens[:n]) for n in range(1, len(tokens) + 1)]
     text = next((text for text in so_far if any(stop in text for stop in stops)), so_far[-1])
     cuts = [text.find(stop) for stop in stops if stop in text]
-    assert shown == growing.text == text[: min(cuts, default=len(text))]
+    assert shown == written.text == text[: min(cuts, default=len(text))]
+
+
+@installed
+def test_the_steps_say_what_was_written_and_why_it_ended(lm, small):
+    lengths = [len(text.tokens) for text in small.steps(PROMPTS[2], max_new_tokens=5)]
+    assert lengths == [1, 2, 3, 4, 5]
+    *_, cut = small.steps(PROMPTS[2], max_new_tokens=5)
+    assert cut.ended == "max_new_tokens" and cut.text == small.generate(PROMPTS[2], max_new_tokens=5)
+    *_, stopped = small.steps(PROMPTS[2], max_new_tokens=16, stop=cut.text[3:6])
+    assert stopped.ended == "stop string" and cut.text[3:6] not in stopped.text
+    *_, whole = lm.steps(PROMPTS[0], max_new_tokens=40)
+    assert whole.ended == "end token" and whole.tokens[-1] in lm.end_tokens
+    assert next(lm.steps(PROMPTS[0])).ended == ""
+    with pytest.raises(ValueError, match="max_new_tokens must be"):
+        small.steps(PROMPTS[2], max_new_tokens=0)  # said at once, not at the first step
+
+
+@installed
+def test_steps_that_nobody_takes_cost_nothing(small, monkeypatch):
+    made = []
+    monkeypatch.setattr(LanguageModel, "_batch", lambda self, texts: made.append(texts))
+    small.steps("Hi"), small.stream("Hi")
+    assert not made
+
+
+@installed
+def test_an_adapters_limit_of_doubt_comes_with_it(lm, tmp_path):
+    assert lm.doubt is None
+    assert loading.read_doubt(loading.find_adapter("reader")) == 0.1
+    assert loading.read_doubt(tmp_path) is None
+    for damaged in ("", "[]", '{"doubt": "much"}', '{"doubt": 2}', '{"doubt": true}'):
+        (tmp_path / loading.SETTINGS).write_text(damaged)
+        with pytest.raises(ModelUnavailable, match="is damaged: it should read"):
+            loading.read_doubt(tmp_path)
+    reader = LanguageModel.load(adapter="reader")
+    assert reader.doubt == 0.1 and eval(repr(reader)).doubt == 0.1
+    assert repr(reader) == "LanguageModel.load('smollm2-135m', adapter='reader')"
+    assert repr(lm) == "LanguageModel.load('smollm2-135m', dtype='float32')"
 
 
 @installed
 def test_stopping_a_stream_early_does_no_harm(small):
-    stream = small.stream(PROMPTS[2], 30)
+    stream = small.stream(PROMPTS[2], max_new_tokens=30)
     first = next(stream)
     stream.close()
-    assert small.generate(PROMPTS[2], 30).startswith(first)
+    assert small.generate(PROMPTS[2], max_new_tokens=30).startswith(first)
 
 
 # How probable is a text.
@@ -220,7 +268,7 @@ def test_stopping_a_stream_early_does_no_harm(small):
 @installed
 def test_log_likelihood_equals_transformers_logits(small):
     prompt, continuation = "The capital of France is", " Paris, and the capital of Spain is Madrid."
-    context, target = small.encode(prompt, chat=False), small._encode_plain(continuation)
+    context, target = small.encode(prompt, chat=False), small.encode_plain(continuation)
     with torch.inference_mode():
         log_probabilities = small.model(torch.tensor([context + target])).logits[0].log_softmax(-1)
     expected = sum(log_probabilities[len(context) + i - 1, token].item() for i, token in enumerate(target))
@@ -235,7 +283,7 @@ def test_log_likelihoods_of_a_list_and_in_pieces_equal_single_ones(small, monkey
     assert together.dtype == np.float64 and together.shape == (3,)
     np.testing.assert_allclose(together, single, atol=2e-3)
     np.testing.assert_allclose(small.log_likelihood(PROMPTS[0], continuations), single, atol=2e-3)
-    monkeypatch.setattr(language_model, "LOGITS_AT_ONCE", 6)  # two columns at once
+    monkeypatch.setattr(forward, "MAX_LOGIT_TOKENS", 6)  # two columns at once
     np.testing.assert_allclose(small.log_likelihood(prompts, continuations), single, atol=2e-3)
     assert small.log_likelihood([], []).shape == (0,)
 
@@ -243,7 +291,7 @@ def test_log_likelihoods_of_a_list_and_in_pieces_equal_single_ones(small, monkey
 @installed
 def test_a_continuation_of_one_token_has_the_probability_of_the_next_token(small):
     ids = small.encode("", chat=True)
-    scores = small._score([ids] * 3, [[token] for token in (504, 2683, 57)])
+    scores = forward.log_likelihoods(small.model, [ids] * 3, [[504], [2683], [57]], small.padding_token)
     with torch.inference_mode():
         expected = small.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)[[504, 2683, 57]]
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-3)
@@ -307,7 +355,7 @@ def test_control_tokens_in_a_prompt_stay_text_in_a_chat_only(lm):
 
 @installed
 def test_an_empty_prompt_is_a_prompt(lm):
-    assert lm.generate("", 3) != ""
+    assert lm.generate("", max_new_tokens=3) != ""
     assert lm.encode("", chat=False) == [lm.tokenizer.bos_token_id]
     assert lm.count_tokens("") == 0
     assert lm.count_tokens("1987") == 4  # a token for each digit
@@ -315,10 +363,10 @@ def test_an_empty_prompt_is_a_prompt(lm):
 
 @installed
 def test_a_model_without_a_template_continues_text(lm):
-    base = LanguageModel(lm.model, lm.tokenizer, "base")
+    base = LanguageModel(lm.model, lm.tokenizer, name="base")
     template, lm.tokenizer.chat_template = lm.tokenizer.chat_template, None
     try:
-        assert base.encode("Hi") == lm._encode_plain("Hi")
+        assert base.encode("Hi") == lm.encode_plain("Hi")
         with pytest.raises(ValueError, match="no chat template: use chat=False"):
             base.encode("Hi", chat=True)
         with pytest.raises(ValueError, match="system message needs a chat template"):
@@ -373,7 +421,7 @@ def test_bfloat16_says_nearly_the_same_and_leaves_torchs_settings(lm):
     half = LanguageModel.load(dtype="bfloat16")
     assert half.model.dtype == torch.bfloat16
     before = torch.backends.mkldnn.enabled
-    stream = half.stream(PROMPTS[0], 8)
+    stream = half.stream(PROMPTS[0], max_new_tokens=8)
     streamed = next(stream) + "".join(stream)
     # Where the processor only imitates bfloat16, rounding may prefer another first word.
     assert "Paris" in streamed or fastest_dtype() != torch.bfloat16
@@ -403,8 +451,8 @@ def test_a_folder_hides_no_adapter_that_comes_with_ragedu(tmp_path, monkeypatch)
     (tmp_path / "reader").mkdir()
     (tmp_path / "reader" / "adapter_config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    find = language_model.find_adapter
-    assert find("reader") == language_model.ADAPTERS / "reader"
+    find = loading.find_adapter
+    assert find("reader") == loading.ADAPTERS / "reader"
     for folder in ("./reader", tmp_path / "reader"):
         assert find(folder).resolve() == tmp_path / "reader"
 
@@ -415,7 +463,7 @@ def test_an_adapter_of_another_model_is_told_in_one_line(tmp_path):
     peft.get_peft_model(made_of_bytes(size=64).model, settings).save_pretrained(tmp_path)
     says = "cannot be merged into this model .*size mismatch.*: load it with the model that it was trained for"
     with pytest.raises(ModelUnavailable, match=says) as error:
-        language_model.merge_adapter(made_of_bytes().model, tmp_path)
+        loading.merge_adapter(made_of_bytes().model, tmp_path)
     assert "\n" not in str(error.value)
 
 

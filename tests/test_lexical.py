@@ -124,7 +124,7 @@ def test_idf_by_hand():
         "bm25+": [ln(11 / 1), ln(11 / 5), ln(11 / 9)],
     }
     for variant in VARIANTS:
-        np.testing.assert_allclose(bm25_idf(df, 10, variant), expected[variant], atol=1e-12)
+        np.testing.assert_allclose(bm25_idf(df, 10, variant=variant), expected[variant], atol=1e-12)
 
 
 def assert_equals_bm25s(texts, queries, variant, k1=1.5, b=0.75, delta=0.5):
@@ -175,7 +175,7 @@ def test_bm25_and_rank_bm25(harbour):
 
 @given(st.floats(0.01, 5), st.floats(0, 1), st.floats(0.1, 4), st.sampled_from(VARIANTS))
 def test_repetition_always_helps_and_ever_less(k1, b, length, variant):
-    parts = bm25_term_part(np.arange(1.0, 30), length, k1, b, 0.5, variant)
+    parts = bm25_term_part(np.arange(1.0, 30), length, k1, b, delta=0.5, variant=variant)
     gains = np.diff(parts)
     assert (gains > 0).all() and (np.diff(gains) < 1e-12).all()
     limit = {"lucene": 1, "robertson": 1, "bm25+": k1 + 1.5}.get(variant, k1 + 1)
@@ -289,13 +289,13 @@ def test_blank_documents_are_never_found(make):
 
 
 def test_titles_are_searched_and_metadata_are_not():
-    corpus = Corpus([Document("a", "text", "Ferry"), Document("b", "ferries", "", {"note": "bread"})])
+    corpus = Corpus([Document("a", "text", "Ferry"), Document("b", "ferries", metadata={"note": "bread"})])
     retriever = BM25Retriever().fit(corpus)
     assert {hit.document.id for hit in retriever.search("ferry")} == {"a", "b"} and not retriever.search("bread")
 
 
 def test_any_function_from_text_to_terms_is_an_analyzer():
-    retriever = TfidfRetriever(str.split).fit(Corpus.from_texts(["The ferry", "the ferry"]))
+    retriever = TfidfRetriever(analyzer=str.split).fit(Corpus.from_texts(["The ferry", "the ferry"]))
     assert [hit.document.id for hit in retriever.search("The ferry")] == ["0", "1"]
     assert set(retriever.vocabulary) == {"The", "ferry", "the"}
 
@@ -456,7 +456,7 @@ def test_an_explanation_lines_up():
     ids=["bm25", "bm25-1.2", "tfidf-sublinear"],
 )
 def test_scifact(scifact, retriever, ndcg, recall):
-    result = evaluate(retriever, scifact, ["ndcg@10", "recall@100"], progress=False)
+    result = evaluate(retriever, scifact, metrics=["ndcg@10", "recall@100"], progress=False)
     print(dict(result))
     assert ndcg <= result["ndcg@10"] < ndcg + 0.02
     assert recall <= result["recall@100"] < recall + 0.03

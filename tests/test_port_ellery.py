@@ -70,7 +70,7 @@ def test_exact_size_and_prefix(documents, many):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_small_corpus_has_every_kind_of_question(seed):
-    found = {(m["kind"], m["split"]) for m in port_ellery.load(50, seed).metadata.values()}
+    found = {(m["kind"], m["split"]) for m in port_ellery.load(50, seed=seed).metadata.values()}
     every = set(itertools.product(port_ellery.QUESTION_KINDS, ("train", "test")))
     assert ("changed", "train") in found
     assert every - found <= {("changed", "test")}  # one page in seven has changed, so of few pages perhaps none
@@ -124,7 +124,7 @@ def test_the_last_of_a_million_is_as_good_as_the_first():
         assert page.name in document.text or page.kind.get("about")
         names.add(document.title)
     assert len(names) == 100
-    prose.write(port_ellery.LARGEST - 1, 0, 1)
+    prose.write(port_ellery.MAX_DOCUMENTS - 1, 0, 1)
 
 
 # The world
@@ -385,7 +385,7 @@ def test_only_changed_questions_change(dataset, second):
 # Bad input
 
 
-@pytest.mark.parametrize("documents", [0, -1, 2.5, "50", True, port_ellery.LARGEST + 1])
+@pytest.mark.parametrize("documents", [0, -1, 2.5, "50", True, port_ellery.MAX_DOCUMENTS + 1])
 def test_bad_size(documents):
     with pytest.raises(ValueError, match="documents must be a whole number from 1 to 1,500,000"):
         port_ellery.stream(documents)

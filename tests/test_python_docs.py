@@ -40,7 +40,7 @@ def test_passages_are_short_prose_without_traces_of_markup_or_of_this_run(datase
     assert dataset.corpus.ids == sorted(dataset.corpus.ids)
     for document in dataset.corpus:
         words = document.text.split()
-        assert python_docs.SHORTEST <= len(words) <= python_docs.LONGEST, document.id
+        assert python_docs.MIN_PASSAGE_WORDS <= len(words) <= python_docs.MAX_PASSAGE_WORDS, document.id
         assert not re.search(r"\bat 0x|>>>|:func:`|:ref:|:math:`|\n\.\. |={3,} +={3,}", document.content), document.id
         assert document.title.startswith(document.id), document.id
 

@@ -121,7 +121,7 @@ def test_a_generator_that_is_none(retriever, generator, message):
 
 def test_a_retriever_that_is_none():
     for none in (None, "bm25", lambda question, k: []):
-        with pytest.raises(TypeError, match=r"search\(question, k\), which a \w+ has not: .* LangChainRetriever\(…\)"):
+        with pytest.raises(TypeError, match=r"search\(question, k\), which a \w+ lacks: .* LangChainRetriever\(…\)"):
             RAG(none, Recorder())
 
 
@@ -289,8 +289,8 @@ def test_a_budget_leaves_sources_out_whole_and_says_so(retriever):
     assert answer.sources[0].document.text in answer.prompt and question in answer.prompt
     for hit in answer.left_out:
         assert hit.document.text not in answer.prompt and hit.document.id in str(answer)
-    assert "Left out" in answer._repr_html_() and "Left out" not in everything._repr_html_()
-    assert "3 left out" in dict((step.name, step.outcome) for step in answer.trace)["prompt"]
+    assert "Omitted, over the budget" in answer._repr_html_() and "Omitted" not in everything._repr_html_()
+    assert "1 fit, 3 omitted" in dict((step.name, step.outcome) for step in answer.trace)["budget"]
 
     texts = ["The ferry to the island leaves at nine, when all the passengers are aboard.", "No ferry today."]
     short = RAG(BM25Retriever(), Words(), budget=25).fit(Corpus.from_texts(texts)).ask("ferry to the island")
@@ -361,6 +361,8 @@ def test_the_language_model_reranks_by_the_likelihood_of_the_question(language_m
 class Doubtful:
     """A generator that reads: it doubts whatever does not hold its word, and answers with the prompt's second line."""
 
+    doubt = 0.1  # the limit that it comes with, as an adapter does
+
     def __init__(self, word, doubts=(0.001, 0.9)):
         self.word, self.doubts = word, doubts
 
@@ -416,6 +418,26 @@ def test_what_the_reader_itself_abstains_from_is_cited_from_nowhere():
 
     answer = RAG(BM25Retriever().fit(BELLS), Silent("tin"), reading="each").ask("Which bell?")
     assert answer.text == ABSTAIN and answer.cited is None
+
+
+def test_the_limit_of_doubt_comes_with_the_generator_or_is_given():
+    bells = BM25Retriever().fit(BELLS)
+    easy, strict = Doubtful("tin", doubts=(0.3, 0.9)), Doubtful("tin", doubts=(0.3, 0.9))
+    easy.doubt = 0.5
+    assert RAG(bells, easy, reading="each").ask("Which bell?").text == "A bell of tin."
+    assert RAG(bells, strict, reading="each").ask("Which bell?").text == ABSTAIN
+    assert RAG(bells, strict, reading="each", doubt=0.5).ask("Which bell?").text == "A bell of tin."
+    strict.doubt = None  # as of a model that was trained since
+    with pytest.raises(ValueError, match="needs a limit of doubt, .* give doubt=…, a probability"):
+        RAG(bells, strict, reading="each")
+    RAG(bells, strict, reading="together")
+
+
+def test_a_rag_shows_how_to_make_it_again(retriever):
+    rag = RAG(retriever, str.upper, k=2, reranker=max, budget=None)
+    assert repr(rag) == "RAG(BM25Retriever(), str.upper, k=2, reranker=max)"
+    again = eval(repr(rag), {"RAG": RAG, "BM25Retriever": BM25Retriever, "str": str, "max": max})
+    assert (again.k, again.reranker, again.prompt, again.doubt) == (2, max, build_prompt, None)
 
 
 @pytest.mark.parametrize(

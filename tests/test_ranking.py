@@ -68,7 +68,7 @@ def by_ir_measures(names, qrels, run):
 @given(runs, all_qrels)
 def test_equal_ir_measures_with_ties_missing_queries_and_negative_grades(run, qrels):
     assume(run.keys() & qrels.keys())
-    ours = evaluate_run(run, qrels, list(TREC_EVAL))
+    ours = evaluate_run(run, qrels, metrics=list(TREC_EVAL))
     theirs = by_ir_measures(TREC_EVAL, qrels, run)
     for name in TREC_EVAL:
         assert ours.per_query[name] == pytest.approx(theirs[name], abs=1e-9), name
@@ -88,7 +88,7 @@ def test_equal_ir_measures_on_thousands_of_random_queries():
         judged = rng.permutation(ids)[: rng.integers(1, 30)]
         qrels[query] = dict(zip(judged.tolist(), rng.integers(-2, 5, len(judged)).tolist(), strict=True))
         qrels[query][str(judged[0])] = max(qrels[query][str(judged[0])], 0)
-    ours = evaluate_run(run, qrels, list(TREC_EVAL))
+    ours = evaluate_run(run, qrels, metrics=list(TREC_EVAL))
     theirs = by_ir_measures(TREC_EVAL, qrels, run)
     assert len(run) < len(qrels) == 3000
     for name in TREC_EVAL:
@@ -103,7 +103,7 @@ def test_equal_ir_measures_where_other_programs_compute_the_metric(run, qrels):
     for query, of_query in run.items():
         order = trec_order(of_query)
         run[query] = dict(zip(order, without_ties([-rank for rank in range(len(order))]), strict=True))
-    ours = evaluate_run(run, qrels, list(OTHER_PROGRAMS))
+    ours = evaluate_run(run, qrels, metrics=list(OTHER_PROGRAMS))
     theirs = by_ir_measures(OTHER_PROGRAMS, qrels, run)
     for name in OTHER_PROGRAMS:
         assert ours.per_query[name] == pytest.approx(theirs[name], abs=1e-9), name
@@ -117,7 +117,7 @@ def test_exponential_gain_equals_trec_eval_with_mapped_grades(run, qrels, k):
     for metric in ir_measures.iter_calc([measure], qrels, run):
         if metric.query_id in qrels:
             ranked = trec_order(run.get(metric.query_id, {}))
-            ours = ndcg(ranked, qrels[metric.query_id], k, gain="exponential")
+            ours = ndcg(ranked, qrels[metric.query_id], k=k, gain="exponential")
             assert ours == pytest.approx(metric.value, abs=1e-9)
 
 
@@ -143,16 +143,16 @@ def test_worked_example():
     assert success_at_k(["c", "x", "b"], JUDGMENTS, 2) == 0.0
     assert success_at_k(["c", "x", "b"], JUDGMENTS, 3) == 1.0
     assert reciprocal_rank(["c", "x", "b"], JUDGMENTS) == 1 / 3
-    assert reciprocal_rank(["c", "x", "b"], JUDGMENTS, 2) == 0.0
+    assert reciprocal_rank(["c", "x", "b"], JUDGMENTS, k=2) == 0.0
     assert average_precision(RANKED, JUDGMENTS) == pytest.approx((1 / 1 + 2 / 2 + 3 / 4) / 4)
-    assert average_precision(RANKED, JUDGMENTS, 2) == pytest.approx((1 / 1 + 2 / 2) / 4)
+    assert average_precision(RANKED, JUDGMENTS, k=2) == pytest.approx((1 / 1 + 2 / 2) / 4)
     assert r_precision(RANKED, JUDGMENTS) == 3 / 4
-    assert judged_at_k(["a", "x", "c"], JUDGMENTS, 2) == 1 / 2
+    assert judged_at_k(["a", "x", "c"], JUDGMENTS, k=2) == 1 / 2
 
 
 def test_grades_below_zero_count_as_zero():
     assert ndcg(["a", "b"], {"a": -5, "b": 2}) == ndcg(["a", "b"], {"b": 2})
-    result = evaluate_run({"q": {"a": 1.0}}, {"q": {"a": -1}}, [*TREC_EVAL, *OTHER_PROGRAMS])
+    result = evaluate_run({"q": {"a": 1.0}}, {"q": {"a": -1}}, metrics=[*TREC_EVAL, *OTHER_PROGRAMS])
     assert all(mean == 0 for name, mean in result.items() if "judged" not in name)
 
 
@@ -194,27 +194,27 @@ def test_equals_scikit_learn_without_ties(n_queries, n_documents, k, seed):
     rng = np.random.default_rng(seed)
     y_true = rng.integers(0, 4, (n_queries, n_documents))
     y_score = np.array([rng.permutation(n_documents) for _ in range(n_queries)]) - 3.5
-    assert get_retrieval_score(y_true, y_score, "ndcg", k) == pytest.approx(ndcg_score(y_true, y_score, k=k))
-    assert get_retrieval_score(y_true, y_score, "ndcg", None) == pytest.approx(ndcg_score(y_true, y_score))
+    assert get_retrieval_score(y_true, y_score, metric="ndcg", k=k) == pytest.approx(ndcg_score(y_true, y_score, k=k))
+    assert get_retrieval_score(y_true, y_score, metric="ndcg", k=None) == pytest.approx(ndcg_score(y_true, y_score))
 
 
 def test_retrieval_score_by_hand():
     y_true = [[1, 0, 0, 1], [0, 0, 1, 0]]
     y_score = [[0.9, 0.8, 0.7, 0.1], [0.9, 0.8, 0.7, 0.1]]
-    assert get_retrieval_score(y_true, y_score, "precision", 2) == pytest.approx((1 / 2 + 0) / 2)
-    assert get_retrieval_score(y_true, y_score, "recall", 3) == pytest.approx((1 / 2 + 1) / 2)
-    assert get_retrieval_score(y_true, y_score, "mrr") == pytest.approx((1 + 1 / 3) / 2)
-    assert get_retrieval_score(y_true, y_score, "map") == pytest.approx(((1 + 2 / 4) / 2 + 1 / 3) / 2)
-    assert get_retrieval_score(y_true, y_score, "success", 1) == 0.5
-    assert get_retrieval_score(y_true[0], y_score[0], "success", 1) == 1.0
-    assert get_retrieval_score(y_true, y_score, "rprec", None) == pytest.approx((1 / 2 + 0) / 2)
+    assert get_retrieval_score(y_true, y_score, metric="precision", k=2) == pytest.approx((1 / 2 + 0) / 2)
+    assert get_retrieval_score(y_true, y_score, metric="recall", k=3) == pytest.approx((1 / 2 + 1) / 2)
+    assert get_retrieval_score(y_true, y_score, metric="mrr") == pytest.approx((1 + 1 / 3) / 2)
+    assert get_retrieval_score(y_true, y_score, metric="map") == pytest.approx(((1 + 2 / 4) / 2 + 1 / 3) / 2)
+    assert get_retrieval_score(y_true, y_score, metric="success", k=1) == 0.5
+    assert get_retrieval_score(y_true[0], y_score[0], metric="success", k=1) == 1.0
+    assert get_retrieval_score(y_true, y_score, metric="rprec", k=None) == pytest.approx((1 / 2 + 0) / 2)
 
 
 def test_equal_scores_stand_in_the_order_of_their_positions():
-    assert get_retrieval_score([1, 0, 0], [5, 5, 5], "mrr") == 1.0
-    assert get_retrieval_score([0, 0, 1], [5, 5, 5], "mrr") == 1 / 3
+    assert get_retrieval_score([1, 0, 0], [5, 5, 5], metric="mrr") == 1.0
+    assert get_retrieval_score([0, 0, 1], [5, 5, 5], metric="mrr") == 1 / 3
     # Enough equal scores to bring out an unstable sort.
-    assert get_retrieval_score([0] * 99 + [1], [5] * 100, "mrr", None) == 1 / 100
+    assert get_retrieval_score([0] * 99 + [1], [5] * 100, metric="mrr", k=None) == 1 / 100
 
 
 @pytest.mark.parametrize(

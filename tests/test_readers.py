@@ -4,13 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ragedu import read_beir, read_corpus, read_squad
-
-SCIFACT = Path(__file__).parents[2] / "shared/data/scifact"
 
 
 @pytest.fixture
@@ -289,7 +286,7 @@ def test_notebooks(write):
     ]
     nan = '{"cells": [{"cell_type": "code", "source": "x", "outputs": [{"data": NaN}]}]}'
     assert read_corpus(write("nan.ipynb", nan))[0].text == "```python\nx\n```"
-    with pytest.raises(ValueError, match="no notebook of format 4.*nbconvert"):
+    with pytest.raises(ValueError, match="not a notebook of format 4.*nbconvert"):
         read_corpus(write("old.ipynb", {"worksheets": []}))
     with pytest.raises(ValueError, match="bad.ipynb, cell 1: the source must be a string"):
         read_corpus(write("bad.ipynb", {"cells": [cell("code", 5)]}))
@@ -359,7 +356,7 @@ def test_a_field_longer_than_the_csv_module_expects(write):
         ("a.csv", "id,text\n1,x\n2\n", "a.csv, line 3: 1 fields where"),
         ("a.csv", 'id,text\n1,"never closed\n2,x\n', "a.csv, line 2: malformed .*double those inside"),
         ("a.csv", 'id,text\n1,"two\nlines"\n\n2,"three\nlong\nlines",z\n', "a.csv, line 5: 3 fields where"),
-        ("a.jsonl", '{"text": "x", "year": NaN}\n', r"a.jsonl, line 1: not valid JSON \(NaN is no number of JSON\)"),
+        ("a.jsonl", '{"text": "x", "year": NaN}\n', r"a.jsonl, line 1: not valid JSON \(JSON has no number NaN\)"),
         ("a.csv", "id,text,text\n1,x,y\n", "line 1: two columns have the same name"),
         ("a.csv", "id,text\n1,x\n1,y\n", r"id '1' \(.*line 2; .*line 3\)"),
     ],
@@ -407,12 +404,12 @@ def test_a_beir_folder_goes_by_its_own_ids(beir, write):
 def test_judgments_of_what_is_not_there(beir, write):
     write("tiny/qrels/odd.tsv", "q1\td1\t1\nq1\td9\t1\nq9\td1\t1\n")
     with pytest.raises(ValueError, match="odd.tsv, line 2: document 'd9' is not in the collection; strict=False"):
-        read_beir(beir, "odd")
+        read_beir(beir, split="odd")
     with pytest.warns(UserWarning, match="2 judgments dropped.*line 2: document 'd9'"):
-        assert read_beir(beir, "odd", strict=False).qrels == {"q1": {"d1": 1}}
+        assert read_beir(beir, split="odd", strict=False).qrels == {"q1": {"d1": 1}}
     write("tiny/qrels/odd.tsv", "q9\td1\t1\n")
     with pytest.raises(ValueError, match="line 1: query 'q9' is not in"):
-        read_beir(beir, "odd")
+        read_beir(beir, split="odd")
 
 
 @pytest.mark.parametrize(
@@ -453,15 +450,14 @@ def test_missing_beir_files(beir, tmp_path):
         read_beir(beir)
 
 
-@pytest.mark.skipif(not SCIFACT.exists(), reason="the SciFact collection is not beside this checkout")
-def test_scifact():
-    dataset = read_beir(SCIFACT)
+def test_scifact(scifact_folder):
+    dataset = read_beir(scifact_folder)
     assert (len(dataset.corpus), len(dataset.queries)) == (5183, 300)
     assert sum(map(len, dataset.qrels.values())) == 339
     assert dataset.corpus[0].id == "4983" and dataset.corpus[0].title.startswith("Microstructural development")
     assert dataset.queries["1"] == "0-dimensional biomaterials show inductive properties."
     # The same file is a corpus like any other.
-    assert read_corpus(SCIFACT / "corpus.jsonl").ids == dataset.corpus.ids
+    assert read_corpus(scifact_folder / "corpus.jsonl").ids == dataset.corpus.ids
 
 
 # SQuAD

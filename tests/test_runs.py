@@ -58,7 +58,7 @@ def test_written_files_evaluate_alike_in_ir_measures(tmp_path):
         ir_measures.read_trec_qrels(str(tmp_path / "qrels.txt")),
         ir_measures.read_trec_run(str(tmp_path / "run.txt")),
     )
-    ours = evaluate_run(read_run(tmp_path / "run.txt"), read_qrels(tmp_path / "qrels.txt"), list(names))
+    ours = evaluate_run(read_run(tmp_path / "run.txt"), read_qrels(tmp_path / "qrels.txt"), metrics=list(names))
     for name, their_name in names.items():
         assert ours[name] == pytest.approx(theirs[ir_measures.parse_measure(their_name)], abs=1e-9), name
 
@@ -105,12 +105,12 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "run.txt"
     write_run({"q": {"d": 1.0}}, path)
     for bad in (float("nan"), float("inf"), "1.0"):
-        with pytest.raises(ValueError, match="no finite score"):
+        with pytest.raises(ValueError, match="is not a finite score"):
             write_run({"q": {"d": 2.0}, "r": {"d": bad}}, path)
     with pytest.raises(ValueError, match="lone surrogate"):
         write_run({"q": {"\ud800": 2.0}}, path)
     for bad in (0.5, float("nan"), float("inf"), None):
-        with pytest.raises(ValueError, match="query 'q', document 'd': grade .* is no whole number"):
+        with pytest.raises(ValueError, match="query 'q', document 'd': grade .* is not a whole number"):
             write_qrels({"q": {"d": bad}}, path)
     assert read_run(path) == {"q": {"d": 1.0}}
     assert [file.name for file in tmp_path.iterdir()] == ["run.txt"]
@@ -157,7 +157,7 @@ def test_where_files_are_written(tmp_path, monkeypatch):
 def test_what_is_not_finite_has_no_place_in_an_order():
     for bad in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="document 'b': the score (nan|inf) is not a finite number"):
-            evaluate_run({"q": {"a": 1.0, "b": bad}}, {"q": {"a": 1}}, ["mrr"])
+            evaluate_run({"q": {"a": 1.0, "b": bad}}, {"q": {"a": 1}}, metrics=["mrr"])
 
 
 def test_missing_and_binary_files(tmp_path):

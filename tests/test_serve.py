@@ -12,6 +12,7 @@ import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from http.client import HTTPConnection
 
 import httpx
@@ -19,7 +20,7 @@ import pytest
 
 import ragedu
 from ragedu import RAG, BM25Retriever, Corpus, Document
-from ragedu.serve import create_app, key_from_environment, running
+from ragedu.serve import CLIENT, create_app, key_from_environment, running
 
 KEY = "a-key-for-tests-3f9c1e"
 WORDS = [f"word{number}" for number in range(60)]
@@ -192,10 +193,8 @@ def test_the_page_fetches_nothing(url):
 
 
 def test_the_client_of_the_documentation(url, monkeypatch, capsys):
-    code = ragedu.serve.__doc__.split("with httpx:\n")[1].split("\nAll clients")[0]
-    lines = [line.removeprefix("    ") for line in code.strip("\n").splitlines()]
-    assert len(lines) == 10
-    code = "\n".join(lines).replace("http://127.0.0.1:8000", url)
+    assert len(CLIENT.splitlines()) == 10 and escape(CLIENT) in httpx.get(f"{url}/docs").text
+    code = CLIENT.replace("http://127.0.0.1:8000", url)
     code = code.replace("Who keeps the lighthouse?", "word3?").replace("When does the ferry leave?", "word4?")
     monkeypatch.setenv("RAGEDU_API_KEY", KEY)
     exec(code, {})
@@ -323,9 +322,10 @@ def test_a_service_that_answers_no_more_is_not_healthy():
     app = create_app(rag_with(Batches()), KEY)
     with running(app) as url:
         assert httpx.get(f"{url}/health").status_code == 200
-        app.state.batcher._answer = None  # nothing that it may do ends its work; so it is broken here
+        app.state.batcher.answer = None  # nothing that it may do ends its work; so it is broken here
         with ThreadPoolExecutor(1) as clients:
-            clients.submit(post, url, "word1")
+            headers = {"Authorization": f"Bearer {KEY}"}
+            clients.submit(httpx.post, f"{url}/query", json={"question": "word1"}, headers=headers, timeout=2)
             wait_for(lambda: httpx.get(f"{url}/health").status_code == 503)
 
 
@@ -351,7 +351,7 @@ def test_a_generator_without_batches():
 
 def test_memory_is_flat(monkeypatch):
     """Answers, refusals and failures by the hundred leave nothing behind."""
-    monkeypatch.setattr(ragedu.serve.log, "error", lambda *_, **__: None)  # pytest keeps what is logged
+    monkeypatch.setattr(ragedu.serve.batcher.log, "error", lambda *_, **__: None)  # pytest keeps what is logged
 
     def generator(prompt):
         return prompt if "kraken" not in prompt else 1 / 0
@@ -533,6 +533,7 @@ def test_the_language_model_answers_everybody_as_ask_does(language_model, harbou
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+@pytest.mark.model
 def test_the_command(tmp_path):
     (tmp_path / "town.md").write_text("# Ferry\n\nThe ferry to Gull Rock is called the Merry Widgeon.\n")
     process = subprocess.Popen(

@@ -76,7 +76,7 @@ def test_drawing_in_parts_draws_the_same(n, monkeypatch):
     rng = np.random.default_rng(n)
     a, b = rng.random(n), rng.random(n)
     whole = bootstrap_interval(a, resamples=1000), paired_test(a, b, resamples=1000)
-    monkeypatch.setattr(significance, "PART", 2000)
+    monkeypatch.setattr(significance, "PART_NUMBERS", 2000)
     assert (bootstrap_interval(a, resamples=1000), paired_test(a, b, resamples=1000)) == whole
 
 

@@ -59,14 +59,14 @@ def test_dpr_out_of_minilm_gives_minilms_cosines(embedder):
     embedder_of_another = type(embedder)(cache=False)
     with torch.no_grad():
         next(p for n, p in embedder_of_another.model.named_parameters() if "layer.0.output" in n).mul_(0.5)
-    trained, _ = small_rag.dpr_encoder("question", embedder_of_another)
+    trained, _ = small_rag.dpr_encoder("question", trained=embedder_of_another)
     with torch.inference_mode():
         other = trained(inputs.input_ids, inputs.attention_mask).pooler_output.numpy()
     expected = embedder_of_another.encode(texts)
     assert np.allclose(other @ other.T * small_rag.TEMPERATURE, expected @ expected.T, atol=2e-3)
     assert not np.allclose(other, vectors, atol=0.01)
     corpus = Corpus.from_texts(texts)
-    assert np.allclose(small_rag.encode(encoder, tokenizer, corpus, together=2), vectors, atol=1e-4)
+    assert np.allclose(small_rag.encode(encoder, tokenizer, corpus, batch_size=2), vectors, atol=1e-4)
 
 
 def test_training_copies_first_and_then_answers():
@@ -79,11 +79,12 @@ def test_training_copies_first_and_then_answers():
     bart = small_rag.make_bart(tokenizer, width=32, layers=1)
     seen = []
     passages = [(lesson.title, lesson.sentence) for lesson in lessons]
-    options = dict(steps=200, batch_size=8, learning_rate=1e-2)
-    small_rag.train(bart, tokenizer, lessons, passages, **options, after_step=lambda *step: seen.append(step))
-    assert [step for step, _, _ in seen] == list(range(1, 201)) and not bart.training
-    assert {kind for _, kind, _ in seen[:10]} == {"copy"} and sum(kind == "answer" for _, kind, _ in seen[-100:]) > 60
-    of_answers = [loss for _, kind, loss in seen if kind == "answer"]
+    batches = small_rag.draw_batches(lessons, passages, steps=200, batch_size=8)
+    kinds = [batch.kind for batch in batches]
+    assert set(kinds[:10]) == {"copy"} and kinds[-100:].count("answer") > 60
+    losses = small_rag.train(bart, tokenizer, batches, learning_rate=1e-2, after_step=lambda *step: seen.append(step))
+    assert seen == list(enumerate(losses, start=1)) and len(losses) == 200 and not bart.training
+    of_answers = [loss for kind, loss in zip(kinds, losses, strict=True) if kind == "answer"]
     assert np.mean(of_answers[-10:]) < np.mean(of_answers[:10]) / 2
     said = small_rag.answer(bart, tokenizer, lessons * 20)  # in two batches
     assert len(said) == 80 and set(said) <= {"wine", "grass", "sky", "snow"}
@@ -93,7 +94,7 @@ def test_the_command_writes_here_and_keeps_what_an_interrupted_training_learned(
     def interrupted(bart, *_, after_step, **__):
         with torch.no_grad():
             bart.final_logits_bias.fill_(7)
-        after_step(100, "copy", 2.5)
+        after_step(100, 2.5)
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)  # and not to the weights that come with ragedu
@@ -127,6 +128,7 @@ def test_an_apostrophe_comes_back_as_it_was():
         assert tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) == text
 
 
+@pytest.mark.model
 def test_the_articles_classes_answer_questions_that_they_have_never_seen(archive):
     pytest.importorskip("datasets")
     model, tokenizer = small_rag.build(small_rag.sentence_corpus(archive.corpus))
@@ -140,6 +142,7 @@ def test_the_articles_classes_answer_questions_that_they_have_never_seen(archive
     assert np.mean(right) > 0.5
 
 
+@pytest.mark.model
 def test_a_published_model_answers_from_an_index_of_ones_own(archive, tmp_path):
     pytest.importorskip("datasets")
     passages = small_rag.sentence_corpus(archive.corpus[:20])
@@ -149,7 +152,9 @@ def test_a_published_model_answers_from_an_index_of_ones_own(archive, tmp_path):
     tokenizer.save_pretrained(tmp_path / "rag")
     for part in small_rag.dpr_encoder("context"):  # the encoder and its tokenizer
         part.save_pretrained(tmp_path / "contexts")
-    model, its_tokenizer = small_rag.published(passages, str(tmp_path / "rag"), str(tmp_path / "contexts"))
+    model, its_tokenizer = small_rag.published(
+        passages, name=str(tmp_path / "rag"), contexts=str(tmp_path / "contexts")
+    )
     asked = its_tokenizer("Who keeps it?", return_tensors="pt")
     with torch.inference_mode():
         found, expected = (

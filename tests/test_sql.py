@@ -16,7 +16,7 @@ import pytest
 
 from ragedu import BM25Retriever, Document, read_corpus
 from ragedu.cli import main
-from ragedu.readers.sql import _document, _plain, stream_sql
+from ragedu.readers.sql import document_from_row, plain_value, stream_sql
 
 sqlalchemy = pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed: pip install 'ragedu[sql]'")
 
@@ -44,9 +44,9 @@ def town(tmp_path):
 def test_a_table_in_the_order_of_its_key(town):
     corpus = read_corpus(town, table="pages")
     assert list(corpus) == [
-        Document("1", "Bread is baked before dawn.", "", {"year": 1901}),
-        Document("2", "The harbour wall is forty feet thick.", "Wall", {"year": None}),
-        Document("3", "The ferry leaves at nine.", "Ferry", {"year": 1887}),
+        Document("1", "Bread is baked before dawn.", metadata={"year": 1901}),
+        Document("2", "The harbour wall is forty feet thick.", "Wall", metadata={"year": None}),
+        Document("3", "The ferry leaves at nine.", "Ferry", metadata={"year": 1887}),
     ]
     assert read_corpus(town).ids == corpus.ids  # the only table need not be named
 
@@ -105,9 +105,9 @@ def test_values_that_json_lacks_become_text():
     key = uuid.uuid4()
     values = [Decimal("12.50"), key, datetime(1887, 3, 1, 9), 7, None, True, "x"]
     plain = ["12.50", str(key), "1887-03-01T09:00:00", 7, None, True, "x"]
-    assert [_plain(value) for value in values] == plain and _plain({1: tuple(values)}) == {"1": plain}
-    assert _plain(timedelta(hours=9)) == "9:00:00" and _plain({"b", "a"}) == ["a", "b"]
-    assert _plain(b"x" * 2000) == _plain(memoryview(b"x" * 2000)) == "2,000 bytes"
+    assert [plain_value(value) for value in values] == plain and plain_value({1: tuple(values)}) == {"1": plain}
+    assert plain_value(timedelta(hours=9)) == "9:00:00" and plain_value({"b", "a"}) == ["a", "b"]
+    assert plain_value(b"x" * 2000) == plain_value(memoryview(b"x" * 2000)) == "2,000 bytes"
 
 
 def test_what_was_read_can_be_saved(tmp_path):
@@ -119,10 +119,10 @@ def test_what_was_read_can_be_saved(tmp_path):
 
 def test_ids_that_are_decimal_numbers():
     row = lambda id: {"id": id, "text": "x"}
-    assert _document(row(Decimal("17")), "here", "text", None, "id").id == "17"
+    assert document_from_row(row(Decimal("17")), "here", "text", None, "id").id == "17"
     for id in (Decimal("17.5"), Decimal("NaN"), Decimal("Infinity"), b"17"):
         with pytest.raises(TypeError, match="here: a document's id must be a string, not (Decimal|bytes)"):
-            _document(row(id), "here", "text", None, "id")
+            document_from_row(row(id), "here", "text", None, "id")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_databases_that_cannot_be_had(tmp_path):
     (tmp_path / "letter.db").write_text("no database at all, but long enough to be asked what it is" * 20)
     with pytest.raises(ValueError, match=r"refuses the query: file is not a database"):
         read_corpus(f"sqlite:///{tmp_path}/letter.db")
-    with pytest.raises(ValueError, match="SQLAlchemy knows no database 'cobol'"):
+    with pytest.raises(ValueError, match="SQLAlchemy does not support the database 'cobol'"):
         read_corpus("cobol://archive")
     for written in ("town.db", "data/town.db"):
         with pytest.raises(ValueError, match=f"three slashes before it: write  sqlite:///{written}"):
@@ -259,7 +259,7 @@ def test_a_locked_database(town, tmp_path):
 
 @pytest.mark.parametrize("url", ["postgresql://ada:pa/ss@word@host:port/archive", "://hunter2", "sqlite//hunter2://"])
 def test_a_malformed_url_is_not_repeated(url):
-    with pytest.raises(ValueError, match="no URL of a database") as caught:
+    with pytest.raises(ValueError, match="not the URL of a database") as caught:
         read_corpus(url)
     assert not any(part in str(caught.value) for part in ("ss@", "hunter2", "ada"))
     assert caught.value.__suppress_context__

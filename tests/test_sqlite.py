@@ -178,14 +178,16 @@ def test_threads_take_turns(fitted):
 
 
 def test_a_file_is_ready_when_it_is_opened_again(tmp_path, harbour):
-    corpus = Corpus([*harbour, Document("x", "An x.", "X", {"year": 1887, "tags": ["a", "책"]})])
-    first = SqliteRetriever(tmp_path / "town.db", Analyzer(stop_words=[], stemmer=None)).fit(corpus)
+    corpus = Corpus([*harbour, Document("x", "An x.", "X", metadata={"year": 1887, "tags": ["a", "책"]})])
+    first = SqliteRetriever(tmp_path / "town.db", analyzer=Analyzer(stop_words=[], stemmer=None)).fit(corpus)
     again = SqliteRetriever(tmp_path / "town.db")
     assert list(again.corpus) == list(corpus)
     assert again.search("the harbours wall") == first.search("the harbours wall")
     assert again.analyzer.settings() == first.analyzer.settings()
-    assert SqliteRetriever(tmp_path / "town.db", Analyzer()).corpus is None  # another analyzer, another index
-    assert SqliteRetriever(tmp_path / "town.db", str.split).corpus is None
+    assert (
+        SqliteRetriever(tmp_path / "town.db", analyzer=Analyzer()).is_fitted is False
+    )  # another analyzer, another index
+    assert SqliteRetriever(tmp_path / "town.db", analyzer=str.split).is_fitted is False
 
 
 def test_a_file_that_is_not_there_is_made_by_fit_alone(tmp_path, harbour):
@@ -219,9 +221,9 @@ def test_other_tables_of_the_file_stay(tmp_path, harbour):
 def test_an_index_that_was_replaced_meanwhile(tmp_path, harbour):
     reader = SqliteRetriever(tmp_path / "town.db").fit(harbour)
     SqliteRetriever(tmp_path / "town.db").fit(Corpus.from_texts(["ferry", "wall"]))
-    with pytest.raises(RuntimeError, match="has been fitted anew since it was opened here: open it again"):
+    with pytest.raises(RuntimeError, match="has been fitted again since it was opened here: open it again"):
         reader.search("ferry")
-    with pytest.raises(RuntimeError, match="fitted anew"):
+    with pytest.raises(RuntimeError, match="fitted again"):
         reader.explain("ferry", "ferry")
     assert ids(SqliteRetriever(tmp_path / "town.db").search("ferry")) == ["0"]
 
@@ -242,7 +244,7 @@ def test_a_locked_file(tmp_path, harbour):
 
 def test_files_that_cannot_be_used(tmp_path, harbour):
     (tmp_path / "letter.db").write_text("no database at all, but long enough to be asked what it is" * 20)
-    with pytest.raises(ValueError, match=r"letter\.db is no SQLite database, or a damaged one"):
+    with pytest.raises(ValueError, match=r"letter\.db is not an SQLite database, or a damaged one"):
         SqliteRetriever(tmp_path / "letter.db")
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere for the database"):
         SqliteRetriever(tmp_path / "nowhere" / "town.db")
@@ -272,7 +274,7 @@ def test_save_and_load(tmp_path, harbour, path):
             assert database.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
         database.close()
     path = path if path == ":memory:" else tmp_path / path
-    retriever = SqliteRetriever(path, Analyzer(stemmer=None)).fit(harbour)
+    retriever = SqliteRetriever(path, analyzer=Analyzer(stemmer=None)).fit(harbour)
     retriever.save(tmp_path / "index")
     loaded = SqliteRetriever.load(tmp_path / "index")
     assert list(loaded.corpus) == list(harbour) and loaded.analyzer.stemmer is None

@@ -22,9 +22,10 @@ LEXICAL = [
     pytest.param(lambda: TfidfRetriever(sublinear_tf=True), id="tfidf"),
     pytest.param(lambda: BM25Retriever(k1=0.9, b=0.4), id="bm25"),
     pytest.param(lambda: BM25Retriever(variant="bm25+", delta=0.7), id="bm25+"),
-    pytest.param(lambda: BM25Retriever(analyzer=Analyzer(["quay"], None)), id="analyzer"),
+    pytest.param(lambda: BM25Retriever(analyzer=Analyzer(stop_words=["quay"], stemmer=None)), id="analyzer"),
     pytest.param(
-        lambda: HybridRetriever([BM25Retriever(), TfidfRetriever()], "weighted", [0.7, 0.3], depth=5), id="hybrid"
+        lambda: HybridRetriever([BM25Retriever(), TfidfRetriever()], method="weighted", weights=[0.7, 0.3], depth=5),
+        id="hybrid",
     ),
 ]
 every_kind = pytest.mark.parametrize("make", LEXICAL)
@@ -77,7 +78,7 @@ def test_round_trip_of_a_dense_and_a_hybrid_index(harbour, make_dense, tmp_path,
 def test_any_text_and_metadata_come_back(tmp_path):
     nasty = 'ferry \u2028 line \x0b\x0c\x1c\x85 \r\n tab\t "quoted" \\ 한국어 \U0001f6a2'
     metadata = {"lines": ["a\nb", None, 1.5, True], "nested": {"é": [1, 2]}}
-    corpus = Corpus([Document("a/b\n\u2028", nasty, "T\u2028\n", metadata), Document("plain", "bread")])
+    corpus = Corpus([Document("a/b\n\u2028", nasty, "T\u2028\n", metadata=metadata), Document("plain", "bread")])
     BM25Retriever().fit(corpus).save(tmp_path)
     assert list(BM25Retriever.load(tmp_path).corpus) == list(corpus)
 
@@ -407,7 +408,9 @@ def test_nothing_is_unpickled(harbour, tmp_path):
     for content in ((tmp_path / "trap.npy").read_bytes(), pure):
         manifest["files"]["weights.npy"] = storage._write_content(index, "weights.npy", content)
         storage._write_manifest(index, manifest["retriever"], manifest["settings"], files=manifest["files"])
-        with pytest.raises(ValueError, match="weights.npy holds no array of numbers .*: fit the retriever again"):
+        with pytest.raises(
+            ValueError, match="weights.npy does not hold an array of numbers .*: fit the retriever again"
+        ):
             BM25Retriever.load(index)
     assert not (tmp_path / "sprung").exists()
 

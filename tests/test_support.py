@@ -1,11 +1,13 @@
 """Support by sources, and which part of a system lost the wrong answers."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragedu import Corpus, Document
-from ragedu.evaluation import answer_scores, diagnose, support
+from ragedu import Corpus, Dataset, Document
+from ragedu.evaluation import Interrupted, Result, answer_scores, diagnose, evaluate_answers, support
 from ragedu.evaluation.answers import f1
 from ragedu.generation.prompts import ABSTAIN
 from ragedu.retrieval.base import Hit, Hits
@@ -94,11 +96,22 @@ def test_a_part_of_a_source_is_contained(before, answer, after):
 ANSWERS = {"a": ["nine"], "b": ["oak"], "c": ["Ada"], "d": ["1887"], "e": [], "f": [], "g": ["red"]}
 QRELS = {"a": {"1": 1}, "b": {"1": 1, "2": 0}, "c": {"3": 2, "4": 1}, "d": {"5": 1}, "g": {"6": 1}}
 PREDICTIONS = {"a": "Nine.", "b": "elm", "c": "Bob", "d": "1887", "e": ABSTAIN, "f": "blue"}
-RETRIEVED = {"a": ["1"], "b": ["2", "7"], "c": {"4": 0.9, "1": 0.1}, "d": ["7"], "e": ["1"], "f": ["1"], "g": ["6"]}
+FOUND = {"a": ["1"], "b": ["2", "7"], "c": ["4", "1"], "d": ["7"], "e": ["1"], "f": ["1"], "g": ["6"]}
+
+
+def dataset_of(answers=ANSWERS, qrels=QRELS):
+    corpus = Corpus(Document(str(number), f"text {number}") for number in range(1, 8))
+    return Dataset(corpus, {query_id: "a question" for query_id in answers}, qrels=qrels, answers=answers)
+
+
+def result_of(predictions=PREDICTIONS, found=FOUND, unfinished=0):
+    """Of what evaluate_answers gives, the texts and the sources that were in the prompt."""
+    run = {query_id: {id: 1 / rank for rank, id in enumerate(ids, 1)} for query_id, ids in found.items()}
+    return Result({}, run, answers=predictions, unfinished=unfinished)
 
 
 def test_every_outcome():
-    diagnosis = diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS)
+    diagnosis = diagnose(result_of(), dataset_of())
     assert diagnosis == {
         "a": "right",
         "b": "lost by retrieval",  # document 2 is judged, and not relevant
@@ -119,40 +132,66 @@ def test_every_outcome():
     assert "<td>2</td><td style='text-align:left'>lost by reading</td>" in diagnosis._repr_html_()
 
 
+def test_questions_that_an_unfinished_result_lacks_are_left_out():
+    whole, part = diagnose(result_of(), dataset_of()), diagnose(result_of(unfinished=1), dataset_of())
+    assert part == {query_id: outcome for query_id, outcome in whole.items() if query_id != "g"}
+
+    def stops(question):
+        if question == "second":
+            raise KeyboardInterrupt
+        return "elm"
+
+    dataset = Dataset(
+        Corpus.from_texts(["oak"]), {"1": "first", "2": "second"}, qrels={}, answers={"1": [], "2": ["oak"]}
+    )
+    with pytest.raises(Interrupted) as stopped:
+        evaluate_answers(stops, dataset, progress=False)
+    assert diagnose(stopped.value.result, dataset) == {"1": "invented"}
+
+
 def test_two_hops_need_both_documents():
-    assert diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS, need="all")["c"] == "lost by retrieval"
-    both = RETRIEVED | {"c": ["4", "3"]}
-    assert diagnose(PREDICTIONS, ANSWERS, both, QRELS, need="all")["c"] == "lost by reading"
+    assert diagnose(result_of(), dataset_of(), need="all")["c"] == "lost by retrieval"
+    both = result_of(found=FOUND | {"c": ["4", "3"]})
+    assert diagnose(both, dataset_of(), need="all")["c"] == "lost by reading"
 
 
 def test_the_right_ones_are_those_of_answer_scores():
-    diagnosis = diagnose(PREDICTIONS, ANSWERS, RETRIEVED, QRELS)
+    diagnosis = diagnose(result_of(), dataset_of())
     right = diagnosis.counts["right"] + diagnosis.counts["right without source"]
     assert right / len(ANSWERS) == answer_scores(PREDICTIONS, ANSWERS)["exact_match"]
 
 
 def test_a_passage_stands_for_its_document():
-    passages = chunk(Corpus([Document("keeper", "Tomas Brandt keeps it. " * 9)]), words=10, overlap=0)
+    documents = Corpus([Document("keeper", "Tomas Brandt keeps it. " * 9)])
+    passages = chunk(documents, words=10, overlap=0)
     hits = Hits([Hit(passages[1], 1.0, 1)])
     assert hits[0].document.id == "keeper/2"
-    for judged in ("keeper", "keeper/2"):  # the judgments may be of either
-        assert diagnose({"q": "x"}, {"q": ["y"]}, {"q": hits}, {"q": {judged: 1}}) == {"q": "lost by reading"}
+    system = lambda question: SimpleNamespace(text="x", sources=hits)
+    for corpus, judged in ((documents, "keeper"), (passages, "keeper/2")):  # the judgments may be of either
+        dataset = Dataset(corpus, {"q": "who?"}, qrels={"q": {judged: 1}}, answers={"q": ["y"]})
+        assert diagnose(evaluate_answers(system, dataset, progress=False), dataset) == {"q": "lost by reading"}
 
 
 def test_what_nobody_has_judged_is_not_blamed_on_retrieval():
-    with pytest.raises(ValueError, match="1 questions that have answers .* such as 'q'.* leave them out of answers"):
-        diagnose({"q": "x"}, {"q": ["y"], "r": []}, {"q": ["1"]}, {})
+    dataset = dataset_of({"q": ["y"], "r": []}, {})
+    with pytest.raises(ValueError, match="1 questions that have answers .* such as 'q'.* leave them out with dataset"):
+        diagnose(result_of({"q": "x"}, {"q": ["1"]}), dataset)
 
 
 def test_right_is_yes_or_no():
+    dataset = dataset_of({"a": ["nine"]}, {"a": {"1": 1}})
     with pytest.raises(ValueError, match=r"yes or no, not 0\.4.* \(query 'a'\): give a threshold"):
-        diagnose({"a": "nine in the old town"}, {"a": ["nine"]}, {"a": ["1"]}, QRELS, is_right=f1)
+        diagnose(result_of({"a": "nine in the old town"}, {"a": ["1"]}), dataset, is_right=f1)
 
 
-def test_another_judge_and_hits():
+def test_another_judge():
     contains = lambda text, acceptable: any(answer in text for answer in acceptable)
-    hits = Hits([Hit(Document("1", "x"), 1.0, 1)])
-    diagnosis = diagnose({"a": "at nine o'clock"}, {"a": ["nine"]}, {"a": hits}, QRELS, is_right=contains)
-    assert diagnosis == {"a": "right"}
+    dataset = dataset_of({"a": ["nine"]}, {"a": {"1": 1}})
+    assert diagnose(result_of({"a": "at nine o'clock"}, {"a": ["1"]}), dataset, is_right=contains) == {"a": "right"}
+
+
+def test_mistakes_in_diagnosing():
     with pytest.raises(ValueError, match='need must be "any" or "all"'):
-        diagnose({}, ANSWERS, {}, QRELS, need="some")
+        diagnose(result_of(), dataset_of(), need="some")
+    with pytest.raises(ValueError, match="the result has no answers: diagnose what evaluate_answers has returned"):
+        diagnose(Result({}, {}), dataset_of())

@@ -1,5 +1,7 @@
 """Analysis and chunking."""
 
+import copy
+import pickle
 import unicodedata
 from itertools import pairwise
 
@@ -57,10 +59,26 @@ def test_settings_change_what_they_say():
 
 
 def test_settings_make_the_same_analyzer_again():
-    for analyzer in [Analyzer(), PLAIN, Analyzer(["zu", "ab"], "german")]:
+    for analyzer in [Analyzer(), PLAIN, Analyzer(stop_words=["zu", "ab"], stemmer="german")]:
         again = Analyzer(**analyzer.settings())
         assert again.settings() == analyzer.settings()
         assert again("Ab und zu the harbours") == analyzer("Ab und zu the harbours")
+
+
+@pytest.mark.parametrize(
+    "analyzer, shown",
+    [
+        (Analyzer(), "Analyzer()"),
+        (PLAIN, "Analyzer(stop_words=(), stemmer=None)"),
+        (Analyzer(stop_words=["zu", "AB"], stemmer="german"), "Analyzer(stop_words=('ab', 'zu'), stemmer='german')"),
+        (Analyzer(stemmer="porter"), "Analyzer(stemmer='porter')"),
+    ],
+)
+def test_the_repr_makes_an_equal_analyzer(analyzer, shown):
+    again = eval(repr(analyzer))
+    assert repr(analyzer) == shown and again == analyzer and hash(again) == hash(analyzer)
+    assert pickle.loads(pickle.dumps(analyzer)) == analyzer == copy.deepcopy(analyzer)
+    assert analyzer != Analyzer(stop_words=["other"]) and analyzer != shown
 
 
 def test_bad_settings():
@@ -144,7 +162,7 @@ def test_passages(ends, words, data):
     source = text.split()
     begins = {source.index(sentence.split()[0]) for sentence in sentences(text)}
     told = 0
-    for passage in (passage.split() for passage in passages(text, words, overlap)):
+    for passage in (passage.split() for passage in passages(text, words=words, overlap=overlap)):
         start = source.index(passage[0])
         assert passage == source[start : start + len(passage)] and len(passage) <= words
         assert told - overlap <= start <= told < start + len(passage)  # nothing left out, something new
@@ -167,7 +185,7 @@ def test_passages_share_whole_sentences():
         "Nine.",
     ]
     assert list(passages("a b c d e f g", words=3, overlap=0)) == ["a b c", "d e f", "g"]
-    assert list(passages("", 5, 0)) == []
+    assert list(passages("", words=5, overlap=0)) == []
 
 
 def test_passages_where_no_white_space_stands_between_words():
@@ -182,19 +200,19 @@ def test_passages_where_no_white_space_stands_between_words():
 @pytest.mark.parametrize("words, overlap", [(0, 0), (-1, 0), (5, 5), (5, -1), (20, 30)])
 def test_bad_sizes_of_passages(words, overlap):
     with pytest.raises(ValueError, match=f"overlap smaller than words, not {words} and {overlap}"):
-        list(passages("a b c", words, overlap))
+        list(passages("a b c", words=words, overlap=overlap))
     with pytest.raises(ValueError, match=f"overlap smaller than words, not {words} and {overlap}"):
-        chunk(Corpus([]), words, overlap)  # before there is anything to cut
+        chunk(Corpus([]), words=words, overlap=overlap)  # before there is anything to cut
 
 
 def test_chunk_numbers_the_passages_and_keeps_the_rest():
-    long = Document("long", "One two three. Four five six. Seven eight nine.", "Title", {"source": "x"})
+    long = Document("long", "One two three. Four five six. Seven eight nine.", "Title", metadata={"source": "x"})
     short = Document("short", "One.\n\nTwo, as it was.")
     made = chunk(Corpus([short, long]), words=6, overlap=3)
     assert made.ids == ["short", "long/1", "long/2"] and made[0] is short
     assert [d.text for d in made[1:]] == ["One two three. Four five six.", "Four five six. Seven eight nine."]
     assert all(d.title == "Title" and d.metadata == {"source": "x", "document": "long"} for d in made[1:])
-    assert chunk(Corpus([]), 5, 0).ids == []
+    assert chunk(Corpus([]), words=5, overlap=0).ids == []
 
 
 def test_the_ids_of_passages_give_way_to_those_of_documents():

@@ -63,11 +63,11 @@ def test_corpora_and_sentences_equal_sacrebleu(pairs):
     predictions, references = map(list, zip(*pairs, strict=True))
     for smooth, method in ((True, "exp"), (False, "none")):
         theirs = corpus_bleu(predictions, references, smooth_method=method)
-        assert bleu(predictions, references, smooth) == pytest.approx(theirs, abs=1e-12)
+        assert bleu(predictions, references, smooth=smooth) == pytest.approx(theirs, abs=1e-12)
     for prediction, of_prediction in pairs:
         for smooth, sacrebleu in ((True, SENTENCE), (False, SENTENCE_UNSMOOTHED)):
             theirs = sacrebleu.sentence_score(prediction, of_prediction).score / 100
-            assert bleu(prediction, of_prediction, smooth) == pytest.approx(theirs, abs=1e-12)
+            assert bleu(prediction, of_prediction, smooth=smooth) == pytest.approx(theirs, abs=1e-12)
 
 
 @settings(max_examples=500)

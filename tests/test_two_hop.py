@@ -22,20 +22,21 @@ QUESTION = "Where was the captain of the Blue Drifter born?"
 
 def test_names_have_two_words_or_are_numbers_and_come_once():
     text = "The Blue Drifter, Captain Ann Orr's ship, lay at the Barrel in Bethel Street. Ann Orr holds PE-9805-W."
-    assert names(text) == ["Blue Drifter", "Ann Orr", "Barrel in Bethel Street", "PE-9805-W"]
+    assert names(text) == ["Blue Drifter", "Captain Ann Orr", "Barrel in Bethel Street", "Ann Orr", "PE-9805-W"]
+    assert names(text, titles=["Captain"]) == ["Blue Drifter", "Ann Orr", "Barrel in Bethel Street", "PE-9805-W"]
     assert names("Rain fell on Monday. Nobody minded.") == []
 
 
 def test_the_page_about_the_name_comes_second_and_the_one_that_only_mentions_it_does_not():
     one_step = BM25Retriever().fit(TOWN)
-    hits = TwoHopRetriever(one_step).search(QUESTION, k=2)
+    hits = TwoHopRetriever(one_step, titles=port_ellery.TITLES).search(QUESTION, k=2)
     assert [hit.document.id for hit in hits] == ["1", "2"]
     assert [hit.document.id for hit in one_step.search(QUESTION, k=2)] != ["1", "2"]
     assert [hit.rank for hit in hits] == [1, 2]
 
 
 def test_k_documents_come_each_once_and_the_best_one_stays_first():
-    two_hop = TwoHopRetriever(BM25Retriever()).fit(TOWN)
+    two_hop = TwoHopRetriever(BM25Retriever(), titles=port_ellery.TITLES).fit(TOWN)
     for k in (1, 2, 3, 4):
         ids = [hit.document.id for hit in two_hop.search(QUESTION, k)]
         assert len(ids) == len(set(ids)) == k and ids[0] == "1"
@@ -44,7 +45,7 @@ def test_k_documents_come_each_once_and_the_best_one_stays_first():
 def test_a_page_found_by_both_searches_stands_where_the_second_put_it():
     archive = port_ellery.load(400, questions=200)
     bm25 = BM25Retriever().fit(archive.corpus)
-    two_hop, twice = TwoHopRetriever(bm25), 0
+    two_hop, twice = TwoHopRetriever(bm25, titles=port_ellery.TITLES), 0
     for question in archive.select(kind="two-hop", split="test").queries.values():
         first = bm25.search(question, k=5)
         second = sorted(two_hop._second(question, first), key=lambda hit: -hit.score)
@@ -66,7 +67,7 @@ def test_without_a_new_name_it_is_the_retriever_itself():
 
 
 def test_many_questions_are_asked_as_any_retriever_is_asked():
-    two_hop = TwoHopRetriever(BM25Retriever().fit(TOWN))
+    two_hop = TwoHopRetriever(BM25Retriever().fit(TOWN), titles=port_ellery.TITLES)
     found = two_hop.search_many((query for query in ["the of", QUESTION, " "]), k=2)
     assert found == [[], two_hop.search(QUESTION, k=2), []]
     with pytest.raises(TypeError, match="not one string"):
@@ -81,8 +82,15 @@ def test_the_width_is_a_number_of_hits():
         TwoHopRetriever(bm25, width=0)
 
 
+def test_titles_are_several_words():
+    with pytest.raises(TypeError, match="titles is a collection of words, not one string"):
+        TwoHopRetriever(BM25Retriever(), titles="Captain")
+
+
 def test_rag_reads_both_pages():
-    answer = RAG(TwoHopRetriever(BM25Retriever().fit(TOWN)), lambda prompt: "Eelford", k=2).ask(QUESTION)
+    answer = RAG(
+        TwoHopRetriever(BM25Retriever().fit(TOWN), titles=port_ellery.TITLES), lambda prompt: "Eelford", k=2
+    ).ask(QUESTION)
     assert "light in Eelford" in answer.prompt and "quarterdeck" in answer.prompt
 
 
@@ -96,5 +104,5 @@ def test_it_finds_both_pages_of_the_archives_two_hop_questions_far_more_often():
         pages = [{hit.document.id for hit in hits} for hits in found]
         return [set(asked.qrels[query]) <= ids for query, ids in zip(asked.queries, pages, strict=True)]
 
-    gain = paired_test(both(TwoHopRetriever(bm25)), both(bm25))
+    gain = paired_test(both(TwoHopRetriever(bm25, titles=port_ellery.TITLES)), both(bm25))
     assert gain.difference > 0.5 and gain.p_value < 0.001, gain

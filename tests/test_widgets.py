@@ -119,7 +119,7 @@ def test_the_same_value_again_is_not_computed_again():
 
 
 def test_a_panel_is_also_html_and_text_of_its_present_state(bm25):
-    panel = search_explorer({"BM25": bm25}, "ferry", k=1)
+    panel = search_explorer({"BM25": bm25}, query="ferry", k=1)
     panel.controls["query"].value = "bread"
     bundle = panel._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
@@ -154,13 +154,13 @@ def test_text_of_html():
 @given(st.floats(0, 1), st.integers(1, 40))
 def test_a_bar_grows_with_its_value(value, width):
     length = lambda text: 8 * text.count("█") + sum(" ▏▎▍▌▋▊▉".index(c) for c in text if c != "█")
-    assert abs(length(bar(value, 1, width)) - 8 * width * value) <= 1
-    assert (length(bar(value, 1, width)) > 0) == (value > 0)
+    assert abs(length(bar(value, 1, width=width)) - 8 * width * value) <= 1
+    assert (length(bar(value, 1, width=width)) > 0) == (value > 0)
 
 
 def test_a_bar_of_nothing():
     assert bar(0, 0) == bar(1, 0) == bar(-1, 1) == ""
-    assert bar(1e-9, 1) == "▏" and bar(2, 1, 3) == "███"
+    assert bar(1e-9, 1) == "▏" and bar(2, 1, width=3) == "███"
 
 
 @given(st.text())
@@ -182,7 +182,7 @@ def test_an_excerpt_holds_the_first_wanted_word():
 
 
 def test_retrievers_stand_side_by_side_with_what_each_term_added(bm25, tfidf):
-    panel = search_explorer({"BM25": bm25, "TF-IDF": tfidf}, "ferry at the quay")
+    panel = search_explorer({"BM25": bm25, "TF-IDF": tfidf}, query="ferry at the quay")
     header, first, *_ = rows(panel.shown.value)
     assert header == ["rank", "BM25", "TF-IDF"]
     for cell, retriever in zip(first[1:], (bm25, tfidf), strict=True):
@@ -242,7 +242,7 @@ def test_what_people_and_documents_write_is_escaped():
     rag = RAG(bm25, lambda prompt: f"ferry {EVIL}").fit(corpus)
     choices = {EVIL: (True, EVIL), "x": (False, EVIL)}
     panels = [
-        search_explorer({EVIL: bm25}, f"ferry {EVIL}"),
+        search_explorer({EVIL: bm25}, query=f"ferry {EVIL}"),
         bm25_sliders(corpus, f"ferry {EVIL}"),
         rag_trace(rag, f"ferry {EVIL}"),
         quiz(EVIL, choices),
@@ -291,9 +291,8 @@ def test_sliders_need_documents(harbour):
     with pytest.raises(ValueError, match="the corpus is empty"):
         bm25_sliders(Corpus([]), "ferry")
     for k in (0, -1, 2.5):
-        assert (
-            f"k must be a whole number of documents, at least 1, not {k}" in bm25_sliders(harbour, "ferry", k).static()
-        )
+        shown = bm25_sliders(harbour, "ferry", k=k).static()
+        assert f"k must be a whole number of documents, at least 1, not {k}" in shown
 
 
 # The map.
@@ -333,7 +332,7 @@ def test_the_map_draws_in_the_colour_of_the_page_and_inside_its_frame():
     places = np.random.default_rng(1).normal(size=(1_200, 2)) * 100
     svg = embeddings.draw(places, np.array([500.0, 0.0]), [0, 1], [str(n) for n in range(1_200)], "q")
     assert "currentColor" in svg and not re.search(r"#[0-9a-f]{3}|rgb|red|blue|black|white", svg)
-    assert 300 < svg.count("<circle") <= embeddings.MOST_DOTS and svg.count("<polygon") == 2
+    assert 300 < svg.count("<circle") <= embeddings.MAX_DOTS and svg.count("<polygon") == 2
     for x, y in re.findall(r"cx='(-?\d+)' cy='(-?\d+)'", svg):
         assert 0 <= int(x) <= embeddings.WIDTH and 0 <= int(y) <= embeddings.HEIGHT
 
@@ -418,7 +417,7 @@ def test_the_trace_shows_the_budget_and_what_was_left_out(harbour, language_mode
     answer = rag.ask("the ferry at the east quay")
     html = rag_trace(rag, "the ferry at the east quay").shown.value
     assert f"Prompt: {len(language_model.encode(answer.prompt))} tokens of 120" in html
-    assert answer.left_out and sum("left out" in row[2] for row in rows(html) if len(row) > 2) == len(answer.left_out)
+    assert answer.left_out and sum("omitted" in row[2] for row in rows(html) if len(row) > 2) == len(answer.left_out)
     assert "It abstains." in html
 
 
@@ -488,7 +487,7 @@ def test_a_stored_cell_has_the_picture_and_is_the_same_in_every_run():
     code = (
         "from ragedu import BM25Retriever, Corpus\nfrom ragedu.learn.widgets import *\n"
         "corpus = Corpus.from_texts(['the old ferry', 'a boat'])\n"
-        "search_explorer({'BM25': BM25Retriever().fit(corpus)}, 'ferry')"
+        "search_explorer({'BM25': BM25Retriever().fit(corpus)}, query='ferry')"
     )
     bundles = []
     for _ in range(2):

@@ -16,8 +16,11 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 
 from ragedu import BM25Retriever, Corpus, Dataset, DenseRetriever, Document, evaluate
 from ragedu.models import embedding_model_folder
+from ragedu.retrieval.checkpoint import CHECKPOINT_FILE
+from ragedu.retrieval.contrastive import batches, contrastive_loss, embed, hard_negatives, train
 from ragedu.retrieval.embeddings import Embedder
-from ragedu.training.retriever import UNFINISHED, batches, contrastive_loss, embed, hard_negatives, train
+
+pytestmark = pytest.mark.model
 
 PAIRS = [(f"Where is ship number {n}?", f"Ship number {n} lies at quay {n * 7 % 12}.") for n in range(12)]
 TRIPLES = [(question, passage, f"The tide table of day {n}.") for n, (question, passage) in enumerate(PAIRS)]
@@ -62,14 +65,16 @@ def test_the_loss_by_hand():
     half = math.sqrt(0.5)  # the cosine of 45 degrees
     first = math.log(math.exp(1 / 0.5) + math.exp(half / 0.5) + math.exp(0 / 0.5)) - 1 / 0.5
     second = math.log(math.exp(0 / 0.5) + math.exp(half / 0.5) + math.exp(-1 / 0.5)) - half / 0.5
-    assert contrastive_loss(questions, passages, 0.5).item() == pytest.approx((first + second) / 2, abs=1e-6)
+    assert contrastive_loss(questions, passages, temperature=0.5).item() == pytest.approx(
+        (first + second) / 2, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("columns", [2, 3])
 def test_the_loss_is_that_of_sentence_transformers(model, columns):
     texts = [list(column) for column in zip(*TRIPLES, strict=True)][:columns]
     theirs = MultipleNegativesRankingLoss(model.model, scale=1 / 0.07)([model.model.preprocess(t) for t in texts], None)
-    ours = contrastive_loss(embed(model, texts[0]), embed(model, sum(texts[1:], [])), 0.07)
+    ours = contrastive_loss(embed(model, texts[0]), embed(model, sum(texts[1:], [])), temperature=0.07)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
 
 
@@ -113,12 +118,12 @@ def test_training_lifts_the_ranking(embedder_of_one_test, harbour):
     corpus = Corpus(Document(d.id, d.text) for d in harbour)
     asked = {code: f"What does the signal {code} mean?" for code in codes}
     learned = [(f"signal {code}", d.text) for code, d in zip(codes, corpus, strict=True)]
-    dataset = Dataset(corpus, asked, {code: {d.id: 1} for code, d in zip(codes, corpus, strict=True)})
+    dataset = Dataset(corpus, asked, qrels={code: {d.id: 1} for code, d in zip(codes, corpus, strict=True)})
     retriever = DenseRetriever(cache=False)
     retriever.embedder = embedder_of_one_test
-    before = evaluate(retriever, dataset, ["mrr@10"], progress=False)["mrr@10"]
+    before = evaluate(retriever, dataset, metrics=["mrr@10"], progress=False)["mrr@10"]
     losses = retriever.train(learned, steps=12, batch_size=8, learning_rate=3e-4)
-    after = evaluate(retriever, dataset, ["mrr@10"], progress=False)["mrr@10"]
+    after = evaluate(retriever, dataset, metrics=["mrr@10"], progress=False)["mrr@10"]
     assert losses[-1] < losses[0] / 2 and before < 0.6 < 0.9 < after
 
 
@@ -128,7 +133,10 @@ def embedder_of_one_test():
 
 
 def test_the_same_seed_gives_the_same_losses(tiny):
-    runs = [train(Embedder(tiny, cache=False), TRIPLES, 6, 4, 1e-3, seed=seed) for seed in (3, 3, 4)]
+    runs = [
+        train(Embedder(tiny, cache=False), TRIPLES, 6, batch_size=4, learning_rate=1e-3, seed=seed)
+        for seed in (3, 3, 4)
+    ]
     assert runs[0] == runs[1] != runs[2] and len(runs[0]) == 6
 
 
@@ -140,7 +148,7 @@ def test_one_pass_sees_every_pair_though_many_share_a_passage(model, monkeypatch
     pairs = [(f"Question {n}?", f"Passage {n % 2}.") for n in range(24)]
     seen = []
     loss = lambda embedder, batch, _: seen.extend(batch) or embed(embedder, [batch[0][0]]).sum()
-    monkeypatch.setattr("ragedu.training.retriever.batch_loss", loss)
+    monkeypatch.setattr("ragedu.retrieval.contrastive.batch_loss", loss)
     assert len(train(model, pairs)) == 12
     assert sorted(seen) == sorted(pairs)
 
@@ -149,7 +157,7 @@ def test_documents_are_read_with_their_titles(tiny):
     first, second = (Embedder(tiny, cache=False) for _ in range(2))
     documents = [(q, Document("d", p, "Title"), Document("e", n, "")) for q, p, n in TRIPLES]
     texts = [(q, f"Title\n{p}", n) for q, p, n in TRIPLES]
-    assert train(first, documents, 3, 4) == train(second, texts, 3, 4)
+    assert train(first, documents, 3, batch_size=4) == train(second, texts, 3, batch_size=4)
 
 
 def interrupt(at):
@@ -163,37 +171,52 @@ def interrupt(at):
 def test_an_interrupted_training_goes_on_where_it_was(tiny, tmp_path):
     whole = Embedder(tiny, cache=False)
     at_4 = {}
-    losses = train(whole, TRIPLES, 9, 4, 1e-3, after_step=lambda step, _: at_4.update({step: weights(whole)}))
+    losses = train(
+        whole,
+        TRIPLES,
+        9,
+        batch_size=4,
+        learning_rate=1e-3,
+        after_step=lambda step, _: at_4.update({step: weights(whole)}),
+    )
 
     model = Embedder(tiny, cache=False)
     with pytest.raises(KeyboardInterrupt):
-        train(model, TRIPLES, 9, 4, 1e-3, folder=tmp_path / "run", after_step=interrupt(4))
+        train(model, TRIPLES, 9, batch_size=4, learning_rate=1e-3, folder=tmp_path / "run", after_step=interrupt(4))
     assert same(weights(model), at_4[4])  # it keeps what it has learned,
     assert model.encode(["Where?"]).shape == (1, 24)  # and can be used
-    assert train(model, TRIPLES, 9, 4, 1e-3, folder=tmp_path / "run") == losses
+    assert train(model, TRIPLES, 9, batch_size=4, learning_rate=1e-3, folder=tmp_path / "run") == losses
     assert same(weights(model), weights(whole))
 
     with pytest.raises(KeyboardInterrupt):
-        train(Embedder(tiny, cache=False), TRIPLES, 9, 4, 1e-3, folder=tmp_path / "other", after_step=interrupt(7))
+        train(
+            Embedder(tiny, cache=False),
+            TRIPLES,
+            9,
+            batch_size=4,
+            learning_rate=1e-3,
+            folder=tmp_path / "other",
+            after_step=interrupt(7),
+        )
     fresh = Embedder(tiny, cache=False)  # as another process would have it
-    assert train(fresh, TRIPLES, 9, 4, 1e-3, folder=tmp_path / "other") == losses
+    assert train(fresh, TRIPLES, 9, batch_size=4, learning_rate=1e-3, folder=tmp_path / "other") == losses
     assert same(weights(fresh), weights(whole))
-    assert not (tmp_path / "other" / UNFINISHED).exists()
+    assert not (tmp_path / "other" / CHECKPOINT_FILE).exists()
 
 
 def test_an_interruption_behind_the_last_step_costs_nothing(tiny, tmp_path):
     whole, model = Embedder(tiny, cache=False), Embedder(tiny, cache=False)
-    losses = train(whole, TRIPLES, 3, 4, 1e-3)
+    losses = train(whole, TRIPLES, 3, batch_size=4, learning_rate=1e-3)
     with pytest.raises(KeyboardInterrupt):
-        train(model, TRIPLES, 3, 4, 1e-3, folder=tmp_path, after_step=interrupt(3))
-    assert train(model, TRIPLES, 3, 4, 1e-3, folder=tmp_path) == losses
+        train(model, TRIPLES, 3, batch_size=4, learning_rate=1e-3, folder=tmp_path, after_step=interrupt(3))
+    assert train(model, TRIPLES, 3, batch_size=4, learning_rate=1e-3, folder=tmp_path) == losses
     assert same(weights(model), weights(whole)) and (tmp_path / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("at", [1, 3, 4])
 def test_an_interruption_between_a_step_and_its_loss_repeats_no_step(tiny, tmp_path, monkeypatch, at):
     whole, model = Embedder(tiny, cache=False), Embedder(tiny, cache=False)
-    losses = train(whole, TRIPLES, 4, 4, 1e-3)
+    losses = train(whole, TRIPLES, 4, batch_size=4, learning_rate=1e-3)
 
     class Interrupted(torch.optim.AdamW):
         made = 0
@@ -207,15 +230,15 @@ def test_an_interruption_between_a_step_and_its_loss_repeats_no_step(tiny, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim, "AdamW", Interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(model, TRIPLES, 4, 4, 1e-3, folder=tmp_path)
-    assert train(model, TRIPLES, 4, 4, 1e-3, folder=tmp_path) == losses
+            train(model, TRIPLES, 4, batch_size=4, learning_rate=1e-3, folder=tmp_path)
+    assert train(model, TRIPLES, 4, batch_size=4, learning_rate=1e-3, folder=tmp_path) == losses
     assert same(weights(model), weights(whole))
 
 
 def test_another_training_is_not_continued_by_mistake(tiny, model, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
-    kept = (tmp_path / UNFINISHED).read_bytes()
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path, after_step=interrupt(2))
+    kept = (tmp_path / CHECKPOINT_FILE).read_bytes()
     for change, message in [
         (dict(pairs=PAIRS[:-1]), r"other pairs \(12 with the digest"),
         (dict(steps=8), r"other steps \(9, now 8\): call with the same to continue it, or give another folder"),
@@ -224,28 +247,28 @@ def test_another_training_is_not_continued_by_mistake(tiny, model, tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             train(Embedder(tiny, cache=False), **(dict(pairs=PAIRS, steps=9, batch_size=4, folder=tmp_path) | change))
-    assert (tmp_path / UNFINISHED).read_bytes() == kept
-    (tmp_path / UNFINISHED).write_bytes(kept[:-100])
+    assert (tmp_path / CHECKPOINT_FILE).read_bytes() == kept
+    (tmp_path / CHECKPOINT_FILE).write_bytes(kept[:-100])
     with pytest.raises(ValueError, match="unfinished-training.safetensors is damaged .*: delete it to begin"):
-        train(model, PAIRS, 9, 4, folder=tmp_path)
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path)
 
 
 def test_the_unfinished_training_of_another_model_is_refused(model, embedder_of_one_test, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path, after_step=interrupt(2))
     before = embedder_of_one_test.encode(["ferry"])
     with pytest.raises(ValueError, match="unfinished training of another model than all-MiniLM-L6-v2"):
-        train(embedder_of_one_test, PAIRS, 9, 4, folder=tmp_path)
+        train(embedder_of_one_test, PAIRS, 9, batch_size=4, folder=tmp_path)
     np.testing.assert_array_equal(embedder_of_one_test.encode(["ferry"]), before)
 
 
 def test_so_is_that_of_a_model_of_the_same_shape(model, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(model, PAIRS, 9, 4, folder=tmp_path / "run", after_step=interrupt(2))
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path / "run", after_step=interrupt(2))
     other = Embedder(make_tiny(tmp_path / "tiny", seed=1), cache=False)
     before = weights(other)
     with pytest.raises(ValueError, match="unfinished training of another model than .*/tiny: call with the same"):
-        train(other, PAIRS, 9, 4, folder=tmp_path / "run")
+        train(other, PAIRS, 9, batch_size=4, folder=tmp_path / "run")
     assert same(weights(other), before)
 
 
@@ -254,7 +277,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(model, tm
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OSError, match="the model cannot be saved in .*file.*: give another folder"):
-            train(model, PAIRS, 2, 4, folder=folder)
+            train(model, PAIRS, 2, batch_size=4, folder=folder)
 
     def refuse(dir):  # root may write anywhere
         if dir == tmp_path:
@@ -265,7 +288,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(model, tm
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     for folder in (tmp_path, tmp_path / "new"):  # the finished model is first written beside its folder
         with pytest.raises(OSError, match=r"cannot be saved in .* \(Permission denied\): give another folder"):
-            train(model, PAIRS, 2, 4, folder=folder)
+            train(model, PAIRS, 2, batch_size=4, folder=folder)
     assert same(weights(model), before)
 
 
@@ -274,9 +297,9 @@ def test_a_full_disk_leaves_no_half_file(model, tmp_path, monkeypatch):
         file.write_bytes(b"half")
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("ragedu.training.retriever.save_file", save_file)
-    with pytest.raises(OSError, match=f"{UNFINISHED} cannot be written .*No space left"):
-        train(model, PAIRS, 9, 4, folder=tmp_path, after_step=interrupt(2))
+    monkeypatch.setattr("ragedu.retrieval.checkpoint.save_file", save_file)
+    with pytest.raises(OSError, match=f"{CHECKPOINT_FILE} cannot be written .*No space left"):
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path, after_step=interrupt(2))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,7 +307,7 @@ def test_a_full_disk_leaves_no_half_file(model, tmp_path, monkeypatch):
 
 
 def test_a_normal_folder(model, tiny, tmp_path):
-    train(model, TRIPLES, 3, 4, 1e-3, folder=tmp_path / "new" / "trained")
+    train(model, TRIPLES, 3, batch_size=4, learning_rate=1e-3, folder=tmp_path / "new" / "trained")
     folder = tmp_path / "new" / "trained"
     texts = [text for pair in TRIPLES for text in pair]
     ours = model.encode(texts)
@@ -312,7 +335,7 @@ def test_a_fitted_retriever_is_fitted_again(tiny, harbour):
 
 def test_a_stale_index_is_refused(tiny, harbour, tmp_path):
     retriever = fitted(tiny, harbour)
-    train(retriever.embedder, PAIRS, 2, 4, 1e-3)
+    train(retriever.embedder, PAIRS, 2, batch_size=4, learning_rate=1e-3)
     for ask in (
         lambda: retriever.search("ferry"),
         lambda: retriever.search_many(["ferry"]),
@@ -365,7 +388,7 @@ def test_an_index_keeps_its_trained_model(tiny, harbour, tmp_path):
 
 def test_an_interrupted_retriever_says_what_to_do(tiny, harbour, monkeypatch):
     retriever = fitted(tiny, harbour)
-    monkeypatch.setattr("ragedu.training.retriever.warmup_then_linear", lambda step, steps: 1 / (step != 2))
+    monkeypatch.setattr("ragedu.retrieval.contrastive.warmup_then_linear", lambda step, steps: 1 / (step != 2))
     with pytest.raises(ZeroDivisionError):
         retriever.train(PAIRS, steps=5, batch_size=4)
     with pytest.raises(RuntimeError, match=r"call fit\(corpus\) again"):
@@ -378,7 +401,7 @@ def test_an_interrupted_retriever_says_what_to_do(tiny, harbour, monkeypatch):
 def test_hard_negatives_look_right_and_are_wrong(harbour):
     queries = {"a": "ferry east quay", "b": "the harbour wall", "c": "no such words", "d": "Tomas Brandt"}
     qrels = {"a": {"ferry": 2, "permit-17": 0}, "b": {"wall": 1, "storm": 1}, "c": {}, "d": {"keeper": 1}}
-    triples = hard_negatives(Dataset(harbour, queries, qrels), depth=1)
+    triples = hard_negatives(Dataset(harbour, queries, qrels=qrels), depth=1)
     content = {document.id: document.content for document in harbour}
     ranked = [hit.document.id for hit in BM25Retriever().fit(harbour).search("the harbour wall")]
     assert set(ranked) == {"wall", "storm"}  # and nothing else has these words, so b has no hard negative; nor has d
@@ -388,7 +411,7 @@ def test_hard_negatives_look_right_and_are_wrong(harbour):
 def test_hard_negatives_are_drawn_from_the_best():
     corpus = Corpus.from_texts([f"ship {n}" + " at sea" * n for n in range(12)])
     queries = {str(n): "ship sea" for n in range(12)}
-    dataset = Dataset(corpus, queries, {query_id: {"3": 1, "1": 1} for query_id in queries})
+    dataset = Dataset(corpus, queries, qrels={query_id: {"3": 1, "1": 1} for query_id in queries})
     best = [hit.document.text for hit in BM25Retriever().fit(corpus).search("ship sea", 12)]
     wrong = [text for text in best if text not in (corpus["1"].text, corpus["3"].text)]
     drawn = hard_negatives(dataset, depth=4)
@@ -399,32 +422,32 @@ def test_hard_negatives_are_drawn_from_the_best():
 
 def test_a_copy_of_the_right_passage_is_no_negative():
     corpus = Corpus.from_texts(["a ship", "a ship", "a ship at sea"])
-    dataset = Dataset(corpus, {"q": "which ship"}, {"q": {"0": 1}})
+    dataset = Dataset(corpus, {"q": "which ship"}, qrels={"q": {"0": 1}})
     assert hard_negatives(dataset, depth=2) == [("which ship", "a ship", "a ship at sea")]
 
 
 def test_hard_negatives_of_another_retriever(harbour, make_dense):
-    dataset = Dataset(harbour, {"a": "ferry east quay"}, {"a": {"permit-17": 1}})
+    dataset = Dataset(harbour, {"a": "ferry east quay"}, qrels={"a": {"permit-17": 1}})
     dense = make_dense()
-    ((question, right, wrong),) = hard_negatives(dataset, dense, depth=1)
+    ((question, right, wrong),) = hard_negatives(dataset, retriever=dense, depth=1)
     best = [hit.document for hit in dense.search(question, 2) if hit.document.id != "permit-17"]
     assert (right, wrong) == (harbour["permit-17"].content, best[0].content)
 
 
 def test_nothing_to_take_negatives_from(harbour):
     with pytest.raises(ValueError, match="no query with a relevant document and a wrong one that looks like it"):
-        hard_negatives(Dataset(harbour, {"a": "ferry"}, {}))
+        hard_negatives(Dataset(harbour, {"a": "ferry"}, qrels={}))
 
 
 def test_hard_negatives_are_drawn_from_one_at_least(harbour):
     for depth in (0, -1, 2.0, True):
         with pytest.raises(ValueError, match=f"depth must be a whole number, at least 1, not {depth}"):
-            hard_negatives(Dataset(harbour, {"a": "ferry"}, {"a": {"ferry": 1}}), depth=depth)
+            hard_negatives(Dataset(harbour, {"a": "ferry"}, qrels={"a": {"ferry": 1}}), depth=depth)
 
 
 def test_the_vectors_of_tokens_stay(model):
     before = weights(model)
-    train(model, PAIRS, 2, 4, 1e-3)
+    train(model, PAIRS, 2, batch_size=4, learning_rate=1e-3)
     after = weights(model)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     tables = {name for name in before if "embeddings" in name and "LayerNorm" not in name}
@@ -441,9 +464,9 @@ def test_the_vectors_of_tokens_stay(model):
         ([], ValueError, r"there are no pairs to learn from: give a list of \(question, passage\)"),
         ("text", TypeError, "takes a list of .question, passage. pairs, not str"),
         (None, TypeError, "takes a list of .question, passage. pairs, not NoneType"),
-        (["question", "passage"], TypeError, r"pair 0 is to be \(question, passage\) or .* not 'question'"),
-        ([("a", "b"), ("a",)], TypeError, r"pair 1 is to be"),
-        ([("a", "b"), ("a", "b", "c", "d")], TypeError, r"pair 1 is to be"),
+        (["question", "passage"], TypeError, r"pair 0 must be \(question, passage\) or .* not 'question'"),
+        ([("a", "b"), ("a",)], TypeError, r"pair 1 must be"),
+        ([("a", "b"), ("a", "b", "c", "d")], TypeError, r"pair 1 must be"),
         ([("a", 7)], TypeError, "the passage of pair 0 must be a string, not int"),
         ([("a", "b", None)], TypeError, "the hard negative of pair 0 must be a string"),
         ([("a", "b"), (" ", "b")], ValueError, "the question of pair 1 is blank: remove that pair"),
@@ -456,7 +479,7 @@ def test_the_vectors_of_tokens_stay(model):
 def test_bad_pairs(model, pairs, error, message):
     before = weights(model)
     with pytest.raises(error, match=message):
-        train(model, pairs, 2, 4)
+        train(model, pairs, 2, batch_size=4)
     assert same(weights(model), before)
 
 
