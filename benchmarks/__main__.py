@@ -1,4 +1,4 @@
-"""Measure ragedu beside its peers in one run and write the tables to benchmarks/RESULTS.md.
+"""Measure ragedu next to its peers in one run and write the tables to benchmarks/RESULTS.md.
 
 python -m benchmarks                            # everything: about half an hour on two cores
 python -m benchmarks --only bm25 --sizes 5000   # a quick look
@@ -27,7 +27,6 @@ from benchmarks import answers, bm25_speed, effectiveness, encoding_speed, gener
 from benchmarks.report import keep_section, measured, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SCIFACT = Path(__file__).parents[2] / "shared" / "data" / "scifact"
 
 
 def main() -> None:
@@ -40,9 +39,10 @@ def main() -> None:
         "serving": serving_clients,
         "scale": to_a_million,
     }
+    scifact = Path(os.environ.get("RAGEDU_SCIFACT") or "scifact")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="5000,70000,500000", help="of bm25: documents, separated by commas")
-    parser.add_argument("--beir", type=Path, default=SCIFACT, help="a BEIR folder (default: SciFact, where present)")
+    parser.add_argument("--beir", type=Path, default=scifact, help="a BEIR folder (default: that of RAGEDU_SCIFACT)")
     parser.add_argument("--only", choices=parts, help="measure this alone")
     options = parser.parse_args()
 

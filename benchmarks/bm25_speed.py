@@ -82,7 +82,7 @@ SYSTEMS = (Ragedu, Bm25sNumba, Bm25sNumpy, SklearnTfidf, RankBm25)
 
 
 def measure(n_documents: int) -> tuple[str, list[dict[str, str]]]:
-    """The table's title and rows for Port Ellery with so many documents."""
+    """The table's title and rows for Port Ellery with this many documents."""
     _say(f"Port Ellery, {n_documents:,} documents")
     dataset = port_ellery.load(n_documents, questions=500)
     analyzer = BM25Retriever().analyzer

@@ -38,8 +38,10 @@ def measure(folder: Path) -> tuple[str, list[dict[str, str]]]:
     results = {}
     for name, system in systems.items():
         print(f"  {name}", file=sys.stderr, flush=True)
-        results[name] = evaluate(system, dataset, METRICS)
-    results |= {name: evaluate_run(run, dataset.qrels, METRICS) for name, run in _peers(dataset, bm25.analyzer).items()}
+        results[name] = evaluate(system, dataset, metrics=METRICS)
+    results |= {
+        name: evaluate_run(run, dataset, metrics=METRICS) for name, run in _peers(dataset, bm25.analyzer).items()
+    }
     rows = [
         {
             "system": name,

@@ -1,7 +1,7 @@
 """The bundled SmolLM2 continues the same tokens greedily in every system and writes a fixed number of tokens, ends
 ignored: an answer to a question with three sources of Port Ellery, and a longer one to the bare question. ragedu is
-`LanguageModel.load().generate(…)` as it comes, without and with its adapter, which takes the weights off their 4-bit
-grid; transformers is `model.generate` in the quickest of its types; llama.cpp (the wheel xllamacpp) reads
+`LanguageModel.load().generate(…)` with its defaults, without and with its adapter, which takes the weights off their
+4-bit grid; transformers is `model.generate` in the fastest of its types; llama.cpp (the wheel xllamacpp) reads
 the same GGUF file, with flash attention, as many threads, and a slot with continuous batching for each prompt.
 
 What ragedu's speed costs: 66 MB for the copies in 4 bits, under a second at the first call to make them, and at every
@@ -28,12 +28,13 @@ from time import perf_counter
 import torch
 
 from ragedu.datasets import port_ellery
-from ragedu.generation.language_model import fastest_dtype
+from ragedu.generation.forward import left_pad
+from ragedu.generation.loading import fastest_dtype
 from ragedu.generation.prompts import build_prompt, closed_book_prompt
 from ragedu.models import SMOLLM2, find_verified
 
 THREADS = os.cpu_count()
-BATCH = 16
+BATCH_PROMPTS = 16
 ROUNDS = 3
 PEER = "llama.cpp"
 
@@ -47,7 +48,7 @@ class Ragedu:
         self.prompts = list(prompts)
 
     def generate(self, new_tokens: int) -> None:
-        self.model.generate(self.prompts, new_tokens)
+        self.model.generate(self.prompts, max_new_tokens=new_tokens)
 
 
 class RageduReader(Ragedu):
@@ -60,7 +61,7 @@ class Transformers:
     def __init__(self, prompts: Sequence[str]) -> None:
         loaded = ragedu.LanguageModel.load(dtype=fastest_dtype())
         self.model, self.model.generation_config.eos_token_id = loaded.model, None
-        self.ids, self.mask = loaded._left_pad([loaded.encode(prompt) for prompt in prompts])
+        self.ids, self.mask = left_pad([loaded.encode(prompt) for prompt in prompts], 0, "cpu")
 
     def generate(self, new_tokens: int) -> None:
         made = self.model.generate(
@@ -104,7 +105,7 @@ def measure(rounds: int = ROUNDS) -> list[tuple[str, list[dict[str, str]]]]:
         print("  no llama.cpp: xllamacpp is not installed", file=sys.stderr)
     tables = []
     for kind, prompts, new_tokens in cases():
-        for number in (1, BATCH):
+        for number in (1, BATCH_PROMPTS):
             built = [system(prompts[:number]) for system in systems]
             for system in built:
                 system.generate(2)  # what is done once, at the first use
@@ -130,7 +131,7 @@ def versions() -> str:
 def cases() -> list[tuple[str, list[str], int]]:
     """What the prompts are, the prompts, and how many tokens follow each."""
     dataset = port_ellery.load(1000)
-    questions = [(id, text) for id, text in dataset.queries.items() if dataset.qrels.get(id)][:BATCH]
+    questions = [(id, text) for id, text in dataset.queries.items() if dataset.qrels.get(id)][:BATCH_PROMPTS]
     search = ragedu.BM25Retriever().fit(dataset.corpus).search
     with_sources = [build_prompt(text, [hit.document for hit in search(text, k=3)]) for _, text in questions]
     return [
@@ -145,9 +146,14 @@ def seconds(generate: Callable[[int], None], new_tokens: int) -> float:
     return perf_counter() - started
 
 
-def rows(times: dict[str, list[tuple[float, float]]], read: int, number: int, new: int) -> list[dict[str, str]]:
+def rows(
+    times: dict[str, list[tuple[float, float]]], prompt_tokens: int, number: int, new: int
+) -> list[dict[str, str]]:
     speeds = {
-        name: [(read / one, number * (new - 1) / max(all - one, 1e-9), number * new / all) for one, all in measured]
+        name: [
+            (prompt_tokens / one, number * (new - 1) / max(all - one, 1e-9), number * new / all)
+            for one, all in measured
+        ]
         for name, measured in times.items()
     }
     made = []

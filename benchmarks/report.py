@@ -44,7 +44,7 @@ def read_sections(file: Path) -> dict[str, str]:
 
 
 def keep_section(file: Path, heading: str, text: str) -> None:
-    """Put one section into the results file, in the place of an earlier one; all others stay as they are."""
+    """Put one section into the results file, instead of an earlier one; all others stay as they are."""
     first = {"# Results": "Written by `python -m benchmarks`, section by section."}
     sections = first | read_sections(file) | {heading: text.strip()}
     whole = "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"

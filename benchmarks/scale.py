@@ -2,7 +2,7 @@
 on one thread, and is asked one question at a time; what is measured once stays in `scale.csv`, so that an interrupted
 run goes on where it stopped. CPU is that of all threads, the server's included; it is what the curves show, since the
 machine had much other work when these were taken, and the clock counts that, too. Memory is the peak while indexing and
-searching, less what the documents took before (vectors are made as they are added, and are not held besides); an
+searching, less what the documents took before (vectors are made as they are added, and not kept elsewhere); an
 operating system's cache of files comes on top for SQLite. Disk is what was saved, with the documents for the first
 three.
 
@@ -30,13 +30,13 @@ import numpy as np
 import psutil
 
 from benchmarks.report import machine
-from benchmarks.scale_systems import SYSTEMS, TOWN, Text, Vectors, say
+from benchmarks.scale_systems import SYSTEMS, TOWN_DOCUMENTS, Text, Vectors, say
 from ragedu.datasets import port_ellery
 
 RESULTS = Path(__file__).with_name("scale.csv")
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-CPU_SECONDS = 900  # for one system and size
-GIB = 8.0  # for one system and size, its server included
+MAX_CPU_SECONDS = 900  # for one system and size
+MAX_GIB = 8.0  # for one system and size, its server included
 
 
 def measure(sizes: tuple[int, ...] = SIZES, results: Path = RESULTS) -> list[tuple[str, list[dict[str, str]]]]:
@@ -67,10 +67,10 @@ def measure_apart(name: str, documents: int, work: Path) -> dict[str, object]:
             while process.poll() is None and "stopped" not in row:
                 sleep(0.2)
                 seconds, held = taken(process)
-                if seconds > CPU_SECONDS:
-                    row["stopped"] = f"not done after {CPU_SECONDS:,} CPU s"
-                elif held > GIB * 2**30:
-                    row["stopped"] = f"needs more than {GIB:g} GiB"
+                if seconds > MAX_CPU_SECONDS:
+                    row["stopped"] = f"not done after {MAX_CPU_SECONDS:,} CPU s"
+                elif held > MAX_GIB * 2**30:
+                    row["stopped"] = f"needs more than {MAX_GIB:g} GiB"
         finally:
             for one in family(process):
                 one.kill()
@@ -105,7 +105,7 @@ def save_real_vectors(file: Path) -> None:
     """The vectors of a thousand passages and of questions about them."""
     from ragedu.retrieval.embeddings import Embedder
 
-    town = port_ellery.load(TOWN, questions=300)
+    town = port_ellery.load(TOWN_DOCUMENTS, questions=300)
     questions = list(town.select(kind="lookup").queries.values())[:220]
     encode = Embedder().encode
     np.savez(file, passages=encode([document.content for document in town.corpus]), questions=encode(questions))

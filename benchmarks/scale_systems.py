@@ -17,13 +17,13 @@ from ragedu import BM25Retriever, Corpus, ElasticsearchRetriever, SqliteRetrieve
 from ragedu.datasets import port_ellery
 from ragedu.learn.server import SmallServer
 
-TOWN = 1_000  # documents that the questions are about, at every size
-ASKING = 60  # CPU seconds; a slow system answers fewer questions
+TOWN_DOCUMENTS = 1_000  # that the questions are about, at every size
+ASKING_CPU_SECONDS = 60  # a slow system answers fewer questions
 K = 10
-WARM_UP = 20  # questions that are asked before the clock runs
+WARM_UP_QUESTIONS = 20  # that are asked before the clock runs
 DIMENSIONS = 384
-CHUNK = 1_000  # vectors made at a time
-TRAINING = 10_000  # vectors that the codes of IVF-PQ need at least
+CHUNK_VECTORS = 1_000  # made at a time
+TRAINING_VECTORS = 10_000  # that the codes of IVF-PQ need at least
 
 
 # What is measured: text.
@@ -35,7 +35,7 @@ class Text:
     def __init__(self, documents: int, folder: Path) -> None:
         self.folder = folder
         self.corpus = Corpus(port_ellery.stream(documents))
-        lookup = port_ellery.load(TOWN, questions=300).select(kind="lookup")
+        lookup = port_ellery.load(TOWN_DOCUMENTS, questions=300).select(kind="lookup")
         self.questions = list(lookup.queries.values())
         self.wanted = [set(lookup.qrels[query_id]) for query_id in lookup.queries]
 
@@ -108,11 +108,11 @@ class Vectors:
 
     def made(self) -> Iterator[tuple[int, np.ndarray]]:
         """Chunks of vectors of length 1 and the position of the first; a smaller set is the beginning of a larger."""
-        for start in range(0, self.documents, CHUNK):
+        for start in range(0, self.documents, CHUNK_VECTORS):
             rng = np.random.default_rng(start)
-            a, b = (self.passages[rng.integers(len(self.passages), size=CHUNK)] for _ in range(2))
-            share = rng.uniform(0.5, 1, size=(CHUNK, 1)).astype(np.float32)
-            noise = rng.standard_normal((CHUNK, DIMENSIONS), dtype=np.float32)
+            a, b = (self.passages[rng.integers(len(self.passages), size=CHUNK_VECTORS)] for _ in range(2))
+            share = rng.uniform(0.5, 1, size=(CHUNK_VECTORS, 1)).astype(np.float32)
+            noise = rng.standard_normal((CHUNK_VECTORS, DIMENSIONS), dtype=np.float32)
             vectors = share * a + (1 - share) * b + 0.025 * noise
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             yield start, vectors[: self.documents - start]
@@ -159,7 +159,7 @@ class IvfPq(Vectors):
 
     def build(self, watch: Watch) -> None:
         """The lists' centres are learned from 40 vectors each, the codes' 256 patterns from at least 10,000 in all."""
-        enough = max(40 * self.lists, TRAINING)
+        enough = max(40 * self.lists, TRAINING_VECTORS)
         some = np.concatenate([vectors for start, vectors in self.made() if start < enough])[:enough]
         with watch:
             self.index.train(some)
@@ -204,17 +204,17 @@ def measure_here(name: str, documents: int, folder: Path) -> dict[str, object]:
 
     say(f"{name}, {documents:,} documents: {len(system.questions)} questions")
     warming, asking, times, right = Watch(others), Watch(others), [], []
-    for question in system.questions[:WARM_UP]:
-        if warming.cpu < ASKING / 4:
+    for question in system.questions[:WARM_UP_QUESTIONS]:
+        if warming.cpu < ASKING_CPU_SECONDS / 4:
             with warming:
                 system.search(question)
-    for question, wanted in zip(system.questions[WARM_UP:], system.wanted[WARM_UP:], strict=True):
+    for question, wanted in zip(system.questions[WARM_UP_QUESTIONS:], system.wanted[WARM_UP_QUESTIONS:], strict=True):
         before = asking.wall
         with asking:
             found = system.search(question)
         times.append(asking.wall - before)
         right.append(len(found & wanted) / len(wanted))
-        if asking.cpu > ASKING:
+        if asking.cpu > ASKING_CPU_SECONDS:
             break
 
     peak = sum(map(peak_bytes, [me, *others]))
@@ -237,7 +237,7 @@ def measure_here(name: str, documents: int, folder: Path) -> dict[str, object]:
 
 
 def forget_peak() -> None:
-    """Let Linux count this process's peak anew, without what it took to make the documents."""
+    """Let Linux count this process's peak again, without what it took to make the documents."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

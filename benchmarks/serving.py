@@ -4,8 +4,8 @@ last one; of those that wait, the service answers up to eight together.
 
 Each reply is compared with `rag.ask` of its question. *Mixed up* is one with another's question or sources; *other
 words* one with the right sources and another text, as rounding in batches makes of it. *Memory* is what the process
-held before and after. Batches quicken the writing; the prompts, most of the work here, are read by a processor hardly
-quicker together than one by one."""
+held before and after. Batches speed up the writing; the prompts, most of the work here, are read by a processor hardly
+faster together than one by one."""
 
 from __future__ import annotations
 
