@@ -183,3 +183,9 @@ def test_own_data():
     ]
     for seed in range(3):  # "When?" has no word to search for
         assert len(reading_examples.examples(reading_examples.from_dataset(dataset), 5, seed=seed)) == 5
+
+
+def test_training_texts_that_a_wheel_leaves_out_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading_examples, "STORIES", tmp_path)
+    with pytest.raises(FileNotFoundError, match="not installed: the wheel leaves it out; train in a checkout"):
+        reading_examples.stories()

@@ -17,23 +17,19 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import AttentionInterface
 
 from ragedu.generation.loading import SETTINGS, find_adapter
-from ragedu.generation.packing import Row, answer_loss, batches, encode_example, pack
+from ragedu.generation.packing import Learner, Row, answer_loss, batches, encode_example, pack
 from ragedu.optimise import check_count, optimise, warmup_then_cosine
-
-if TYPE_CHECKING:
-    from ragedu.generation.language_model import LanguageModel
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]  # of attention, by the names that Llama's relatives have
 
 
 def train(
-    model: LanguageModel,
+    model: Learner,
     examples: Sequence[tuple[str, str]],
     steps: int = 60,
     *,
@@ -91,7 +87,7 @@ def train(
 
 
 def fit(
-    model: LanguageModel,
+    model: Learner,
     rows: Sequence[Row],
     *,
     steps: int,
@@ -127,7 +123,7 @@ def fit(
 
 
 @contextmanager
-def training_mode(model: LanguageModel, *, write_attention_out: bool) -> Iterator[None]:
+def training_mode(model: Learner, *, write_attention_out: bool) -> Iterator[None]:
     """transformers' training mode, with attention written out or as it is; afterwards the model is as it was."""
     usual = model.model.config._attn_implementation
     if write_attention_out:
@@ -158,7 +154,7 @@ AttentionInterface.register(WRITTEN_OUT, attention)
 # Adapters.
 
 
-def add_lora(model: LanguageModel, rank: int, seed: int) -> None:
+def add_lora(model: Learner, rank: int, seed: int) -> None:
     """Put a new adapter next to the projections of attention, unless the model has one; only it can learn."""
     if hasattr(model.model, "peft_config"):
         return
@@ -173,7 +169,7 @@ def add_lora(model: LanguageModel, rank: int, seed: int) -> None:
         model.model = get_peft_model(model.model, config)
 
 
-def continue_adapter(model: LanguageModel, adapter: str | Path) -> None:
+def continue_adapter(model: Learner, adapter: str | Path) -> None:
     """Put a saved adapter next to the projections, ready for `train` to go on with it.
 
     adapter: a folder, or the name of an adapter that comes with ragedu. (`LanguageModel.load(adapter=…)` merges it into
@@ -186,7 +182,7 @@ def continue_adapter(model: LanguageModel, adapter: str | Path) -> None:
         model.model = PeftModel.from_pretrained(model.model, str(find_adapter(adapter)), is_trainable=True)
 
 
-def save_adapter(model: LanguageModel, folder: str | Path, *, doubt: float | None = None) -> Path:
+def save_adapter(model: Learner, folder: str | Path, *, doubt: float | None = None) -> Path:
     """Write the trained adapter in PEFT's format (in float16, 2 bytes a number); returns the folder.
 
     Load it on the model that was trained: `LanguageModel.load(model.name, adapter=folder)`. doubt: the limit of doubt
@@ -207,7 +203,7 @@ def save_adapter(model: LanguageModel, folder: str | Path, *, doubt: float | Non
     return folder
 
 
-def save_weights(model: LanguageModel, file: Path) -> None:
+def save_weights(model: Learner, file: Path) -> None:
     """Saving is atomic: under another name first."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
@@ -219,7 +215,7 @@ def save_weights(model: LanguageModel, file: Path) -> None:
     unfinished.replace(file)
 
 
-def save_config(model: LanguageModel, folder: Path) -> None:
+def save_config(model: Learner, folder: Path) -> None:
     """adapter_config.json, which names the model (no path of this machine) and is ready for inference."""
     config = model.model.peft_config["default"]
     trained_on, for_inference = config.base_model_name_or_path, config.inference_mode

@@ -10,19 +10,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from ragedu.generation.prompts import ABSTAIN
 from ragedu.optimise import shuffled
 
-if TYPE_CHECKING:
-    from ragedu.generation.language_model import LanguageModel
-
 NOT_LEARNED = -100  # the label of a token that is not a target, as in torch's cross_entropy
 
 Encoded = tuple[list[int], list[int]]  # an example's token ids and labels, of the same length
+
+
+class Learner(Protocol):
+    """What training needs of a language model: its network and tokenizer, and how it turns text into tokens."""
+
+    model: Any
+    tokenizer: Any
+    name: str
+    context_length: float
+    doubt: float | None
+
+    def encode(self, prompt: str, /) -> list[int]: ...
+
+    def encode_plain(self, text: str, /) -> list[int]: ...
 
 
 class Row(NamedTuple):
@@ -43,7 +54,7 @@ class Row(NamedTuple):
 # From examples to rows.
 
 
-def encode_example(model: LanguageModel, prompt: str, answer: str) -> Encoded:
+def encode_example(model: Learner, prompt: str, answer: str) -> Encoded:
     """The token ids of prompt, answer and end token, and their labels: the prompt's are NOT_LEARNED.
 
     The prompt's tokens are those that `generate` computes with, so the model is trained on what it will see.
@@ -121,13 +132,13 @@ def batches(rows: Sequence[Row], steps: int, batch_size: int, seed: int) -> Iter
 # From rows to the loss.
 
 
-def answer_loss(model: LanguageModel, batch: Sequence[Row]) -> torch.Tensor:
+def answer_loss(model: Learner, batch: Sequence[Row]) -> torch.Tensor:
     """Mean cross-entropy of the answers' tokens, each given all tokens before it in its own example."""
     logits, targets, _ = answer_logits(model, batch)
     return torch.nn.functional.cross_entropy(logits, targets)
 
 
-def answer_logits(model: LanguageModel, batch: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def answer_logits(model: Learner, batch: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """For each of the n tokens that are to be learned, row by row: the logits at its place (n, vocabulary), the token
     itself (n,), and the branch of its row to which it belongs (n,).
 

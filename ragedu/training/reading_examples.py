@@ -24,7 +24,7 @@ from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.datasets import port_ellery, python_docs
@@ -34,6 +34,7 @@ from ragedu.optimise import shuffled
 from ragedu.retrieval.bm25 import BM25Retriever
 
 TEXT = Path(__file__).with_name("reading_text")
+STORIES = TEXT / "stories"
 MAX_SOURCE_CHARACTERS = 5_000  # of all sources of a prompt together, about 1,200 tokens
 
 
@@ -66,6 +67,17 @@ class Collection(NamedTuple):
 
     questions: list[ReadingQuestion]
     corpus: Corpus
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A file of training text. Raises FileNotFoundError, which says where it is, in an installed wheel without it."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"the training text {file.name} is not installed: the wheel leaves it out; train in a checkout of ragedu, "
+            "or from its source distribution"
+        ) from None
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -112,7 +124,7 @@ def more_phrasings(time: int) -> Iterator[None]:
     time: how often everything was asked before. The questions come in another order each time, so that the same dice
     put the same questions in other words; what the pages say stays as it is.
     """
-    new = tomllib.loads((TEXT / "archive.toml").read_text("utf-8"))  # new["ship"]["captain"]["ask"] is a list
+    new = read_toml(TEXT / "archive.toml")  # new["ship"]["captain"]["ask"] is a list
     dice = Random(f"{time}/phrasings")
     relations = [(relation, new[kind["id"]][relation["name"]]) for kind in kinds() for relation in kind["relation"]]
     before = [dict(relation) for relation, _ in relations]
@@ -144,7 +156,7 @@ def extended(own: list[str], new: list[str], dice: Random | None) -> list[str]:
 
 @cache
 def read_words() -> dict[str, list[str]]:
-    words = tomllib.loads((TEXT / "words.toml").read_text("utf-8"))
+    words = read_toml(TEXT / "words.toml")
     return {key: _choices(entry) for key, entry in words.items()}
 
 
@@ -156,7 +168,7 @@ def _choices(entry: str | list[str]) -> list[str]:
 
 @cache
 def read_domains() -> dict[str, dict]:
-    return tomllib.loads((TEXT / "encyclopaedia.toml").read_text("utf-8"))
+    return read_toml(TEXT / "encyclopaedia.toml")
 
 
 def encyclopaedia(articles: int, *, seed: int = 0, held_out: bool = False) -> Collection:
@@ -239,8 +251,8 @@ def _pick(items: Sequence, dice: Random):
 
 def stories(*, held_out: bool = False) -> Collection:
     """Invented paragraphs with questions, written one by one; `held_out`: those kept for evaluation."""
-    files = sorted((TEXT / "stories").glob("*.toml"))
-    written = [story for file in files for story in tomllib.loads(file.read_text("utf-8"))["story"]]
+    files = sorted(STORIES.glob("*.toml")) or [STORIES / "first.toml"]  # which is told to be missing
+    written = [story for file in files for story in read_toml(file)["story"]]
     questions, documents = [], []
     for number, story in enumerate(written):
         if story.get("held_out", False) != held_out:
