@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import ragedu
 from ragedu.corpus import Corpus, Dataset
 from ragedu.models import ModelUnavailable
+from ragedu.showing import one_line, visible, visible_json
 
 if TYPE_CHECKING:
     from ragedu.evaluation import Comparison
@@ -39,7 +41,7 @@ class _Parser(ArgumentParser):
     """An ArgumentParser that reports a mistake in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"ragedu: {message}; see  {self.prog} --help\n")
+        self.exit(2, f"ragedu: {one_line(message)}; see  {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ModelUnavailable, ImportError, OSError, TypeError, ValueError) as error:
-        print(f"ragedu: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"ragedu: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ragedu: interrupted", file=sys.stderr)
@@ -134,6 +136,11 @@ def add_evaluate(command: ArgumentParser) -> None:
         default="test",
         help="which judgments: qrels/SPLIT.tsv, or train or test of port-ellery (default: %(default)s)",
     )
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse judgments about documents or queries that are not in the collection, instead of dropping them",
+    )
     command.add_argument("--metrics", default=METRICS, help="names separated by commas (default: %(default)s)")
     command.add_argument(
         "--run",
@@ -161,11 +168,15 @@ def add_evaluate(command: ArgumentParser) -> None:
 def evaluate(options: Namespace) -> int:
     """Score retrievers on a dataset with relevance judgments, and compare them with the first."""
     from ragedu.evaluation import Comparison, compare, evaluate_run, read_run
+    from ragedu.evaluation.runs import check_run_ids
 
     names = list(dict.fromkeys(name for given in options.retriever or [["bm25"]] for name in given))
     files = run_files(options.run, names)
     given = named_runs(options.with_run, names)
-    dataset = load_dataset(options.dataset, split=options.split)
+    with on_one_line():
+        dataset = load_dataset(options.dataset, split=options.split, strict=options.strict)
+    if files:
+        check_run_ids(dataset.queries, dataset.corpus.ids)
     metrics = [name.strip().lower() for name in options.metrics.split(",") if name.strip()]
     others = {name: evaluate_run(read_run(file), dataset.qrels, metrics=metrics) for name, file in given.items()}
     systems = {name: new_retriever(name) for name in names}
@@ -174,14 +185,17 @@ def evaluate(options: Namespace) -> int:
     except Exception as error:
         write_runs(getattr(error, "comparison", {}), files)  # of the systems before the one that failed
         raise
-    write_runs(comparison, files)
+    not_written = write_what_can_be(comparison, files)
     if others and not comparison.interrupted:
         comparison = Comparison({**comparison, **others})
     if options.json and not comparison.interrupted:
         print_json(as_json(comparison, dataset.name))
     elif not options.json:
-        print(f"{', '.join([*names, *others])} on {dataset.name or options.dataset}, {len(dataset.corpus):,} documents")
+        name = one_line(dataset.name or options.dataset)
+        print(f"{', '.join([*names, *others])} on {name}, {len(dataset.corpus):,} documents")
         print_comparison(comparison)
+    if not_written is not None:
+        raise not_written
     if comparison.interrupted:
         raise KeyboardInterrupt
     return 0
@@ -189,8 +203,18 @@ def evaluate(options: Namespace) -> int:
 
 def run_files(run: Path | None, names: Sequence[str]) -> dict[str, Path]:
     """Where the run of each retriever goes. What is wrong is said now, not after minutes of searching."""
+    from ragedu.evaluation.runs import check_target
+
     if run is None:
         return {}
+    run = run.expanduser()
+    files = files_in(run, names)
+    for file in files.values():
+        check_target(file)
+    return files
+
+
+def files_in(run: Path, names: Sequence[str]) -> dict[str, Path]:
     if len(names) == 1 and not run.is_dir():
         if not run.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {run.parent} for the run: make it first")
@@ -221,8 +245,17 @@ def write_runs(comparison: Mapping, files: Mapping[str, Path]) -> None:
         if name in comparison:
             if comparison[name].unfinished:
                 file = file.with_name(f"{file.name}.unfinished")
-                print(f"ragedu: {name} has not finished; what it found is in {file}", file=sys.stderr)
+                print(f"ragedu: {name} has not finished; what it found is in {one_line(str(file))}", file=sys.stderr)
             write_run(comparison[name].run, file, tag=f"ragedu-{name}")
+
+
+def write_what_can_be(comparison: Mapping, files: Mapping[str, Path]) -> OSError | None:
+    """Write the runs. An error is returned: the table, which took long to compute, is printed first."""
+    try:
+        write_runs(comparison, files)
+    except OSError as error:
+        return error
+    return None
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -338,7 +371,7 @@ def doctor(options: Namespace) -> int:
         except Exception as error:  # whatever is wrong, the other checks are still worth running
             healthy = False
             kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "  # ours say it in words
-            print(f"PROBLEM  {name}: {kind}{' '.join(str(error).split())}", flush=True)
+            print(f"PROBLEM  {name}: {kind}{visible(' '.join(str(error).split()))}", flush=True)
     return 0 if healthy else 1
 
 
@@ -350,8 +383,25 @@ def add_corpus(command: ArgumentParser) -> None:
         "--corpus",
         default="port-ellery",
         metavar="PATH",
-        help="a file or folder (text, Markdown, notebooks, JSON, JSONL, CSV), the URL of a database such as "
-        "sqlite:///town.db, port-ellery (default) or python-docs",
+        help="a file or folder (text, Markdown, reStructuredText, notebooks, JSON, JSONL, CSV), the URL of a database "
+        "such as sqlite:///town.db, port-ellery (default) or python-docs",
+    )
+    command.add_argument(
+        "--include",
+        action="append",
+        metavar="GLOB",
+        help="which files of the folder, such as '*.md' or 'docs/**'; may be repeated (default: all that can be read)",
+    )
+    command.add_argument(
+        "--exclude",
+        action="append",
+        metavar="GLOB",
+        help="which files of the folder not, such as drafts; may be repeated",
+    )
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first file of the folder that cannot be read, instead of skipping",
     )
     command.add_argument("--table", metavar="NAME", help="which table of the database, if it has several")
     command.add_argument("--query", metavar="SELECT", help="which rows of the database, instead of a table")
@@ -391,9 +441,9 @@ def language_model(options: Namespace) -> LanguageModel:
 def load_corpus(options: Namespace) -> Corpus:
     if options.corpus in ("port-ellery", "python-docs"):
         return load_dataset(options.corpus).corpus
-    names = {name: getattr(options, name) for name in ("text", "title", "id", "table", "query")}
-    with options_for_arguments():
-        return ragedu.read_corpus(options.corpus, **names)
+    names = ("text", "title", "id", "table", "query", "include", "exclude", "strict")
+    with options_for_arguments(), on_one_line():
+        return ragedu.read_corpus(options.corpus, **{name: getattr(options, name) for name in names})
 
 
 @contextmanager
@@ -402,10 +452,24 @@ def options_for_arguments() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(re.sub(r"(\w+)=…", r"--\1", str(error))) from None
+        raise ValueError(as_options(str(error))) from None
 
 
-def load_dataset(name: str, *, split: str = "test") -> Dataset:
+def as_options(message: str) -> str:
+    return re.sub(r"(\w+)=…", r"--\1", message).replace("strict=False", "leaving out --strict")
+
+
+@contextmanager
+def on_one_line() -> Iterator[None]:
+    """Each warning of the block as one line on standard error, as mistakes are."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default", UserWarning)
+        yield
+    for warning in caught:
+        print(f"ragedu: {visible(' '.join(as_options(str(warning.message)).split()))}", file=sys.stderr)
+
+
+def load_dataset(name: str, *, split: str = "test", strict: bool = True) -> Dataset:
     if name == "port-ellery":
         from ragedu.datasets import port_ellery
 
@@ -418,12 +482,13 @@ def load_dataset(name: str, *, split: str = "test") -> Dataset:
         if split != "test":
             raise ValueError(f"python-docs has no split {split!r}: all its queries are for testing, leave out --split")
         return python_docs.load()
-    return ragedu.read_beir(name, split=split)
+    with options_for_arguments():
+        return ragedu.read_beir(name, split=split, strict=strict)
 
 
 def print_json(value: dict[str, Any]) -> None:
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(value, ensure_ascii=not utf8, indent=2))
+    print(visible_json(json.dumps(value, ensure_ascii=not utf8, indent=2)))
 
 
 def retriever_names(text: str) -> list[str]:

@@ -379,6 +379,98 @@ def test_a_run_that_cannot_be_written(capsys, beir, tmp_path):
     assert "bad.run, line 1: the score 'high'" in mistake(capsys, "evaluate", beir, "--with-run", tmp_path / "bad.run")
 
 
+def test_an_id_with_a_blank_is_told_before_the_search(capsys, beir, tmp_path, monkeypatch):
+    monkeypatch.setattr(BM25Retriever, "fit", None)
+    (beir / "queries.jsonl").write_text('{"_id": "q1", "text": "harbour wall"}\n{"_id": "q 2", "text": "ferry"}\n')
+    (beir / "qrels" / "test.tsv").write_text("q1\td4\t1\nq 2\td1\t1\n")
+    said = mistake(capsys, "evaluate", beir, "--run", tmp_path / "my.run")
+    assert "query id 'q 2' is empty or has white space" in said
+    (beir / "qrels" / "test.tsv").write_text("q1\td4\t1\n")
+    with (beir / "corpus.jsonl").open("a") as file:
+        file.write('\n{"_id": "d 9", "text": "x"}\n')
+    assert "document id 'd 9'" in mistake(capsys, "evaluate", beir, "--run", tmp_path / "my.run")
+    assert not (tmp_path / "my.run").exists()
+
+
+@pytest.mark.parametrize("names", ["bm25", "bm25,tfidf"])
+def test_a_target_that_cannot_be_written_is_told_before_the_search(names, capsys, beir, tmp_path, monkeypatch):
+    def read_only(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(BM25Retriever, "fit", None)
+    (tmp_path / "bm25.run").mkdir()
+    target = tmp_path / "bm25.run" / "my.run" if names == "bm25" else tmp_path
+    command = ["evaluate", beir, "--retriever", names, "--run", target]
+    if names != "bm25":
+        assert "bm25.run is a folder: give the name of a file in it" in mistake(capsys, *command)
+        (tmp_path / "bm25.run").rmdir()
+    monkeypatch.setattr(Path, "touch", read_only)
+    assert ".run cannot be written: Permission denied" in mistake(capsys, *command)
+
+
+def test_the_table_is_printed_even_if_the_run_cannot_be_written(capsys, beir, tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+    command = ["evaluate", str(beir), "--run", str(tmp_path / "my.run"), "--metrics", "mrr@10"]
+    assert main(command) == 2
+    shown = capsys.readouterr()
+    assert "mrr@10  bm25" in shown.out
+    assert shown.err == f"ragedu: {tmp_path / 'my.run'} cannot be written: No space left on device\n"
+    assert main([*command, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["metrics"]["mrr@10"] > 0
+
+
+def test_a_run_in_the_home_folder(capsys, beir, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert main(["evaluate", str(beir), "--run", "~/my.run", "--json"]) == 0
+    assert main(["evaluate", str(beir), "--with-run", "~/my.run", "--json"]) == 0
+    assert (tmp_path / "my.run").exists()
+
+
+def test_judgments_of_what_is_not_there_are_told(capsys, beir):
+    with (beir / "qrels" / "test.tsv").open("a") as file:
+        file.write("\nq1\tmissing\t1\nq4\tmissing\t1\n")
+    assert main(["evaluate", str(beir), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["queries"] == 3
+    assert shown.err.startswith("ragedu: 2 judgments dropped, about what is not in the collection (first: ")
+    assert shown.err.endswith("document 'missing'); 1 query is left without any\n") and shown.err.count("\n") == 1
+    said = mistake(capsys, "evaluate", beir, "--strict")
+    assert "document 'missing' is not in the collection; leaving out --strict drops such judgments" in said
+
+
+def test_a_folder_is_read_as_far_as_it_can_be(capsys, notes, loaded_model):
+    (notes / "package.json").write_text('{"name": "harbour", "version": "1.0"}')
+    (notes / "old.txt").write_bytes("Grüße aus Köln".encode("cp1252"))
+    (notes / "page.html").write_text("<p>")
+    ask = ["ask", "What is the ferry called?", "--corpus", str(notes), "-k", "1", "--json"]
+    assert main(ask) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["sources"][0]["id"] == "town.md#ferry"
+    assert shown.err.startswith(f"ragedu: {notes}: 1 file read, 3 skipped: ") and shown.err.count("\n") == 1
+    for words in ("(1 .html)", "looks like cp1252 (old.txt)", "no 'text' among the keys: name the right one"):
+        assert words in shown.err
+    assert "--text (package.json)" in shown.err
+    assert main([*ask, "--include", "*.md", "--include", "*.rst"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([*ask, "--exclude", "*.json", "--exclude", "*.txt", "--exclude", "*.html", "--strict"]) == 0
+    assert capsys.readouterr().err == ""
+    assert "old.txt is not UTF-8" in mistake(capsys, *ask, "--strict")
+    assert "old.txt is not UTF-8" in mistake(capsys, "ask", "x", "--corpus", notes / "old.txt")
+    said = mistake(capsys, "ask", "x", "--corpus", notes / "town.md", "--include", "*.md")
+    assert "--include and --exclude choose among the files of a folder" in said
+
+
+def test_an_address_on_the_web(capsys):
+    said = mistake(capsys, "ask", "x", "--corpus", "https://user:hunter2@example.org/notes")
+    assert "https:// is an address on the web" in said and "give a file, a folder, or the URL of a database" in said
+    assert "pandoc" in said and "hunter2" not in said
+    assert "unpack it, and give its folder" in mistake(capsys, "evaluate", "https://example.org/scifact.zip")
+
+
 def test_bad_questions(capsys, notes, loaded_model):
     assert "is blank" in mistake(capsys, "ask", "  ", "--corpus", notes)
     assert "only stop words" in mistake(capsys, "ask", "who are they?", "--corpus", notes)
@@ -509,6 +601,7 @@ def test_doctor_writes_to_the_cache(monkeypatch, tmp_path):
         (["--help"], ["ask", "evaluate", "serve", "models", "doctor", "answer a question from documents"]),
         (["ask", "--help"], ["QUESTION", "--corpus PATH", "--retriever", "-k N", "--json", "port-ellery", "--model"]),
         (["evaluate", "--help"], ["BEIR_FOLDER", "--metrics", "--run FILE", "--split", "ndcg@10,recall@100,mrr@10"]),
+        (["serve", "--help"], ["--include GLOB", "--exclude GLOB", "--strict"]),
         (
             ["evaluate", "--help"],
             ["--retriever NAME[,NAME]", "compared with the first", "--with-run FILE", '"systems"'],

@@ -210,6 +210,31 @@ def test_mistakes(dataset):
         evaluate_run({"one": {"a": 1.0}}, dataset.qrels)
 
 
+QRELS = {"q1": {"5": 1, "6": 0}, "2": {"5": 1}}
+OTHER_TYPES = [
+    ({"q1": {5: 1.0}}, QRELS, "document ids .* as strings: 5 is int, '5' is str"),
+    ({"q1": {"5": 1.0, 6: 0.5}}, QRELS, "document ids .*: 6 is int, '5' is str"),
+    ({"q1": {"5": 1.0}, "2": {5: 1.0}}, QRELS, "document ids"),
+    ({"q1": {"5": 1.0}, 2: {"5": 1.0}}, QRELS, "query ids .*: 2 is int, 'q1' is str"),
+    ({"q1": {"5": 1.0}}, {"q1": {5: 1}}, "document ids .*: '5' is str, 5 is int"),
+    ({"q1": {"5": 1.0}}, {"q1": {"5": 1, 6: 1}}, "document ids .*: 6 is int, '5' is str"),
+    ({"q1": {np.int64(5): 1.0}}, QRELS, "document ids .* is int64, '5' is str"),
+    ({"q1": {None: 1.0}}, QRELS, "document ids"),
+]
+
+
+@pytest.mark.parametrize(("run", "qrels", "message"), OTHER_TYPES)
+def test_ids_of_another_type_do_not_score_0_without_a_word(run, qrels, message):
+    with pytest.raises(ValueError, match=f"the {message}"):
+        evaluate_run(run, qrels)
+
+
+def test_ids_need_not_be_strings():
+    assert evaluate_run({1: {5: 1.0}}, {1: {5: 1}}, metrics=["mrr"])["mrr"] == 1
+    assert evaluate_run({"q1": {np.str_("5"): 1.0}}, QRELS, metrics=["mrr"]).per_query["mrr"]["q1"] == 1
+    assert evaluate_run({"q1": {"9": 1.0}}, QRELS, metrics=["mrr"])["mrr"] == 0  # found nothing that was judged
+
+
 @pytest.mark.parametrize(
     ("scores", "positions", "message"),
     [

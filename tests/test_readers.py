@@ -4,10 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import time
+import warnings
+from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from ragedu import read_beir, read_corpus, read_squad
+from ragedu.readers import SkippedFiles
+from ragedu.readers.finding import matches, patterns_from
+from ragedu.readers.markdown import headings_of, records_from_markdown
+from ragedu.readers.pictures import without_pictures
+from ragedu.readers.restructured import headings_of as rst_headings_of
 
 
 @pytest.fixture
@@ -47,7 +56,8 @@ def test_a_folder_of_everything(tmp_path, write):
     write(".hidden.txt", "hidden")
     write("blank.txt", " \n")
     write("photo.png", b"\x89PNG\0")
-    corpus = read_corpus(tmp_path)
+    with pytest.warns(SkippedFiles, match=r"8 files read, 1 skipped: types that cannot be read \(1 \.png\)$"):
+        corpus = read_corpus(tmp_path)
     assert table(corpus) == [
         ("a/deep/c.MD", "One heading", "body"),
         ("r1", "First", "two\nlines"),
@@ -59,7 +69,7 @@ def test_a_folder_of_everything(tmp_path, write):
         ("7", "", "two"),
         ("m1", "", "mapped"),
         ("m2", "M", "object"),
-        ("z.rst", "Harbour", "Harbour\n=======\n\nlight"),
+        ("z.rst", "Harbour", "light"),
     ]
     assert corpus["r1"].metadata == {"year": "1901"}
     assert corpus["lines.jsonl#1"].metadata == {"lang": "en"}
@@ -73,12 +83,27 @@ def test_links_that_go_round_do_not_hang(tmp_path, write):
     (tmp_path / "in/linked.txt").symlink_to(tmp_path / "in/a.txt")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "in/pipe.txt")  # reading it would wait for ever
-    assert read_corpus(tmp_path).ids == ["in/a.txt", "in/linked.txt"]
+    with pytest.warns(SkippedFiles, match=r"a link to a folder \(in/up\)"):
+        assert read_corpus(tmp_path).ids == ["in/a.txt", "in/linked.txt"]
     (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
     with pytest.raises(OSError, match="self.txt"):
         read_corpus(tmp_path / "self.txt")
-    with pytest.raises(FileNotFoundError, match="self.txt is a link to something that is not there"):
+    with pytest.warns(SkippedFiles, match=r"is a link to something that is not there: .* \(self.txt\)"):
         read_corpus(tmp_path)
+    with pytest.raises(FileNotFoundError, match="self.txt is a link to something that is not there"):
+        read_corpus(tmp_path, strict=True)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path, write):
+    """Whoever made the folder could have a file of ours read, and shown to whoever asks."""
+    secret = write("home/secret.txt", "the key")
+    write("notes/a.txt", "a note")
+    (tmp_path / "notes/b.txt").symlink_to(secret)
+    with pytest.warns(SkippedFiles, match=r"1 file read, 1 skipped: is a link out of the folder: .* \(b.txt\)"):
+        assert read_corpus(tmp_path / "notes").ids == ["a.txt"]
+    with pytest.raises(ValueError, match="b.txt is a link out of the folder: put a copy in its place"):
+        read_corpus(tmp_path / "notes", strict=True)
+    assert read_corpus(tmp_path / "notes/b.txt")[0].text == "the key"  # named alone, it is what was asked for
 
 
 def test_nothing_to_read(tmp_path, write):
@@ -100,7 +125,7 @@ def test_nothing_to_read(tmp_path, write):
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="permissions work differently on Windows")
 @pytest.mark.parametrize("what", ["folder", "file"])
-def test_what_must_not_be_read_is_an_error_and_not_skipped(tmp_path, write, what):
+def test_what_must_not_be_read_is_told(tmp_path, write, what):
     write("open.txt", "fine")
     secret = write("closed/secret.txt", "secret")
     locked = secret if what == "file" else secret.parent
@@ -109,7 +134,8 @@ def test_what_must_not_be_read_is_an_error_and_not_skipped(tmp_path, write, what
         "import os, sys; from ragedu import read_corpus\n"
         "if os.geteuid() == 0: os.setuid(65534)  # root may read everything\n"
         "os.listdir(sys.argv[1])\n"
-        "try: read_corpus(sys.argv[1])\n"
+        "print(*read_corpus(sys.argv[1]).ids)\n"
+        "try: read_corpus(sys.argv[1], strict=True)\n"
         "except PermissionError as error: print('refused:', error)\n"
     )
     for folder in (tmp_path, *tmp_path.parents[:3]):
@@ -120,7 +146,8 @@ def test_what_must_not_be_read_is_an_error_and_not_skipped(tmp_path, write, what
         locked.chmod(0o700)
     if "listdir" in done.stderr:
         pytest.skip("the temporary folder is out of an ordinary user's reach")
-    assert done.stdout.startswith("refused:") and f"{locked} cannot be read" in done.stdout, done.stderr
+    assert done.stdout.startswith("open.txt\nrefused:") and f"{locked} cannot be read" in done.stdout, done.stderr
+    assert "1 file read, 1 skipped:" in done.stderr and "cannot be read" in done.stderr
 
 
 @pytest.mark.parametrize("path", [["a.txt", "b.txt"], None, b"/tmp", 7])
@@ -140,7 +167,159 @@ def test_a_name_that_is_not_utf_8(tmp_path):
     assert read_corpus(tmp_path).ids == ["1"]  # its name is needed for nothing
     (tmp_path / f"{name}.txt").write_text("text", encoding="utf-8")
     with pytest.raises(ValueError, match=r"the name of the file .*udce9.txt' is not UTF-8, .*: rename it"):
+        read_corpus(tmp_path, strict=True)
+    with pytest.warns(SkippedFiles, match=r"is not UTF-8, so it cannot be an id: rename it \(caf.udce9.txt\)") as told:
         read_corpus(tmp_path)
+    str(told[0].message).encode("utf-8")  # it can be printed
+
+
+# A folder is read as far as it can be.
+
+
+@pytest.fixture
+def repository(tmp_path, write):
+    """A folder as it is met: three good files, and what lies beside them."""
+    write("docs/guide.md", "# Guide\n\nThe light is red.")
+    write("docs/api/notes.rst", "Notes\n=====\n\nThe wall is old.")
+    write("readme.txt", "Read this.")
+    write("package.json", {"name": "harbour", "version": "1.0", "scripts": {"test": "x"}, "private": True})
+    write("docs/_category_.json", {"label": "Guides", "position": 2, "link": {"type": "doc"}})
+    write("data/prices.csv", "day,price\n1,2.50\n")
+    write("data/old.txt", "Grüße aus Köln".encode("cp1252"))
+    write("data/wide.txt", "The light is red.".encode("utf-16-le"))
+    write("old.ipynb", {"worksheets": [], "nbformat": 3})
+    for number in range(5):
+        write(f"site/page{number}.html", "<p>")
+    write("Makefile", "all:")
+    write("node_modules/x/readme.md", "Not ours.")
+    return tmp_path
+
+
+def test_the_good_files_are_read_and_one_line_says_what_was_skipped(repository):
+    with pytest.warns(SkippedFiles) as told:
+        corpus = read_corpus(repository)
+    assert corpus.ids == ["docs/api/notes.rst", "docs/guide.md", "node_modules/x/readme.md", "readme.txt"]
+    (warning,) = told
+    assert warning.filename == __file__
+    line = str(warning.message)
+    assert "\n" not in line and f"{repository}: 4 files read, 12 skipped: " in line
+    assert "12 skipped: types that cannot be read (5 .html, 1 without suffix); " in line
+    assert "no 'text' among the keys: name the right one with text=…" in line
+    for name in (
+        "package.json",
+        "docs/_category_.json",
+        "data/prices.csv",
+        "data/old.txt",
+        "data/wide.txt",
+        "old.ipynb",
+    ):
+        assert name in line and name in warning.message.skipped
+    assert warning.message.skipped["data/old.txt"].endswith("save it as UTF-8; it looks like cp1252")
+    assert "('name', 'version', 'scripts', 'private')" in warning.message.skipped["package.json"]
+    assert len(warning.message.skipped) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("package.json", "no 'text' among"), ("data/old.txt", "UTF-8"), ("old.ipynb", "format 4")]
+)
+def test_strict_and_a_file_named_alone(repository, name, error):
+    with pytest.raises(ValueError, match=error):
+        read_corpus(repository / name)
+    with pytest.raises(ValueError, match=f"{Path(name).name}.*{error}"):
+        read_corpus(repository, include=name, strict=True)
+    with pytest.raises(ValueError, match=f"nothing in .* could be read: .*{error}.*{name}"):
+        read_corpus(repository, include=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ({"include": "*.md"}, ["docs/guide.md", "node_modules/x/readme.md"]),
+        ({"include": "docs/*.md"}, ["docs/guide.md"]),
+        ({"include": ["./docs/**", "*.txt"], "exclude": ["data", "*.json"]},
+         ["docs/api/notes.rst", "docs/guide.md", "readme.txt"]),
+        ({"include": "**/*.rst"}, ["docs/api/notes.rst"]),
+        ({"include": "docs", "exclude": "api/"}, ["docs/guide.md"]),
+        ({"include": ["*.md", "*.rst"], "exclude": "node_modules"}, ["docs/api/notes.rst", "docs/guide.md"]),
+    ],
+)  # fmt: skip
+def test_include_and_exclude(repository, options, ids):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkippedFiles)
+        assert read_corpus(repository, **options).ids == ids
+
+
+def test_what_is_left_out_on_purpose_is_not_told(repository):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_corpus(repository, include=["*.md", "*.rst"])
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "fits"),
+    [
+        ("*.md", "a.md", True), ("*.md", "x/y/a.md", True), ("x/*.md", "x/a.md", True), ("x/*.md", "x/y/a.md", False),
+        ("x/**/*.md", "x/a.md", True), ("x/**/*.md", "x/y/z/a.md", True), ("**/a.md", "a.md", True),
+        ("x/**", "x/y/a.md", True), ("x", "x/y/a.md", True), ("y", "x/y/a.md", True), ("x/y", "z/x/y/a.md", False),
+        ("/x", "z/x/a.md", False), ("[ab].md", "b.md", True), ("?.md", "ab.md", False), ("*.md", "a.MD", False),
+    ],
+)  # fmt: skip
+def test_patterns(glob, path, fits):
+    (pattern,) = patterns_from(glob, "include")
+    assert matches(path.split("/"), pattern) is fits
+
+
+def test_patterns_that_can_be_none(tmp_path, write):
+    write("a.txt", "x")
+    for include in ("", "/", ["*.md", 5]):
+        with pytest.raises(ValueError, match="include=….* is no pattern for files: give one such as"):
+            read_corpus(tmp_path, include=include)
+    with pytest.raises(ValueError, match="choose among the files of a folder, and .*a.txt is none"):
+        read_corpus(tmp_path / "a.txt", exclude="b")
+    with pytest.raises(ValueError, match="choose among the files of a folder, and this is a database"):
+        read_corpus("sqlite:///town.db", include="b")
+    with pytest.raises(ValueError, match=r"has no file of a type that can be read"):
+        read_corpus(tmp_path, include="*.md")
+
+
+def test_a_folder_of_other_types_says_what_is_there(tmp_path, write):
+    for number in range(99):
+        write(f"{number:02}.pdf", b"%PDF")
+    with pytest.raises(
+        ValueError, match=r"no file of a type that can be read: .*; there are types that .* \(99 \.pdf\)"
+    ):
+        read_corpus(tmp_path)
+    write("a.md", "text")
+    with pytest.warns(SkippedFiles, match=r"1 file read, 99 skipped: types that cannot be read \(99 \.pdf\)"):
+        assert read_corpus(tmp_path).ids == ["a.md"]
+
+
+def test_what_was_skipped_stays_on_one_line(tmp_path, write):
+    write("a.md", "text")
+    for number in range(40):
+        write(f"x.t{number:02}", "")
+    try:
+        write("two\nlines\x1b[2J.json", "{")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.warns(SkippedFiles) as told:
+        read_corpus(tmp_path)
+    line = str(told[0].message)
+    assert line.isprintable() and "(two lines␛[2J.json)" in line and "1 .t19, …)" in line
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.md", "HTTP://x", "ftp://x/y", "s3://bucket/x"])
+def test_an_address_on_the_web_is_no_path(address):
+    with pytest.raises(ValueError, match="is an address on the web.*give a file, a folder.*pandoc -t gfm"):
+        read_corpus(address)
+    with pytest.raises(ValueError, match="is an address on the web.*pandoc"):
+        read_corpus(Path(address))
+    with pytest.raises(ValueError, match="is an address on the web.*unpack it"):
+        read_beir(address)
+    with pytest.raises(ValueError, match="is an address on the web.*download the file"):
+        read_squad(address)
+    with pytest.raises(ValueError, match="a path is given as it is, without file://"):
+        read_corpus("file:///notes")
 
 
 # Text
@@ -150,10 +329,42 @@ def test_a_name_that_is_not_utf_8(tmp_path):
 def test_only_utf_8(write, name):
     with pytest.raises(ValueError, match=rf"{name} is not UTF-8 \(byte 0xe9 at position 3\): save it as UTF-8"):
         read_corpus(write(name, "caf\u00e9".encode("latin-1")))
-    with pytest.raises(ValueError, match=f"{name} is UTF-16, not UTF-8.*: save it as UTF-8"):
-        read_corpus(write(name, "text".encode("utf-16")))
+    with pytest.raises(ValueError, match=f"{name} is not UTF-8: save it as UTF-8; it looks like UTF-16-LE"):
+        read_corpus(write(name, "The light is red.".encode("utf-16-le")))
     with pytest.raises(ValueError, match=rf"{name}, line 2: a NUL character"):
         read_corpus(write(name, "a\nb\0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "hint"),
+    [
+        ("Le café est fermé à cause de l'été.", "cp1252", "cp1252"),
+        ("café", "latin-1", "cp1252"),
+        ("“Grüße”, sagt sie – aus Köln", "cp1252", "cp1252"),
+        ("Привет мир, это гавань и маяк", "cp1251", "cp1251"),
+        ("항구의 등대는 붉다", "euc-kr", "cp949"),
+        ("항구의 등대는 붉다. 배가 온다.\n", "utf-16-le", "UTF-16-LE"),
+        ("The light is red.\nThe wall is old.\n", "utf-16-be", "UTF-16-BE"),
+    ],
+)
+def test_the_encoding_of_what_is_not_utf_8_is_guessed(tmp_path, write, text, encoding, hint):
+    path = write("a.txt", text.encode(encoding))
+    with pytest.raises(ValueError, match=f"a.txt is not UTF-8.*: save it as UTF-8; it looks like {hint}$"):
+        read_corpus(path)
+    write("b.txt", "good")
+    with pytest.warns(SkippedFiles, match=f"is not UTF-8: save it as UTF-8; it looks like {hint} .a.txt"):
+        assert read_corpus(tmp_path).ids == ["b.txt"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_byte_order_mark_says_the_encoding(write, encoding):
+    text = "등대는 붉다.\nThe light is red."
+    assert read_corpus(write("a.txt", text.encode(encoding)))[0].text == text
+    rows = "id,text\n1,등대\n"
+    assert read_corpus(write("a.csv", rows.encode(encoding)))["1"].text == "등대"
+    if encoding != "utf-8-sig":
+        with pytest.raises(ValueError, match="a.txt begins as UTF-(16|32) and goes on as something else"):
+            read_corpus(write("a.txt", text.encode(encoding) + b"\x00"))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(write):
@@ -238,12 +449,14 @@ def test_markdown_without_a_top_heading_is_named_after_its_file(write):
 
 def test_front_matter_is_metadata(tmp_path, write):
     corpus = read_corpus(write("a.md", "---\ntitle: X\n# a comment\n---\n# A\none\n## B\ntwo\n"))
-    assert table(corpus) == [("a.md#a", "A", "one"), ("a.md#b", "A › B", "two")]
+    assert table(corpus) == [("a.md#a", "X › A", "one"), ("a.md#b", "X › A › B", "two")]
     assert corpus[0].metadata == {"source": "a.md", "front_matter": "title: X\n# a comment"}
     # The front matter counts as lines of the file.
     write("b.json", [{"id": "a.md#a", "text": "x"}])
     with pytest.raises(ValueError, match=r"'a.md#a' \(.*a.md, line 5; .*b.json, item 1\)"):
-        read_corpus(tmp_path)
+        read_corpus(tmp_path, strict=True)
+    with pytest.warns(SkippedFiles, match=r"1 file read, 1 skipped: two documents have the id 'a.md#a'.*\(b.json\)"):
+        assert table(read_corpus(tmp_path)) == table(corpus)
 
 
 RULES = [
@@ -284,6 +497,8 @@ def test_notebooks(write):
         ("l.ipynb#lesson", "Lesson", "Read this.\n\n```python\n# not a heading\nprint(1)\n```"),
         ("l.ipynb#next", "Lesson › Next", '````python\ntext = """\n```\n"""\n````'),
     ]
+    quarto = [cell("raw", "---\ntitle: Harbour\n---"), cell("markdown", "## Light\nred"), cell("raw", "raw")]
+    assert table(read_corpus(write("q.ipynb", {"cells": quarto}))) == [("q.ipynb", "Harbour › Light", "red")]
     nan = '{"cells": [{"cell_type": "code", "source": "x", "outputs": [{"data": NaN}]}]}'
     assert read_corpus(write("nan.ipynb", nan))[0].text == "```python\nx\n```"
     with pytest.raises(ValueError, match="not a notebook of format 4.*nbconvert"):
@@ -294,7 +509,328 @@ def test_notebooks(write):
         read_corpus(write("cut.ipynb", '{"cells": [\n{'))
 
 
+TITLES = [
+    ("---\ntitle: How to renew the certificate\n---\nRun the script in March.", "How to renew the certificate"),
+    ('---\nlayout: x\ntitle: "Renew: \\"it\\""  # comment\n---\nText.', 'Renew: "it"'),
+    ("---\ntitle: 'It''s old'\n---\nText.", "It's old"),
+    ("---\ntitle: Renew # not this\n---\nText.", "Renew"),
+    ("---\ntitle: >-\n  How to\n  renew\ndate: 1\n---\nText.", "How to renew"),
+    ("---\ntitle: How to\n  renew\n---\nText.", "How to renew"),
+    ("---\nTitle: C# in a week\n...\nText.", "C# in a week"),
+    ("---\ndate: 1\nauthor:\n  title: Dr\n---\nText.", "a"),
+    ("---\ntitle:\n---\nText.", "a"),
+    ('+++\ntitle = "How to renew"\n[extra]\ntitle = "no"\n+++\nText.', "How to renew"),
+    ('+++\ntitle = """\nHow to\nrenew"""\n+++\nText.', "How to renew"),
+    ("+++\ndate = 2024-01-01\n+++\nText.", "a"),
+    ("---\ntitle: Guide\n---\n# Guide\nText.", "Guide"),
+    ("---\ntitle: Guide\n---\n# Setup\nText.", "Guide › Setup"),
+]
+
+
+@pytest.mark.parametrize(("text", "title"), TITLES)
+def test_the_title_in_the_front_matter_is_searched(write, text, title):
+    (document,) = read_corpus(write("a.md", text))
+    assert document.title == title and title in document.content
+    assert document.text.strip() in ("Text.", "Run the script in March.") and document.metadata["front_matter"]
+
+
+def test_the_title_in_the_front_matter_comes_before_the_headings(write):
+    text = "+++\ntitle = 'Harbour'\n+++\nBefore.\n## Light\nred\n## Wall\nold\n"
+    assert [document.title for document in read_corpus(write("a.md", text))] == [
+        "Harbour", "Harbour › Light", "Harbour › Wall",
+    ]  # fmt: skip
+
+
+NO_FRONT_MATTER = [
+    "+++\nThe ferry leaves at nine.\n+++\nEnd.",
+    "+++\ntitle = 'x'\n",
+    "---\ntitle: x\n",
+    f"+++\na = {'[' * 50_000}\n+++\nEnd.",
+]
+
+
+@pytest.mark.parametrize("text", NO_FRONT_MATTER, ids=range(len(NO_FRONT_MATTER)))
+def test_what_is_no_front_matter_stays_text(text):
+    ((_, record),) = records_from_markdown(text, Path("a.md"), "a.md")
+    assert "front_matter" not in record and all(word in record["text"] + record["title"] for word in text.split()[1:])
+
+
+# As CommonMark: a fence that opens on a line of a list, comments, HTML; and what is a heading all the same.
+MARKDOWN_CASES = {
+    "1. ```bash\n   # a comment\n   ```\n\n# Next\ntext\n": ["Next"],
+    "- ~~~\n  # x\n  ~~~\n- item\n\n# Next\n": ["Next"],
+    "> ```\n> # x\n\n# Next\n": ["Next"],
+    "* a\n\n  ```\n  # x\n  ```\n\n## Next\n": ["Next"],
+    "<!--\n# Draft\n\n# Old\n-->\n# Next\n": ["Next"],
+    "<pre>\n\n# in it\n\nx\n===\n</pre>\n\n# Next\n": ["Next"],
+    "<script>\n# x\n</script>\n# Next\n": ["Next"],
+    "<div>\n# x\n\n# Next\n</div>\n": ["Next"],
+    "    # code\n\n# Next\n": ["Next"],
+    "1. item\n   # in the list\n\n# Next\n": ["Next"],
+    "> # quoted\n\n# Next\n": ["Next"],
+    "#Next\n# Next #\n#\n####### seven\n": ["Next", ""],
+    "two\nlines\n===\nx\n---\n\n---\n": ["two lines", "x"],
+    "```\n# never closed\n": [],
+    "# [![passing](b.svg)](ci) **Set** `up` [x](y_(z))\n": ["passing Set up x"],
+}
+
+
+@pytest.mark.parametrize("text", MARKDOWN_CASES)
+def test_headings_are_those_of_commonmark(text):
+    assert [heading.title for heading in headings_of(text)] == MARKDOWN_CASES[text]
+
+
+def test_the_sections_of_our_own_files_are_those_of_commonmark():
+    """Nothing but headings is cut away, whatever the file: every other line is in some section, in order."""
+    root = Path(__file__).parents[1]
+    for path in sorted(root.glob("*.md")):
+        text = path.read_text("utf-8")
+        tokens = MarkdownIt("commonmark").parse(text)
+        marks = {
+            line for token in tokens if token.type == "heading_open" and token.level == 0 for line in range(*token.map)
+        }
+        lines = [line for number, line in enumerate(text.split("\n")) if number not in marks and line.strip()]
+        records = records_from_markdown(text, path, path.name)
+        read = [line for _, record in records for line in record["text"].split("\n") if line.strip()]
+        assert read == lines, path
+
+
+BASE64 = "iVBORw0KGgo" * 5000
+PICTURES = {
+    f"See ![the harbour](data:image/png;base64,{BASE64}==) here.": "See the harbour here.",
+    f'See ![the harbour](data:image/png;base64,{BASE64} "a title") here.': "See the harbour here.",
+    f"![](data:image/jpeg;charset=utf-8;base64,{BASE64})": "",
+    f'<img alt="the harbour" src="data:image/png;base64,{BASE64}">': "the harbour",
+    f"<IMG width=5 src='data:image/gif;base64,{BASE64}' alt='the harbour' />": "the harbour",
+    f'a <img\n  src="data:image/png;base64,{BASE64[:40]}\n{BASE64}"\n> b': "a \n\n\n b",
+    f"![the harbour][image1]\n\n[image1]: <data:image/png;base64,{BASE64}>": "![the harbour][image1]\n\n",
+    f"a {{background: url(data:font/woff2;base64,{BASE64})}}": "a {background: url()}",
+    "![plan](data:image/svg+xml;utf8,%3Csvg%3E)": "plan",
+    '<img src="data:image/svg+xml,<svg a=\'b\'/>" alt="plan">': "plan",
+    '![a](b.png) <img src="data.png" alt="x"> the data: 5': '![a](b.png) <img src="data.png" alt="x"> the data: 5',
+    "data:text/plain;base64,SGVsbG8= is text": "data:text/plain;base64,SGVsbG8= is text",
+}
+
+
+@pytest.mark.parametrize("text", PICTURES, ids=range(len(PICTURES)))
+def test_a_picture_in_a_data_url_is_no_text(write, text):
+    assert without_pictures(text) == PICTURES[text]
+    for name, content in (
+        ("a.md", f"# A\n\n{text}\n\nEnd."),
+        ("a.ipynb", {"cells": [cell("markdown", f"# A\n\n{text}\n\nEnd.")]}),
+        ("a.rst", f"A\n=\n\n{text}\n\nEnd."),
+    ):
+        (document,) = read_corpus(write(name, content))
+        assert document.text.split() == [*PICTURES[text].split(), "End."] and "iVBOR" not in document.content
+
+
+def test_a_picture_in_a_program_is_no_text_either(write):
+    source = f'show("data:image/png;base64,{BASE64}")'
+    assert read_corpus(write("a.ipynb", {"cells": [cell("code", source)]}))[0].text == '```python\nshow("")\n```'
+
+
+# Each text takes a time that grows with its length, not with its square.
+LONG_TEXTS = {
+    "sections": lambda n: "# a\nx\n" * n,
+    "levels": lambda n: "".join(f"{'#' * (i % 6 + 1)} h\n" for i in range(n)),
+    "anchors": lambda n: "# x\na\n# x-1\na\n" * (n // 2),
+    "brackets": lambda n: f"# {'[' * 8 * n}\n# b\n",
+    "links": lambda n: f"# {'[a](b(c' * n}\n# b\n",
+    "front matter": lambda n: "---\na: 1\n" + "b: 2\n" * n,
+    "blank front matter": lambda n: "---\n" + "\n" * n + " # x\n" * n,
+    "TOML": lambda n: "+++\n" + "a = 1\n" * n,
+    "title": lambda n: "---\n" + "title:\n\n" * n + "---\n",
+    "pictures": lambda n: "data: " + "![a](data:" * n,
+    "tags": lambda n: "data: " + '<img "' * n,
+    "sources": lambda n: "<img" + " src=   " * n + "data:>",
+    "kinds": lambda n: "data:image/png" + ";base64" * n,
+    "definitions": lambda n: "data:\n" + "[a\n" * n,
+    "quotations": lambda n: "> " * n,
+    "comment": lambda n: "<!--\n" * n,
+}
+
+
+def seconds(function, text):
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        function(text)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("name", LONG_TEXTS)
+def test_markdown_takes_linear_time(name):
+    make = LONG_TEXTS[name]
+
+    def read(text):
+        return records_from_markdown(text, Path("a.md"), "a.md")
+
+    short, long = seconds(read, make(500)), seconds(read, make(4000))
+    assert long < 40 * short or long < 0.3  # 8 times the text; its square would be 64 times
+
+
+# reStructuredText
+
+RST = """\
+Before.
+
+=======
+Harbour
+=======
+
+About ``this``.
+
+Light & `Wall`
+--------------
+
+.. code:: sh
+
+    Not a title
+    ===========
+
+.. toctree::
+
+   one
+
+:ref:`see <x>` that.
+
+Keeper
+~~~~~~
+Tomas Brandt.
+
+Ferry
+-----
+
+.. include:: /etc/passwd
+
+At nine.
+"""
+
+
+def test_restructured_text_is_split_at_its_titles(write, capfd):
+    corpus = read_corpus(write("guide.rst", RST))
+    assert [(document.id, document.title) for document in corpus] == [
+        ("guide.rst", "guide"),
+        ("guide.rst#harbour", "Harbour"),
+        ("guide.rst#light--wall", "Harbour › Light & Wall"),
+        ("guide.rst#keeper", "Harbour › Light & Wall › Keeper"),
+        ("guide.rst#ferry", "Harbour › Ferry"),
+    ]
+    assert corpus["guide.rst#harbour"].text == "About ``this``."
+    assert corpus["guide.rst#keeper"].text == "Tomas Brandt."
+    wall = corpus["guide.rst#light--wall"].text
+    assert wall.startswith(".. code:: sh\n\n    Not a title") and ":ref:`see <x>` that." in wall
+    assert corpus["guide.rst#ferry"].text == ".. include:: /etc/passwd\n\nAt nine."  # and nothing of that file
+    assert capfd.readouterr() == ("", "")  # docutils, which does not know Sphinx's directives, says nothing
+    assert table(read_corpus(write("plain.rst", "Only text.\n"))) == [("plain.rst", "plain", "Only text.")]
+    with pytest.raises(ValueError, match="deep.rst: lists or quotations are nested too deeply"):
+        read_corpus(write("deep.rst", "- " * 2000 + "x"))
+
+
+def test_restructured_text_takes_linear_time():
+    short, long = (seconds(rst_headings_of, "title\n=====\n\nx\n\n" * n) for n in (125, 1000))
+    assert long < 40 * short or long < 0.3
+
+
 # Records
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"id": "a1", "title": "Harbour", "body": "Built in 1881"},
+        {"title": "Harbour", "content": "Built in 1881"},
+        {"_id": "a1", "passage": "Built in 1881"},
+        {"headline": "Harbour", "body": "Built in 1881", "year": 1881},
+        {"name": "harbour", "version": "1.0"},
+        {"type": "commonjs", "module": "x"},
+        {"slug": "harbour", "html": "<p>Built in 1881</p>"},
+        {"label": "Harbour", "position": 2},
+    ],
+)
+def test_one_object_without_a_text_is_no_mapping(write, content):
+    key = next(iter(content))
+    with pytest.raises(ValueError, match=rf"a.json, item 1: no 'text' among the keys \('{key}', .*with text=…"):
+        read_corpus(write("a.json", content))
+    name = "body" if "body" in content else list(content)[1]
+    if isinstance(content[name], str):
+        assert read_corpus(write("a.json", content), text=name)[0].text == content[name]
+
+
+def test_records_inside_an_object(write):
+    rows = [{"id": "1", "text": "one"}, {"id": "2", "text": "two"}]
+    for content in ({"data": rows}, {"version": "2", "results": rows, "count": 2}, {"info": {"a": 1}, "items": rows}):
+        assert read_corpus(write("a.json", content)).ids == ["1", "2"]
+    assert [d.text for d in read_corpus(write("b.json", {"data": ["one", "two"]}))] == ["one", "two"]
+    with pytest.raises(ValueError, match="b.json is empty"):
+        read_corpus(write("b.json", {"data": []}))
+    article = {"id": "1", "title": "T", "text": "whole", "sections": [{"text": "part"}]}
+    assert table(read_corpus(write("c.json", article))) == [("1", "T", "whole")]
+
+
+def test_texts_by_their_ids_may_have_any_id(write):
+    words = {"title": "The name of a page.", "body": "Its text."} | {f"word {number}": "…" for number in range(30)}
+    assert read_corpus(write("a.json", words)).ids == list(words)
+    named = {"title": {"text": "x"}, "body": {"text": "y"}}
+    assert read_corpus(write("b.json", named)).ids == ["title", "body"]
+    with pytest.raises(TypeError, match="item 3: the text of document 'c' must be a string, not list"):
+        read_corpus(write("c.json", {"a": {"text": "x"}, "b": {"text": "y"}, "c": [{"text": "z"}]}))
+
+
+def test_many_keys_are_not_all_listed(write):
+    with pytest.raises(ValueError, match=r"among the keys \('title', 'n', 'k0', .*'k9', …\): name") as error:
+        read_corpus(write("a.json", {"title": "x", "n": 1} | {f"k{number}": "v" for number in range(500)}))
+    assert len(str(error.value)) < 400
+
+
+def test_numbers_as_ids_and_titles(write):
+    lines = '{"id": 17.0, "title": 1984, "text": "a"}\n{"id": 1.5, "title": 2.5, "text": "b"}\n{"id": 3, "text": "c"}\n'
+    for name in ("a.jsonl", "a.ndjson", "a.NDJSON"):
+        assert table(read_corpus(write(name, lines))) == [("17", "1984", "a"), ("1.5", "2.5", "b"), ("3", "", "c")]
+
+
+TABLES = {
+    "semicolons": ("a.csv", "id;title;text\n1;Harbour;Built, in 1881\n2;Wall;Old\n"),
+    "first line": ("a.csv", "sep=;\nid;title;text\n1;Harbour;Built, in 1881\n2;Wall;Old\n"),
+    "quoted first line": ("a.csv", '"sep=|"\r\nid|title|text\r\n1|Harbour|Built, in 1881\r\n2|Wall|Old\r\n'),
+    "tabs": ("a.csv", "id\ttitle\ttext\n1\tHarbour\tBuilt, in 1881\n2\tWall\tOld\n"),
+    "bars": ("a.csv", "id|title|text\n1|Harbour|Built, in 1881\n2|Wall|Old\n"),
+    "commas in .tsv": ("a.tsv", 'id,title,text\n1,Harbour,"Built, in 1881"\n2,Wall,Old\n'),
+    "quoted header": ("a.csv", '"id";"title";"text"\n"1";"Harbour";"Built, in 1881"\n2;Wall;Old\n'),
+    "trailing": ("a.csv", 'id,title,text,,\n1,Harbour,"Built, in 1881",,\n,,,,\n2,Wall,Old,,\n,,,,\n'),
+    "trailing in rows": ("a.csv", 'id,title,text\n1,Harbour,"Built, in 1881",\n,,,\n2,Wall,Old,,\n'),
+    "blank rows first": ("a.csv", ',,\n\nid,title,text\n1,Harbour,"Built, in 1881"\n , ,\n2,Wall,Old\n'),
+    "blanks in the header": ("a.csv", 'id, title, text\n1,Harbour,"Built, in 1881"\n2,Wall,Old\n'),
+    "byte order mark": ("a.csv", "\ufeffsep=;\nid;title;text\n1;Harbour;Built, in 1881\n2;Wall;Old\n"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_as_programs_write_them(write, name):
+    corpus = read_corpus(write(*TABLES[name]))
+    assert table(corpus) == [("1", "Harbour", "Built, in 1881"), ("2", "Wall", "Old")]
+    assert all(document.metadata == {} for document in corpus)
+
+
+def test_other_columns_and_places_of_tables(write):
+    for header in ("key;headline;body", "key|headline|body"):
+        rows = f"{header}\nk1;Harbour;Built, in 1881, of stone\n".replace(";", header[3])
+        path = write("a.csv", rows)
+        assert table(read_corpus(path, id="key", title="headline", text="body")) == [
+            ("k1", "Harbour", "Built, in 1881, of stone")
+        ]
+        with pytest.raises(ValueError, match=r"no 'text' among the keys \('key', 'headline', 'body'\)"):
+            read_corpus(path)
+    with pytest.raises(ValueError, match="a.csv, line 4: 3 fields where the header has 2"):
+        read_corpus(write("a.csv", "sep=;\nid;text\n1;x\n2;y;z\n"))
+    with pytest.raises(ValueError, match="a.csv, line 2: two columns have the same name: id, text, text"):
+        read_corpus(write("a.csv", "sep=;\nid;text;text;;\n1;x;y;;\n"))
+    # A column without a name is kept where there is something in it.
+    assert read_corpus(write("a.csv", "id,text,,\n1,x,,z\n"))["1"].metadata == {"column 3": "", "column 4": "z"}
+    assert read_corpus(write("a.csv", ",id,text\n0,1,x\n"))["1"].metadata == {"": "0"}
+    # A comma in every sentence is no separator.
+    assert read_corpus(write("a.csv", "text\nno comma here\nnor here\n")).ids == ["a.csv#1", "a.csv#2"]
 
 
 def test_other_names_for_the_keys(write):
@@ -334,7 +870,8 @@ def test_a_field_longer_than_the_csv_module_expects(write):
         ),
         ("a.jsonl", '{"text": null}\n', "line 1: .* must be a string, not NoneType"),
         ("a.jsonl", '{"text": "x", "title": ["t"]}\n', "line 1: the title of .* must be a string, not list"),
-        ("a.jsonl", '{"text": "x", "id": 1.5}\n', "line 1: a document's id must be a string, not float"),
+        ("a.jsonl", '{"text": "x", "id": true}\n', "line 1: a document's id must be a string, not bool"),
+        ("a.jsonl", '{"text": "x", "title": true}\n', "line 1: the title of .* must be a string, not bool"),
         ("a.jsonl", '{"text": "x", "id": " "}\n', "line 1: a document needs an id that is not blank"),
         ("a.jsonl", '{"text": "x"}\n{"text": "\\ud800"}\n', "a.jsonl, line 2: .* lone surrogate"),
         ("a.jsonl", '{"text": "x\\u0000"}\n', "a.jsonl, line 1: .* NUL"),
@@ -351,7 +888,7 @@ def test_a_field_longer_than_the_csv_module_expects(write):
         ("a.json", '["x", 3]', "a.json, item 2 must be an object or a string, not a int"),
         ("a.json", '{"1": 3}', "a.json, item 1: the text of document '1' must be a string, not int"),
         ("a.json", '["x", "\\udfff"]', "a.json, item 2: .* lone surrogate"),
-        ("a.csv", "id;text\n1;x\n", "a.csv, line 2: no 'text' among the keys .'id;text'"),
+        ("a.csv", "id;body\n1;x\n", r"a.csv, line 2: no 'text' among the keys \('id', 'body'\): name the right one"),
         ("a.csv", "id,text\n1,x,y\n", r"a.csv, line 2: 3 fields where the header has 2 \(id, text\)"),
         ("a.csv", "id,text\n1,x\n2\n", "a.csv, line 3: 1 fields where"),
         ("a.csv", 'id,text\n1,"never closed\n2,x\n', "a.csv, line 2: malformed .*double those inside"),
@@ -405,11 +942,18 @@ def test_judgments_of_what_is_not_there(beir, write):
     write("tiny/qrels/odd.tsv", "q1\td1\t1\nq1\td9\t1\nq9\td1\t1\n")
     with pytest.raises(ValueError, match="odd.tsv, line 2: document 'd9' is not in the collection; strict=False"):
         read_beir(beir, split="odd")
-    with pytest.warns(UserWarning, match="2 judgments dropped.*line 2: document 'd9'"):
+    with pytest.warns(UserWarning, match="2 judgments dropped.*line 2: document 'd9'.*; 1 query is left without any"):
         assert read_beir(beir, split="odd", strict=False).qrels == {"q1": {"d1": 1}}
     write("tiny/qrels/odd.tsv", "q9\td1\t1\n")
     with pytest.raises(ValueError, match="line 1: query 'q9' is not in"):
         read_beir(beir, split="odd")
+    with pytest.raises(ValueError, match="has no judgments of what is in the collection .first: .*'q9'"):
+        read_beir(beir, split="odd", strict=False)
+
+
+def test_judgments_as_other_programs_write_them(beir, write):
+    write("tiny/qrels/odd.tsv", "\n \nquery-id\tcorpus-id\tscore\nq1\td1\t1.0\nq2\td2\t-1.0\n")
+    assert read_beir(beir, split="odd").qrels == {"q1": {"d1": 1}, "q2": {"d2": -1}}
 
 
 @pytest.mark.parametrize(
@@ -431,6 +975,7 @@ def test_judgments_of_what_is_not_there(beir, write):
         ("qrels/test.tsv", "q1\td1\t1\nq1 d2 1\n", "test.tsv, line 2: 1 columns where there must be query-id"),
         ("qrels/test.tsv", "q1\td1\tyes\n", "test.tsv, line 1: the grade 'yes' is not a whole number"),
         ("qrels/test.tsv", "q1\td1\t1\nq1\td1\t0\n", "test.tsv, line 2: .* was judged otherwise at .*line 1"),
+        ("qrels/test.tsv", "q1\td1\t1.5\n", "test.tsv, line 1: the grade '1.5' is not a whole number"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "test.tsv has no judgments"),
     ],
 )

@@ -1,5 +1,7 @@
 """Run and qrels files: round trips, agreement with ir_measures' reader, and malformed input."""
 
+from pathlib import Path
+
 import ir_measures
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragedu.evaluation import evaluate_run, read_qrels, read_run, write_qrels, write_run
-from ragedu.evaluation.runs import trec_order, without_ties
+from ragedu.evaluation.runs import check_run_ids, check_target, trec_order, without_ties
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]), min_size=1, max_size=6)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -135,7 +137,8 @@ def test_malformed_runs(tmp_path, content, message):
     ("content", "message"),
     [
         ("q 0 d 1\nq 0 e\n", "qrels.txt, line 2: 3 columns"),
-        ("q 0 d 1.0\n", "line 1: the grade '1.0' is not a whole number"),
+        ("q 0 d 1.5\n", "line 1: the grade '1.5' is not a whole number"),
+        ("q 0 d nan\n", "line 1: the grade 'nan' is not a whole number"),
         ("q 0 d 1\nq 0 d 0\n", "line 2: document 'd' is judged a second time for query 'q'"),
     ],
 )
@@ -149,9 +152,42 @@ def test_where_files_are_written(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     write_run({"q": {"d": 1.0}}, "~/home.run")
-    assert read_run(tmp_path / "home.run") == {"q": {"d": 1.0}}
+    assert read_run(tmp_path / "home.run") == read_run("~/home.run") == {"q": {"d": 1.0}}
+    write_qrels({"q": {"d": 1}}, "~/home.qrels")
+    assert read_qrels("~/home.qrels") == {"q": {"d": 1}}
     with pytest.raises(FileNotFoundError, match="there is no folder .*none for my.run: make it first"):
         write_run({"q": {"d": 1.0}}, tmp_path / "none" / "my.run")
+
+
+def test_what_can_be_found_out_before_a_search(tmp_path):
+    check_target(tmp_path / "my.run")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file in it"):
+        check_target(tmp_path)
+    with pytest.raises(OSError, match="cannot be written: .+"):
+        check_target(tmp_path / ("x" * 300))
+    check_run_ids(["q"], ["d"])
+    for query_ids, document_ids, what in (
+        (["q", "a b"], ["d"], "query id 'a b'"),
+        (["q"], ["d", ""], "document id ''"),
+    ):
+        with pytest.raises(ValueError, match=f"{what} is empty or has white space"):
+            check_run_ids(query_ids, document_ids)
+
+
+def test_a_write_that_fails_names_the_file(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match=r"my.run cannot be written: No space left on device$"):
+        write_run({"q": {"d": 1.0}}, tmp_path / "my.run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_grades_and_blank_lines_as_other_programs_write_them(tmp_path):
+    (tmp_path / "qrels.txt").write_text("\n \nq 0 d 1.0\nq 0 e 2\n\nr 0 d -1.0\n")
+    assert read_qrels(tmp_path / "qrels.txt") == {"q": {"d": 1, "e": 2}, "r": {"d": -1}}
 
 
 def test_what_is_not_finite_has_no_place_in_an_order():

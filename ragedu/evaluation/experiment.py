@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import ClassVar
 
 from ragedu.corpus import Corpus, Dataset
@@ -154,6 +155,15 @@ def _same(corpus: Corpus, other: Corpus) -> bool:
     return corpus is other or (len(corpus) == len(other) and all(map(same, corpus, other)))
 
 
+def _check_same_kind(what: str, ids: Iterable[object], judged: Iterable[object]) -> None:
+    """5 is another id than "5": such a run would score 0 without a word."""
+    expected, *others = judged
+    for id in chain(others, ids):
+        if isinstance(id, str) is not isinstance(expected, str):
+            kinds = f"{id!r} is {type(id).__name__}, {expected!r} is {type(expected).__name__}"
+            raise ValueError(f"the {what} ids of the run and of the qrels must be of one type, as strings: {kinds}")
+
+
 def evaluate_run(
     run: Mapping[str, Mapping[str, float]],
     qrels: Mapping[str, Mapping[str, int]] | Dataset,
@@ -179,7 +189,8 @@ def evaluate_run(
     Raises
     ------
     ValueError
-        When there are no judgments, or none for any query of the run, and for scores that are not finite.
+        When there are no judgments, or none for any query of the run; when ids of the run are strings and those of the
+        judgments are not, or the other way round; and for scores that are not finite.
     """
     metrics = ranking_metrics(metrics)
     judged = judged_queries(qrels.qrels if isinstance(qrels, Dataset) else qrels)
@@ -188,6 +199,8 @@ def evaluate_run(
             f"no query of the run has judgments: its query ids look like {next(iter(run))!r}, "
             f"those of the qrels like {next(iter(judged))!r}"
         )
+    _check_same_kind("query", run, judged)
+    _check_same_kind("document", chain.from_iterable(run.values()), chain.from_iterable(judged.values()))
     others = {
         query_id: {id: score for id, score in scores.items() if not is_itself(id, query_id, judged.get(query_id, {}))}
         for query_id, scores in run.items()

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ragedu.corpus import check_text
-from ragedu.readers.text_files import read_lines
+from ragedu.readers.text_files import read_lines, whole_number
 
 
 def trec_order(scores: Mapping[str, float]) -> list[str]:
@@ -138,7 +138,7 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     for place, columns in _rows(path, "query-id 0 document-id grade"):
         query_id, _, document_id, text = columns
         try:
-            grade = int(text)
+            grade = whole_number(text)
         except ValueError:
             raise ValueError(f"{place}: the grade {text!r} is not a whole number") from None
         if document_id in qrels.setdefault(query_id, {}):
@@ -151,6 +151,27 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, Real) and isfinite(value)
 
 
+def check_run_ids(query_ids: Iterable[str], document_ids: Iterable[str]) -> None:
+    """Raise the ValueError of `write_run` for ids with white space: before a search, which may take long."""
+    for what, ids in (("query id", query_ids), ("document id", document_ids)):
+        for id in ids:
+            _column(id, what)
+
+
+def check_target(path: str | Path) -> None:
+    """Raise the OSError of `write_run` if no file can be written there, by writing an empty one under another name."""
+    path = Path(path).expanduser()
+    temporary = _temporary(path)
+    try:
+        is_folder = path.is_dir()
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {error.strerror}") from None
+    if is_folder:
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file in it")
+
+
 def _column(text: str, what: str) -> str:
     if check_text(text, what).split() != [text]:
         raise ValueError(f"{what} {text!r} is empty or has white space, which separates the columns of a TREC file")
@@ -158,7 +179,7 @@ def _column(text: str, what: str) -> str:
 
 
 def _rows(path: str | Path, columns: str) -> Iterable[tuple[str, list[str]]]:
-    for number, line in read_lines(Path(path)):
+    for number, line in read_lines(Path(path).expanduser()):
         row = line.split()
         if len(row) != len(columns.split()):
             raise ValueError(f"{path}, line {number}: {len(row)} columns where there must be: {columns}")
@@ -170,10 +191,16 @@ def _write(path: str | Path, lines: Iterable[str]) -> None:
     path = Path(path).expanduser()
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
         temporary.replace(path)
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.readers.records import document_from, read_jsonl
-from ragedu.readers.text_files import read_lines
+from ragedu.readers.text_files import read_lines, refuse_web_address, whole_number
 
 GRADE_COLUMN = ("score", "grade", "label", "rel", "relevance")
 
@@ -40,18 +40,25 @@ def read_beir(folder: str | PathLike[str], *, split: str = "test", strict: bool 
     ValueError
         If anything is malformed. The message names file and line.
     """
+    refuse_web_address(folder, "download the collection, unpack it, and give its folder")
     folder = Path(folder).expanduser()
     _check_files(folder, split)
     corpus = _read_corpus(folder / "corpus.jsonl")
     queries = _read_queries(folder / "queries.jsonl")
     qrels_file = folder / "qrels" / f"{split}.tsv"
-    qrels, dropped = _read_qrels(qrels_file, corpus, queries, strict)
-    if dropped:
-        warnings.warn(
-            f"{len(dropped)} judgments dropped, about what is not in the collection (first: {dropped[0]})", stacklevel=2
-        )
+    qrels, dropped, judged_queries = _read_qrels(qrels_file, corpus, queries, strict)
     if not qrels:
-        raise ValueError(f"{qrels_file} has no judgments: nothing could be evaluated")
+        about = f" of what is in the collection (first: {dropped[0]})" if dropped else ""
+        raise ValueError(f"{qrels_file} has no judgments{about}: nothing could be evaluated")
+    if dropped:
+        lost = len(judged_queries - qrels.keys())
+        queries_lost = f"; {lost:,} {'query is' if lost == 1 else 'queries are'} left without any" if lost else ""
+        judgments = "judgment" if len(dropped) == 1 else "judgments"
+        warnings.warn(
+            f"{len(dropped):,} {judgments} dropped, about what is not in the collection (first: {dropped[0]})"
+            f"{queries_lost}",
+            stacklevel=2,
+        )
     judged = [query for query in queries.values() if query.id in qrels]
     return Dataset(
         corpus,
@@ -99,8 +106,8 @@ def _read_queries(path: Path) -> dict[str, Document]:
 
 def _read_qrels(
     path: Path, corpus: Corpus, queries: dict[str, Document], strict: bool
-) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """The judgments, and a line about each that was dropped because its query or document is not there."""
+) -> tuple[dict[str, dict[str, int]], list[str], set[str]]:
+    """The judgments; a line about each that was dropped because its query or document is not there; all queries."""
     qrels: dict[str, dict[str, int]] = {}
     judged_at: dict[tuple[str, str], str] = {}
     dropped = []
@@ -116,7 +123,7 @@ def _read_qrels(
         if strict:
             raise ValueError(f"{place}: {missing} is not in the collection; strict=False drops such judgments")
         dropped.append(f"{place}: {missing}")
-    return qrels, dropped
+    return qrels, dropped, {query_id for query_id, _ in judged_at}
 
 
 def _document_from(record: dict[str, Any], place: str) -> Document:
@@ -126,7 +133,7 @@ def _document_from(record: dict[str, Any], place: str) -> Document:
 
 def _judgments(path: Path) -> Iterator[tuple[str, str, str, int]]:
     """(place, query id, document id, grade) of each line but the header."""
-    for number, line in read_lines(path):
+    for position, (number, line) in enumerate(read_lines(path)):
         place = f"{path}, line {number}"
         columns = line.rstrip("\n").split("\t")
         if len(columns) != 3:
@@ -134,9 +141,9 @@ def _judgments(path: Path) -> Iterator[tuple[str, str, str, int]]:
                 f"{place}: {len(columns)} columns where there must be query-id, corpus-id, score (by tabs)"
             )
         query_id, document_id, grade = (column.strip() for column in columns)
-        if number == 1 and grade.lower() in GRADE_COLUMN:
+        if position == 0 and grade.lower() in GRADE_COLUMN:
             continue
         try:
-            yield place, query_id, document_id, int(grade)
+            yield place, query_id, document_id, whole_number(grade)
         except ValueError:
             raise ValueError(f"{place}: the grade {grade!r} is not a whole number") from None

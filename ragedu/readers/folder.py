@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
 from ragedu.corpus import Corpus, Document
+from ragedu.readers.finding import UNSUPPORTED_TYPE, FoundFiles, find_files, patterns_from
 from ragedu.readers.markdown import read_markdown, read_notebook
 from ragedu.readers.records import PlacedRecord, document_from, make_document, read_json, read_jsonl, read_table
+from ragedu.readers.restructured import read_restructured
 from ragedu.readers.text_files import read_text
+from ragedu.showing import one_line
 
-PLAIN = (".txt", ".rst")
+PLAIN = (".txt",)
+RESTRUCTURED = (".rst",)
 MARKDOWN = (".md", ".markdown")
 NOTEBOOK = (".ipynb",)
-RECORDS = (".json", ".jsonl", ".csv", ".tsv")
-SUPPORTED = (".txt", *MARKDOWN, ".rst", *NOTEBOOK, *RECORDS)  # in the order in which messages list them
+JSON_LINES = (".jsonl", ".ndjson")
+RECORDS = (".json", *JSON_LINES, ".csv", ".tsv")
+SUPPORTED = (*PLAIN, *MARKDOWN, *RESTRUCTURED, *NOTEBOOK, *RECORDS)  # in the order in which messages list them
 DATABASE = (".db", ".sqlite", ".sqlite3")
-# In reStructuredText a title is a line that is underlined with punctuation.
-UNDERLINED = re.compile(r"^(\S.*)\n([=\-~^\"'#*+])\2{2,}[ \t]*$", re.MULTILINE)
+# In the line about what was skipped; the warning has all as `skipped`.
+MAX_SHOWN_REASONS = 8
+MAX_SHOWN_SUFFIXES = 20
+MAX_SHOWN_FILES = 3  # of each reason
+
+
+class SkippedFiles(UserWarning):
+    """Files of a folder were not read. The message is one line: how many, and why.
+
+    Attributes
+    ----------
+    skipped
+        {path relative to the folder: why}.
+    """
+
+    def __init__(self, message: str, skipped: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.skipped = dict(skipped)
 
 
 def read_files(
-    path: str | PathLike[str], *, text: str = "text", title: str | None = None, id: str | None = None
+    path: str | PathLike[str],
+    *,
+    text: str = "text",
+    title: str | None = None,
+    id: str | None = None,
+    include: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    strict: bool = False,
 ) -> Corpus:
     """The documents of a file, or of every supported file in a folder and its subfolders, in order of their paths.
 
-    Text (.txt, .rst) is one document a file; its id is the path relative to the folder.
-    Markdown (.md, .markdown) and notebooks (.ipynb; their Markdown and code, not the outputs) with several headings
-    are one document a section: id "guide.md#installation", title "Guide › Installation".
-    Records (.json, .jsonl, .csv, .tsv) are one document each: keys or columns "id" or "_id", "title", "text"; all
-    others become metadata. A record without an id gets "path#n", where n counts the file's records from 1.
+    Text (.txt) is one document a file; its id is the path relative to the folder.
+    Markdown (.md, .markdown), reStructuredText (.rst) and notebooks (.ipynb; their Markdown and code, not the outputs)
+    with several headings are one document a section: id "guide.md#installation", title "Guide › Installation".
+    Records (.json, .jsonl, .ndjson, .csv, .tsv) are one document each: keys or columns "id" or "_id", "title", "text";
+    all others become metadata. A record without an id gets "path#n", where n counts the file's records from 1.
 
-    Skipped are files of other types, hidden files and folders, blank files in a folder, and links to folders (a link
-    back up would never end). Everything else is read, or is an error that says where.
+    A folder is read as far as it can be. Files that cannot be read, and those of other types, are skipped, and one
+    `SkippedFiles` warning says how many, and why. So are links that lead out of the folder, and links to folders (a
+    link back up would never end). Hidden files and folders, and blank files, are skipped without a word.
+    A file that is named alone is read, or is an error.
 
     Parameters
     ----------
@@ -43,6 +74,11 @@ def read_files(
         A file or a folder.
     text, title, id
         Other names for those keys and columns.
+    include, exclude
+        Which files of the folder: patterns relative to it, such as "docs/**/*.md". A pattern without "/" is for names
+        at any depth ("*.md", "node_modules"), and one for a folder is for all that is in it.
+    strict
+        The first file of the folder that cannot be read is an error.
 
     Raises
     ------
@@ -57,60 +93,125 @@ def read_files(
         malformed; if a key is missing, or an id is there twice.
     """
     path = Path(path).expanduser()
-    files = _supported_files(path)
-    documents: list[Document] = []
-    places: dict[str, str] = {}
-    for file in files:
-        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        for place, document in _documents(file, name, text, title, id):
-            if document.id in places:
-                raise ValueError(
-                    f"two documents have the id {document.id!r} ({places[document.id]}; {place}): ids must be unique"
-                )
-            places[document.id] = place
-            documents.append(document)
+    if path.is_dir():
+        patterns = {"include": patterns_from(include, "include"), "exclude": patterns_from(exclude, "exclude")}
+        found = find_files(path, SUPPORTED, **patterns)
+        return _read_folder(path, found, strict, text=text, title=title, id=id)
+    if include is not None or exclude is not None:
+        raise ValueError(f"include=… and exclude=… choose among the files of a folder, and {path} is none")
+    _check_file(path)
+    documents = _with_unique_ids(_documents(path, path.name, text, title, id), {})
     if not documents:
-        raise ValueError(f"{path} is empty: there is no text in {'its files' if path.is_dir() else 'it'}")
-    return Corpus(documents)
+        raise ValueError(f"{path} is empty: there is no text in it")
+    return Corpus(document for _, document in documents)
 
 
-def _supported_files(path: Path) -> list[Path]:
-    """The file itself, or the supported files of a folder, of which there is at least one."""
+def _check_file(path: Path) -> None:
     if not path.exists() and not path.is_symlink():
         raise FileNotFoundError(f"there is no file or folder {path}: check its name and the folder you are in")
-    if path.is_dir():
-        files = _files_under(path)
-        if not files:
-            raise ValueError(f"the folder {path} has no file of a type that can be read: {', '.join(SUPPORTED)}")
-        return files
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is neither a file nor a folder")
     if path.suffix.lower() in DATABASE:
         raise ValueError(f"{path} looks like a database: write  sqlite:///{path}")
     if path.suffix.lower() not in SUPPORTED:
         raise ValueError(f"{path} is of a type that cannot be read; supported are {', '.join(SUPPORTED)}")
-    return [path]
 
 
-def _files_under(folder: Path) -> list[Path]:
-    """The supported files under the folder, sorted by their relative paths."""
+def _read_folder(
+    folder: Path, found: FoundFiles, strict: bool, *, text: str, title: str | None, id: str | None
+) -> Corpus:
+    """The documents of the files that were found. What could not be read is told in one warning."""
+    unreadable = dict(found.unreadable)
+    documents: list[Document] = []
+    places: dict[str, str] = {}
+    n_read = 0
+    for name, file in found.files.items():
+        if strict and unreadable:
+            break
+        try:
+            of_file = _with_unique_ids(_documents(file, name, text, title, id), places)
+        except (OSError, TypeError, ValueError) as error:
+            unreadable[name] = error
+            continue
+        n_read += bool(of_file)
+        places.update((document.id, place) for place, document in of_file)
+        documents.extend(document for _, document in of_file)
+    if strict and unreadable:
+        raise next(iter(unreadable.values()))
+    reasons = {name: _reason(error, folder / name) for name, error in unreadable.items()}
+    if not documents:
+        raise ValueError(_why_nothing(folder, found, reasons))
+    skipped = dict(sorted((reasons | found.unsupported).items()))
+    if skipped:
+        files = "file" if n_read == 1 else "files"
+        message = f"{one_line(str(folder))}: {n_read:,} {files} read, {len(skipped):,} skipped: {_summary(skipped)}"
+        warnings.warn(SkippedFiles(message, skipped), stacklevel=4)
+    return Corpus(documents)
 
-    def fail(error: OSError) -> None:
-        # Without this, os.walk skips a folder that cannot be read and says nothing.
-        raise type(error)(f"the folder {error.filename} cannot be read: {error.strerror}") from None
 
-    files = []
-    for parent, subfolders, names in os.walk(folder, onerror=fail):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]  # os.walk enters what stays
-        for name in names:
-            file = Path(parent, name)
-            if name.startswith(".") or file.suffix.lower() not in SUPPORTED:
-                continue
-            if file.is_symlink() and not file.exists():
-                raise FileNotFoundError(f"{file} is a link to something that is not there: repair or remove it")
-            if file.is_file():  # neither a pipe nor a device, from which reading might never return
-                files.append(file)
-    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
+def _with_unique_ids(
+    documents: Iterable[tuple[str, Document]], places: Mapping[str, str]
+) -> list[tuple[str, Document]]:
+    """The documents of a file, whose ids must be new. places: where the ids of earlier files are."""
+    found: dict[str, str] = {}
+    checked = []
+    for place, document in documents:
+        if before := found.get(document.id) or places.get(document.id):
+            raise ValueError(f"two documents have the id {document.id!r} ({before}; {place}): ids must be unique")
+        found[document.id] = place
+        checked.append((place, document))
+    return checked
+
+
+# What is said about files that were not read.
+
+
+def _reason(error: Exception, file: Path) -> str:
+    """The error without the name of the file, which is said anyway."""
+    return " ".join(str(error).replace(str(file), "").split()).lstrip(" ,:")
+
+
+def _why_nothing(folder: Path, found: FoundFiles, reasons: Mapping[str, str]) -> str:
+    if reasons:
+        return f"nothing in {folder} could be read: {_summary(reasons)}"
+    if found.files:
+        return f"{folder} is empty: there is no text in its files"
+    others = f"; there are {_summary(found.unsupported)}" if found.unsupported else ""
+    return f"the folder {folder} has no file of a type that can be read: {', '.join(SUPPORTED)}{others}"
+
+
+def _summary(skipped: Mapping[str, str]) -> str:
+    """Why files were skipped: of other types how many, and of each other reason some files."""
+    by_suffix: Counter[str] = Counter()
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for name, reason in skipped.items():
+        if reason == UNSUPPORTED_TYPE:
+            by_suffix[Path(name).suffix.lower() or "without suffix"] += 1
+        else:
+            by_reason[_without_details(reason)].append(name)
+    groups = sorted(by_reason.items(), key=lambda group: -len(group[1]))
+    said = [_group(reason, names) for reason, names in groups[:MAX_SHOWN_REASONS]]
+    if rest := sum(len(names) for _, names in groups[MAX_SHOWN_REASONS:]):
+        said.append(f"{rest:,} for other reasons")
+    if by_suffix:
+        counts = [f"{count:,} {one_line(suffix)}" for suffix, count in by_suffix.most_common(MAX_SHOWN_SUFFIXES)]
+        more = ", …" if len(by_suffix) > MAX_SHOWN_SUFFIXES else ""
+        said.insert(0, f"types that cannot be read ({', '.join(counts)}{more})")
+    return "; ".join(said)
+
+
+def _without_details(reason: str) -> str:
+    """The reason as other files have it too: without the line and what was found there."""
+    return re.sub(r"^(?:line|item|cell) [\d,]+: | ?\([^()]*\)", "", reason)
+
+
+def _group(reason: str, names: Sequence[str]) -> str:
+    shown = ", ".join(map(one_line, names[:MAX_SHOWN_FILES]))
+    more = f", … {len(names)} in all" if len(names) > MAX_SHOWN_FILES else ""
+    return f"{one_line(reason)} ({shown}{more})"
+
+
+# The documents of one file.
 
 
 def _documents(file: Path, name: str, text: str, title: str | None, id: str | None) -> Iterator[tuple[str, Document]]:
@@ -132,13 +233,15 @@ def _records(file: Path, text: str) -> Iterable[PlacedRecord]:
     suffix = file.suffix.lower()
     if suffix == ".json":
         return read_json(file, text=text)
-    return read_jsonl(file) if suffix == ".jsonl" else read_table(file)
+    return read_jsonl(file) if suffix in JSON_LINES else read_table(file, text=text)
 
 
 def _sections(file: Path, name: str) -> Iterable[PlacedRecord]:
     suffix = file.suffix.lower()
     if suffix in PLAIN:
         return _read_plain(file, name)
+    if suffix in RESTRUCTURED:
+        return read_restructured(file, name)
     return read_notebook(file, name) if suffix in NOTEBOOK else read_markdown(file, name)
 
 
@@ -146,6 +249,4 @@ def _read_plain(path: Path, name: str) -> list[PlacedRecord]:
     text = read_text(path)
     if not text.strip():
         return []
-    underlined = UNDERLINED.search(text) if path.suffix.lower() == ".rst" else None
-    title = underlined[1].strip() if underlined else path.stem
-    return [(str(path), {"id": name, "title": title, "text": text, "source": name})]
+    return [(str(path), {"id": name, "title": path.stem, "text": text, "source": name})]

@@ -1,111 +1,43 @@
-"""Markdown to sections: a heading and the text below it, up to the next heading."""
+"""Markdown to sections: a heading and the text below it, up to the next heading. Notebooks are read as Markdown."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
+from ragedu.readers.front_matter import split_front_matter
+from ragedu.readers.pictures import without_pictures
 from ragedu.readers.records import PlacedRecord, parse_json
+from ragedu.readers.sections import Heading, records_from_sections, split_at
 from ragedu.readers.text_files import read_text
 
-HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t](.*))?$")
-FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
-UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
-PARAGRAPH = re.compile(r" {0,3}(?![-+*]\s|[>#|]|\d+[.)]\s|[-=*_]{3,})\S")
-# Between two lines of ---, and beginning, after blank lines and comments, with a key of YAML.
-# Otherwise --- is a horizontal rule.
-FRONT_MATTER = re.compile(
-    r"---[ \t]*\n(?=(?:[ \t]*(?:#[^\n]*)?\n)*(?:[\w\"'-]+[ \t]*:(?=\s)|---|\.\.\.))"
-    r"(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)",
-    re.DOTALL | re.MULTILINE,
-)
+# Each part of these patterns ends where the next could begin, and gives nothing back ("++"): so they take a time that
+# grows with the length of the heading, whatever it holds.
+LINK = re.compile(r"!?\[([^\[\]]*+)\]\((?:[^()]++|\([^()]*+\))*+\)")
+MARKUP = re.compile(r"[`*]")
 
 
-@dataclass
-class Section:
-    """A heading and the lines below it.
+def headings_of(text: str) -> list[Heading]:
+    """The headings of a Markdown text as CommonMark has them, in order.
 
-    Attributes
-    ----------
-    path
-        The headings above it and its own, outermost first. Empty before the first heading.
-    level
-        The level of its own heading, 1 to 6; 0 before the first heading.
-    top
-        The level of the outermost heading in `path`.
-    line
-        The number of the line where it begins, counted from 1.
-    lines
-        The lines below the heading.
+    What looks like a heading inside a code block, an HTML comment, <pre>, a list or a quotation is none.
     """
-
-    path: list[str]
-    level: int
-    top: int
-    line: int
-    lines: list[str] = field(default_factory=list, kw_only=True)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines).strip("\n")
-
-
-def split_sections(text: str) -> list[Section]:
-    """The sections of a Markdown text. The first has level 0 and no heading: the text before any heading.
-
-    Headings are lines that begin with # or are underlined with = or -. Lines inside a fenced code block (between
-    ``` or ~~~) or indented by four spaces are code, whatever they begin with.
-    """
-    sections = [Section([], 0, 0, 1)]
-    fence = ""  # what opened the code block, inside one
-    for number, line in enumerate(text.split("\n"), start=1):
-        lines = sections[-1].lines
-        if fence:
-            lines.append(line)
-            if _closes(line, fence):
-                fence = ""
-        elif opening := FENCE.match(line):
-            lines.append(line)
-            fence = opening[1]
-        elif heading := HEADING.match(line):
-            sections.append(_section(sections, len(heading[1]), heading[2] or "", number))
-        elif (underline := UNDERLINE.match(line)) and _ends_with_one_line_paragraph(lines):
-            level = 1 if underline[1].startswith("=") else 2
-            sections.append(_section(sections, level, lines.pop(), number - 1))
-        else:
-            lines.append(line)
-    return sections
-
-
-def _closes(line: str, fence: str) -> bool:
-    """Only a fence of the same character, at least as long and with nothing after it, closes a code block."""
-    return bool(re.match(rf" {{0,3}}{fence[0]}{{{len(fence)},}}[ \t]*$", line))
-
-
-def _ends_with_one_line_paragraph(lines: list[str]) -> bool:
-    return bool(lines) and bool(PARAGRAPH.match(lines[-1])) and (len(lines) == 1 or not lines[-2].strip())
-
-
-def _section(before: list[Section], level: int, title: str, line: int) -> Section:
-    # A heading belongs under the nearest earlier one of a lower level, whose own path says the rest.
-    above = next((section for section in reversed(before) if section.level < level), before[0])
-    return Section([*above.path, plain(title)], level, above.top or level, line)
+    blocks = MarkdownIt("commonmark").disable("inline").parse(text)
+    return [
+        Heading(plain(inline.content), int(block.tag[1:]), *block.map)
+        for block, inline in zip(blocks, blocks[1:], strict=False)
+        if block.type == "heading_open" and block.level == 0 and block.map
+    ]
 
 
 def plain(heading: str) -> str:
     """A heading without Markdown's markup: links become their text, `code` and **bold** lose their signs."""
-    heading = heading.strip()
-    without_closing = heading.rstrip("#")
-    if not without_closing or without_closing[-1] in " \t":  # "## Setup ##" closes as it opens; "C#" does not
-        heading = without_closing
-    heading = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-    return re.sub(r"[`*]", "", heading).strip()
-
-
-def slug(heading: str) -> str:
-    """The anchor that a heading gets on GitHub: "Set up, quickly!" becomes "set-up-quickly"."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") or "section"
+    heading = heading.replace("\n", " ")
+    for _ in range(2):  # a picture inside a link: [![passing](badge.svg)](builds)
+        heading = LINK.sub(r"\1", heading)
+    return MARKUP.sub("", heading).strip()
 
 
 def read_markdown(path: Path, name: str) -> list[PlacedRecord]:
@@ -117,60 +49,15 @@ def records_from_markdown(text: str, path: Path, name: str) -> list[PlacedRecord
     """(place, record) for each section that says something.
 
     A text with at most one heading is one document with the id `name`. Otherwise each section is one, with the id
-    "guide.md#installation" and the title "Guide › Installation".
+    "guide.md#installation" and the title "Guide › Installation". A title in the front matter comes before these.
     """
     metadata = {"source": name}
-    front_matter = FRONT_MATTER.match(text)
-    if front_matter:
-        metadata["front_matter"] = front_matter[1].strip()
-        # Blank lines instead of it, so that the line numbers of what follows stay.
-        text = "\n" * front_matter[0].count("\n") + text[front_matter.end() :]
-    sections = split_sections(text)
-    if len(sections) <= 2:
-        return _one_record(sections, path, name, metadata)
-
-    records = []
-    used: set[str] = set()
-    for section, following in zip(sections, [*sections[1:], None], strict=True):
-        if _is_left_out(section, following):
-            continue
-        root = [] if section.top == 1 else [path.stem]  # without a level-1 heading, the file's name is the title
-        anchor = _unused(slug(section.path[-1]), used) if section.path else ""
-        record = {
-            "id": f"{name}#{anchor}" if anchor else name,
-            "title": " › ".join([*root, *section.path]),
-            "text": section.text,
-            **metadata,
-        }
-        records.append((f"{path}, line {section.line}", record))
-    return records
-
-
-def _one_record(sections: list[Section], path: Path, name: str, metadata: dict[str, str]) -> list[PlacedRecord]:
-    """The whole text as one record; none where it is blank and has no heading."""
-    body = "\n\n".join(section.text for section in sections if section.text.strip())
-    heading = sections[1].path[0] if len(sections) == 2 else ""
-    if not body and len(sections) == 1:
-        return []
-    return [(str(path), {"id": name, "title": heading or path.stem, "text": body, **metadata})]
-
-
-def _is_left_out(section: Section, following: Section | None) -> bool:
-    """Whether a section has no text, and its heading, if it has one, lives on in the titles of sections under it."""
-    if section.text.strip():
-        return False
-    has_sections_below = following is not None and following.level > section.level
-    return section.level == 0 or has_sections_below
-
-
-def _unused(anchor: str, used: set[str]) -> str:
-    """The anchor, or the first of anchor-1, anchor-2, … that no section before has."""
-    candidate, number = anchor, 0
-    while candidate in used:
-        number += 1
-        candidate = f"{anchor}-{number}"
-    used.add(candidate)
-    return candidate
+    front_matter, text = split_front_matter(text)
+    if front_matter is not None:
+        metadata["front_matter"] = front_matter.text
+    text = without_pictures(text)
+    title = front_matter.title if front_matter is not None else ""
+    return records_from_sections(split_at(headings_of(text), text), path, name, metadata, title=title)
 
 
 def read_notebook(path: Path, name: str) -> list[PlacedRecord]:
@@ -188,6 +75,8 @@ def read_notebook(path: Path, name: str) -> list[PlacedRecord]:
         source = _source_of(cell, f"{path}, cell {number}")
         if cell.get("cell_type") == "markdown":
             parts.append(source)
+        elif cell.get("cell_type") == "raw" and number == 1 and split_front_matter(source)[0] is not None:
+            parts.append(source)  # where Quarto has the title
         elif cell.get("cell_type") == "code" and source.strip():
             parts.append(_fenced(source))
     # Lines of this text are not lines of the file, so the place of a section is the notebook.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,16 @@ from ragedu.corpus import Document
 from ragedu.readers.text_files import read_lines, read_text
 
 MAX_FIELD_CHARACTERS = 2**31 - 1  # of a CSV field; csv's default, 131,072, is less than a long document has
+MAX_SHOWN_KEYS = 12
+MAX_RECORD_KEYS = 20  # of an object that is one record; {id: text} may have any number
+DELIMITERS = ",;\t|"
+SNIFFED_CHARACTERS = 8192  # of a table; csv.Sniffer takes long over more
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ \t]*\n', re.IGNORECASE)  # Excel's first line, which names the separator
+# Keys that say what a JSON object is: one record whose text is called otherwise, and not {id: text}.
+RECORD_KEYS = set(
+    "_id id uuid slug url uri title name headline heading subject body content contents passage html markdown abstract "
+    "summary description author date type version".split()
+)
 
 Record = dict[str, Any]
 PlacedRecord = tuple[str, Record]  # where the record is ("town.jsonl, line 3"), for error messages, and the record
@@ -46,30 +57,48 @@ def document_from(
     # A misspelt name must not pass as "these records have no ids".
     for option, key in (("text", text), ("title", title), ("id", id)):
         if key is not None and key not in record:
-            keys = ", ".join(map(repr, record)) or "none at all"
-            raise ValueError(f"{place}: no {key!r} among the keys ({keys}): name the right one with {option}=…")
+            raise ValueError(
+                f"{place}: no {key!r} among the keys ({_shown_keys(record)}): name the right one with {option}=…"
+            )
     id_key = id or ("id" if "id" in record else "_id")
     title_key = title or "title"
     document_id = _id_of(record, id_key, default_id if id is None else None)
     if document_id is None:
         raise ValueError(f"{place}: the record has no id: give it an {id or '_id'!r}")
-    document_title = record.get(title_key)
     metadata = {key: value for key, value in record.items() if key not in (id_key, title_key, text)}
     return make_document(
         place,
         document_id,
         record[text],
-        title="" if document_title is None else document_title,
+        title=_title_of(record, title_key),
         metadata=_unfolded(metadata),
     )
+
+
+def _shown_keys(record: Mapping[str, Any]) -> str:
+    shown = [repr(key) for key in record][:MAX_SHOWN_KEYS]
+    return ", ".join([*shown, "…"] if len(record) > len(shown) else shown) or "none at all"
 
 
 def _id_of(record: Mapping[str, Any], key: str, default: str | None) -> Any:
     """The id that the record gives, or the default where it gives none or a blank one."""
     value = record.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas writes 17.0 for 17 where another row has no id
+    if _is_number(value):
         return str(value)  # {"id": 17} is common, and means "17"
     return default if value is None or value == "" else value
+
+
+def _title_of(record: Mapping[str, Any], key: str) -> Any:
+    value = record.get(key)
+    if value is None:
+        return ""
+    return str(value) if _is_number(value) else value  # {"title": 1984}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _unfolded(metadata: Record) -> Record:
@@ -130,11 +159,14 @@ def read_jsonl(path: Path) -> Iterator[PlacedRecord]:
 
 
 def read_json(path: Path, *, text: str = "text") -> Iterator[PlacedRecord]:
-    """The records of a JSON file: a list of objects or of strings, one object, or {id: text or object}."""
+    """The records of a JSON file: a list of objects or of strings, one object, or {id: text or object}.
+
+    The list may be inside an object, as in {"version": 1, "data": […]}.
+    """
     content = read_text(path)
     value = parse_json(content, path) if content.strip() else []
     if isinstance(value, dict):
-        value = [value] if text in value else [_named(id, item, text) for id, item in value.items()]
+        value = _items_of(value, text)
     if not isinstance(value, list):
         raise ValueError(
             f"{path} holds a {type(value).__name__}: it must be a list of objects or strings, or {{id: text}}"
@@ -146,37 +178,85 @@ def read_json(path: Path, *, text: str = "text") -> Iterator[PlacedRecord]:
         yield place, item if isinstance(item, dict) else {text: item}
 
 
+def _items_of(value: Record, text: str) -> list[Any]:
+    """The records that an object stands for: those of the one list in it, itself, or its values by their ids."""
+    lists = [item for item in value.values() if isinstance(item, list)]
+    has_own_id = bool({"id", "_id", "title"} & value.keys())
+    has_named_records = any(isinstance(item, dict) and text in item for item in value.values())
+    if text not in value and len(lists) == 1 and not has_own_id and not has_named_records:
+        (items,) = lists
+        if len(value) == 1 or (items and all(isinstance(item, dict) for item in items)):
+            return items
+    if text in value or _is_one_record(value):
+        return [value]
+    return [_named(id, item, text) for id, item in value.items()]
+
+
+def _is_one_record(value: Record) -> bool:
+    """Whether an object without a text is a record all the same, and not {id: text or object}.
+
+    Two of three signs decide: keys that records have, values of other types beside strings, and few keys.
+    """
+    has_record_keys = any(key.lower() in RECORD_KEYS and not isinstance(item, dict) for key, item in value.items())
+    kinds = {type(item) for item in value.values()}
+    is_mixed = str in kinds and not kinds <= {str, dict}
+    return has_record_keys + is_mixed + (len(value) <= MAX_RECORD_KEYS) >= 2
+
+
 def _named(id: str, item: Any, text: str) -> Record:
     return {"id": id, **item} if isinstance(item, dict) else {"id": id, text: item}
 
 
-def read_table(path: Path) -> Iterator[PlacedRecord]:
-    """The rows of a CSV or TSV file, whose first row must name the columns."""
-    rows = _csv_rows(path)
-    header = rows[0][1] if rows else []
-    if len(set(header)) < len(header):
-        raise ValueError(f"{path}, line 1: two columns have the same name: {', '.join(header)}")
+def read_table(path: Path, *, text: str = "text") -> Iterator[PlacedRecord]:
+    """The rows of a CSV or TSV file, whose first row must name the columns.
+
+    The separator is a comma (.csv) or a tab (.tsv), or whichever of comma, semicolon, tab and | the header shows, or
+    what a first line "sep=;" says. Rows without content are skipped, and so are columns at the end that have no name.
+    """
+    rows = _csv_rows(path, text)
+    header = _column_names(rows[0][1]) if rows else []
+    named = header[: _width(rows[0][1])] if rows else []
     for number, row in rows[1:]:
-        if len(row) != len(header):
+        width = _width(row)
+        if len(row) < len(named) or width > len(header):
             raise ValueError(
-                f"{path}, line {number}: {len(row)} fields where the header has {len(header)} ({', '.join(header)}): "
+                f"{path}, line {number}: {len(row)} fields where the header has {len(named)} ({', '.join(named)}): "
                 "quote fields that contain the separator"
             )
-        yield f"{path}, line {number}", dict(zip(header, row, strict=True))
+        yield f"{path}, line {number}", dict(zip(header, row[: max(width, len(named))], strict=False))
 
 
-def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the number of the line on which it begins."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+def _width(row: list[str]) -> int:
+    """The number of fields up to the last one that is not blank."""
+    return max((number for number, field in enumerate(row, start=1) if field.strip()), default=0)
+
+
+def _column_names(row: list[str]) -> list[str]:
+    """The names in the header. Where several columns have none, each is called by its number."""
+    names = [name.strip() for name in row]
+    if names.count("") < 2:
+        return names
+    return [name or f"column {number}" for number, name in enumerate(names, start=1)]
+
+
+def _csv_rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    """The rows with content, each with the number of the line on which it begins."""
+    content = read_text(path)
+    number = 1
+    if separator := SEPARATOR_LINE.match(content):
+        content = content[separator.end() :]
+        number = 2
+    delimiter = separator[1] if separator else _delimiter(content, path, text)
     # strict: a quotation mark that is never closed is an error instead of swallowing the rest of the file.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     default_limit = csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    rows, number = [], 1
+    lines_before = number - 1
+    rows = []
     try:
         for row in reader:
-            if row:
+            if _width(row) > 0:
                 rows.append((number, row))
-            number = reader.line_num + 1
+            number = lines_before + reader.line_num + 1
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {number}: malformed ({error}): "
@@ -184,4 +264,32 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         ) from None
     finally:
         csv.field_size_limit(default_limit)
+    if rows:
+        _check_names(rows[0][1], f"{path}, line {rows[0][0]}")
     return rows
+
+
+def _check_names(header: list[str], place: str) -> None:
+    names = [name.strip() for name in header if name.strip()]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{place}: two columns have the same name: {', '.join(names)}")
+
+
+def _delimiter(content: str, path: Path, text: str) -> str:
+    """The separator with which the header has a column of this name; else what csv.Sniffer says, if it splits it."""
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    header = next((line for line in content.split("\n") if line.strip(DELIMITERS + " ")), "")
+    for delimiter in (usual, *DELIMITERS):
+        if text in _names_in(header, delimiter):
+            return delimiter
+    try:
+        sniffed = csv.Sniffer().sniff(content[:SNIFFED_CHARACTERS], delimiters=DELIMITERS).delimiter
+    except csv.Error:
+        return usual
+    # The Sniffer looks at how often characters occur: a comma in every sentence looks like a separator to it.
+    is_better = len(_names_in(header, sniffed)) > len(_names_in(header, usual))
+    return sniffed if is_better else usual
+
+
+def _names_in(header: str, delimiter: str) -> list[str]:
+    return [name.strip().strip('"') for name in header.split(delimiter)]

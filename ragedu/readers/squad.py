@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.readers.records import make_document, parse_json
-from ragedu.readers.text_files import read_text
+from ragedu.readers.text_files import read_text, refuse_web_address
 
 
 def read_squad(path: str | PathLike[str]) -> Dataset:
@@ -25,6 +25,7 @@ def read_squad(path: str | PathLike[str]) -> Dataset:
 
     Raises FileNotFoundError, and ValueError, which names article, paragraph and question, for anything malformed.
     """
+    refuse_web_address(path, "download the file, and give its path")
     path = Path(path).expanduser()
     documents: dict[str, Document] = {}  # by text
     queries: dict[str, str] = {}
