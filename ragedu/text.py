@@ -1,39 +1,81 @@
 """From text to terms (analysis) and from long documents to passages (chunking).
 
 A lexical retriever compares terms, not text. Analysis decides what counts as the same term: here a text is
-normalised, lower-cased, split into words, freed of stop words and stemmed. Korean words carry their particles
-("서울은", "서울에서"), so they become overlapping pairs of syllables, which match in spite of them.
+normalised, lower-cased, split into words, freed of stop words and stemmed. Scripts that put no blank between a noun and
+what follows it become overlapping pairs, which match in spite of their neighbours: syllables of Korean ("서울은",
+"서울에서"), characters of Chinese and Japanese, letters with their vowel signs of Thai, Lao, Khmer and Burmese.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import Stemmer
+from tqdm.auto import tqdm
 
 from ragedu.corpus import Corpus, Document
+from ragedu.models import MINILM
 from ragedu.representation import call_repr
+from ragedu.tokens import TokenCounter, embedder_tokens, token_counter
 
-# A word is a run of Hangul syllables or a run of other letters and digits. Everything else separates words,
-# the underscore too: "train_test_split" is three words.
-WORD = re.compile(r"[가-힣]+|[^\W_가-힣]+")
+
+def _characters(ranges: Iterable[range], wanted: Callable[[str], bool]) -> str:
+    return "".join(filter(wanted, (chr(code) for codes in ranges for code in codes)))
+
 
 # Signs that belong to the letter before them: the vowels of Hindi and Thai, the points of Arabic, accents for which
-# no composed letter exists. (Not U+FE00 to FE0F, which only choose a glyph; nor rare scripts beyond U+FFFF, which
-# would make the search for marks slow.)
-MARKS = "".join(
-    character
-    for character in map(chr, (*range(0x300, 0xFE00), *range(0xFE10, 0x10000)))
-    if unicodedata.category(character) in ("Mn", "Mc")
+# no composed letter exists. (Not U+FE00 to FE0F, which only choose a glyph.)
+MARKS = _characters(
+    [range(0x300, 0xFE00), range(0xFE10, 0x1F000)], lambda character: unicodedata.category(character) in ("Mn", "Mc")
 )
 MARK = re.compile(f"[{MARKS}]")
-# Slower than WORD, and the same for words without marks. A joiner (U+200C, U+200D) may follow a mark.
-MARKED_WORD = re.compile(rf"[가-힣]+|[^\W_가-힣]+(?:[{MARKS}][{MARKS}\u200c\u200d]*[^\W_가-힣]*)*")
+
+# Scripts without blanks between words. Han has 々 and 〇 too, kana the sign of long vowels. Of the others (Thai and
+# Lao, Burmese, Khmer, Tai Le and New Tai Lue, Tai Tham, Balinese, Javanese, more Burmese) letters and digits.
+HANGUL = "가-힣"
+HAN_AND_KANA = (
+    "\u3005-\u3007\u3021-\u3029\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+    "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\U0001aff0-\U0001b16f"
+)
+WITH_VOWEL_SIGNS = [(0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF)]
+WITH_VOWEL_SIGNS += [(0x1B00, 0x1B7F), (0xA980, 0xA9FF), (0xAA60, 0xAA7F)]
+BLANKLESS = _characters([range(first, last + 1) for first, last in WITH_VOWEL_SIGNS], str.isalnum)
+
+# A word is a run of one of these scripts, or of other letters and digits. Everything else separates words, the
+# underscore too: "train_test_split" is three words. A joiner (U+200C, U+200D) may follow a mark.
+WORD = re.compile(
+    rf"[{HANGUL}]+|(?:[{HAN_AND_KANA}][{MARKS}]*)+|(?:[{BLANKLESS}][{MARKS}]*)+"
+    rf"|[^\W_{HANGUL}{HAN_AND_KANA}{BLANKLESS}]+"
+    rf"(?:[{MARKS}][{MARKS}\u200c\u200d]*[^\W_{HANGUL}{HAN_AND_KANA}{BLANKLESS}]*)*"
+)
+# Faster, and the same for texts without any of these. (Beyond U+FFFF everything: a long list of ranges would be slow.)
+SIMPLE_WORD = re.compile(rf"[{HANGUL}]+|[^\W_{HANGUL}]+")
+NOT_SIMPLE = re.compile(
+    f"[{MARKS[: bisect(MARKS, chr(0xFFFF))]}{BLANKLESS}\u3005-\u30ff\u31f0-\u9fff\uf900-\ufaff\U00010000-\U0010ffff]"
+)
+# A letter with its marks, in a word that becomes pairs.
+PAIRED = re.compile(f"[{HANGUL}{HAN_AND_KANA}{BLANKLESS}]")
+CLUSTER = re.compile(f".[{MARKS}]*")
+
+# Characters that nobody sees: soft hyphens, zero-width blanks and joiners, marks of direction, choices of a glyph.
+UNSEEN = re.compile(
+    "["
+    + _characters([range(0x80, 0x10000)], lambda sign: unicodedata.category(sign) == "Cf")
+    + "\u034f\ufe00-\ufe0f\U000e0000-\U000e01ef]"
+)
+# A word that was broken at the end of a line: small letters follow. ("Anglo-" before "Saxon" is a hyphen to keep.)
+BROKEN_WORD = re.compile(r"(?<=[^\W\d_])[-\u2010]\r?\n[ \t]*(?=([^\W\d_]))")
+# Letters of Korean that stand alone ("ㅋㅋㅋ"): NFKC would take them for parts of syllables.
+LONE_LETTERS = re.compile("([\u3131-\u318e]+)")
 
 # Function words of English, after the stop list of the Snowball project, with what contractions leave behind
 # ("don't" -> "don", "t"). Question words are among them: "when" in a question says nothing about its topic.
@@ -51,9 +93,9 @@ ENGLISH_STOP_WORDS = frozenset(
 
 
 class Analyzer:
-    """Text to terms: lower-cased words without stop words, stemmed; Hangul as syllable pairs.
+    """Text to terms: lower-cased words without stop words, stemmed; scripts without blanks as pairs of characters.
 
-    A Korean noun of one syllable is hidden by its particle: "책을" is one pair, which "책" does not find.
+    A word of one syllable is hidden by its neighbour: the Korean "책을" is one pair, which "책" does not find.
 
     Analyzers with the same settings are equal, and their repr makes them again.
 
@@ -106,18 +148,17 @@ class Analyzer:
 
     def words(self, text: str) -> list[str]:
         """The lower-cased words of a text, in order, stop words included."""
-        # Composed form (NFC), because the same letter can be written as one character or as two.
-        text = unicodedata.normalize("NFC", text).lower()
-        if text.isascii() or not MARK.search(text):
-            return WORD.findall(text)
-        return MARKED_WORD.findall(text.replace("i\u0307", "i"))  # "İ".lower() is an i and a second dot
+        text = normalise(text)
+        if text.isascii() or not NOT_SIMPLE.search(text):
+            return SIMPLE_WORD.findall(text)
+        return WORD.findall(text)
 
     def terms_of_word(self, word: str) -> list[str]:
-        """The terms of one word: none (a stop word), one, or several (Hangul)."""
+        """The terms of one word: none (a stop word), one, or several (pairs)."""
         if word in self.stop_words:
             return []
-        if "가" <= word[0] <= "힣":
-            return [a + b for a, b in pairwise(word)] or [word]
+        if not word.isascii() and PAIRED.match(word):
+            return [a + b for a, b in pairwise(CLUSTER.findall(word))] or [word]
         return [self._stem(word)]
 
     def __call__(self, text: str) -> list[str]:
@@ -133,28 +174,114 @@ def _unchanged(word: str) -> str:
     return word
 
 
+def normalise(text: str) -> str:
+    """The text as it is compared: lower-cased, in compatible form (NFKC), without what nobody sees.
+
+    NFKC makes the same of what looks alike or has parts: the ligature ﬁ becomes fi, a full-width Ａ an A, an e and its
+    accent é. Words that were broken at the end of a line are joined.
+    """
+    if not text.isascii():
+        # What breaks a line at a soft hyphen shows a hyphen. A trade mark's letters are no part of the name.
+        text = text.replace("\xad\n", "-\n").replace("\xad\r\n", "-\n").replace("™", " ").replace("℠", " ")
+        text = _compatible(UNSEEN.sub("", text))
+    if "-\n" in text or "-\r\n" in text or "\u2010" in text:
+        text = BROKEN_WORD.sub(_joined_if_small, text)
+    return text.lower() if text.isascii() else text.lower().replace("i\u0307", "i")  # "İ".lower() has a second dot
+
+
+def _compatible(text: str) -> str:
+    if not LONE_LETTERS.search(text):
+        return unicodedata.normalize("NFKC", text)
+    parts = LONE_LETTERS.split(unicodedata.normalize("NFC", text))  # every second part are such letters
+    return "".join(part if n % 2 else unicodedata.normalize("NFKC", part) for n, part in enumerate(parts))
+
+
+def _joined_if_small(broken: re.Match[str]) -> str:
+    return "" if broken[1].islower() else broken[0]
+
+
 # A sentence ends at . ! ? or …, or at one of these with a closing quote or bracket, before white space; a blank
-# line ends one too. After 。！？, as in Chinese and Japanese, there need be no white space.
-WIDE_END = r"(?<=[。！？])(?![。！？」』”’）])|(?<=[。！？][」』”’）])"
-SENTENCE_END = re.compile(rf"(?<=[.!?…])\s+|(?<=[.!?…][\"'”’)\]])\s+|\n\s*\n|(?:{WIDE_END})\s*")
+# line ends one too. (The white space comes first, because it is rarer than what may stand before it.)
+SENTENCE_END = re.compile(r"\s(?:(?<=[.!?…]\s)|(?<=[.!?…][\"'”’)\]]\s)|(?<=\n)(?=\s*\n))\s*")
+# After 。！？, as in Chinese and Japanese, there need be no white space.
+WIDE_END = re.compile(rf"(?<=[。！？])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])\s*|{SENTENCE_END.pattern}")
+AFTER_WIDE_END = re.compile(r"[。！？][」』”’）]?$")  # no blank after the full stop of Chinese and Japanese
 # What counts as a word of a passage: the characters between white space. In a script that has no white space between
-# words (Thai, Japanese, Chinese) each character counts.
-UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+# words (Thai, Japanese, Chinese …) each character counts.
+UNSPACED = "".join(f"{chr(first)}-{chr(last)}" for first, last in WITH_VOWEL_SIGNS)
+UNSPACED += "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 COUNTED = re.compile(rf"[{UNSPACED}][{MARKS}]*|[^\s{UNSPACED}]+")
+HAS_UNSPACED = re.compile(f"[{UNSPACED}]")
+
+# Lines whose ends carry meaning: of code, lists and tables. Of prose that was wrapped, a line looks like none of these.
+STRUCTURED = re.compile(
+    r"""^(?:
+    (?:[ ]{2,}|\t)[ \t]*\S                                # indented: code, or a list within a list
+  | (?:[-*+•]|\d{1,3}[.)]|[a-z]\))[ \t]                   # an item of a list
+  | >[ ] | // | /\*                                       # a quotation, a comment
+  | \| | [^\n]*\S[ ]\|[ ]\S | [+][-=+]{2,} | [-:]+[ ]*\|  # a row of a table, a rule in one
+  | (?![^\n]*[.!?]\s+\S) (?:                              # no two sentences, and
+      [^\n]*\S(?:\t|[ ]{3,})\S                            #   columns
+    | [^,\n]+(?:,(?!\s)[^,\n]*){2,}$ )                    #   or values between commas
+  | >>>[ ] | [.]{3}[ ] | [$][ ] | [#]include\b | @\w+     # a prompt, a directive, a decorator
+  | import[ ][\w.]+(?:[ ]as[ ]\w+|,[ ][\w.]+)*$ | from[ ][\w.]+[ ]import[ ]
+  | (?:async[ ])?def[ ]\w+\( | class[ ]\w+[(:{]
+  | (?:[\w.\[\]]+[ ]){1,3}[-+*/|&%@:]?=[ ]?\S             # an assignment
+  | [\w.]+\([^\n]*\)$ | \w+(?:[ ]\w+)?;$                  # a call, a statement
+  | [^\n]*(?:[{}\[(]|\);)$ | </?\w[^\n]*>$                # a bracket at the end, a tag
+    )""",
+    re.VERBOSE | re.MULTILINE,
+)
+FENCE = re.compile(r"[ \t]*(?:[-*+>]|\d{1,9}[.)])?[ \t]*(```+|~~~+)")
+# White space that becomes one blank. A line end within a broken word stays, so that the word can be joined.
+SPACE = re.compile(rf"({BROKEN_WORD.pattern})|\s+")
+# A picture within an address, which nobody reads: "data:image/png;base64,iVBORw0KGgo…"
+DATA_URL = re.compile(r"\bdata:[a-z]+/[\w.+-]+(?:;[\w.+=-]+)*,[^\s\"'<>()\[\]]*", re.IGNORECASE)
+PROGRESS_FROM_CHARACTERS = 10_000_000  # fewer are cut before a progress bar would be read
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, by punctuation: simple, and wrong at "Dr. Smith", which chunking forgives."""
-    return [stripped for part in SENTENCE_END.split(text) if (stripped := part.strip())]
+    return [part.strip() for part in _split_sentences(text)]
+
+
+def _split_sentences(text: str) -> Iterator[str]:
+    """The sentences, with white space around the first and the last of them, and none that is blank."""
+    has_wide_end = not text.isascii() and any(sign in text for sign in "。！？")
+    return filter(str.strip, (WIDE_END if has_wide_end else SENTENCE_END).split(text))
+
+
+class _Room(NamedTuple):
+    """What a passage may hold: so many words, so many tokens, and so many words that it shares with its neighbour."""
+
+    words: int
+    overlap: int
+    tokens: float
+    cost: Callable[[str], int]  # of a text in tokens
+
+    def holds(self, words: int, tokens: int) -> bool:
+        return words <= self.words and tokens <= self.tokens
+
+
+class _Unit(NamedTuple):
+    """What is never cut: a sentence, a line of code, or a part of one that is too long."""
+
+    separator: str  # between it and the unit before
+    text: str
+    words: int
+    tokens: int
+    alone: bool = False  # a part of one endless word: begins a passage
 
 
 def passages(text: str, *, words: int = 150, overlap: int | None = None) -> Iterator[str]:
-    """Cut a text at sentence ends into passages. Line ends become blanks.
+    """Cut a text at sentence ends into passages.
+
+    Line ends become blanks, except where they carry meaning: in code, lists and tables.
 
     Parameters
     ----------
     text
-        Any text. In Chinese, Japanese and Thai each character counts as a word.
+        Any text. In a script without blanks between words, such as Chinese or Thai, each character counts as a word.
     words
         The most words of a passage. A single sentence that is longer is cut between words.
     overlap
@@ -166,19 +293,7 @@ def passages(text: str, *, words: int = 150, overlap: int | None = None) -> Iter
     ValueError
         If `words` is below 1, or `overlap` negative or not smaller than `words`.
     """
-    overlap = _overlap(words, overlap)
-    passage: list[str] = []
-    length = 0
-    for sentence in _pieces(text, words):
-        size = _length(sentence)
-        if length + size > words:
-            yield _joined(passage)
-            while passage and (length > overlap or length + size > words):
-                length -= _length(passage.pop(0))
-        passage.append(sentence)
-        length += size
-    if passage:
-        yield _joined(passage)
+    return _passages(text, _Room(words, _overlap(words, overlap), tokens=0, cost=lambda text: 0))
 
 
 def _overlap(words: int, overlap: int | None) -> int:
@@ -188,43 +303,225 @@ def _overlap(words: int, overlap: int | None) -> int:
     return overlap
 
 
+def _passages(text: str, room: _Room) -> Iterator[str]:
+    passage: list[_Unit] = []
+    words = tokens = 0
+    for unit in _units(text, room):
+        if passage and (unit.alone or not room.holds(words + unit.words, tokens + unit.tokens)):
+            yield _joined(passage)
+            # What both passages hold: the last sentences, as many as the overlap allows and as leave room for this one.
+            while passage and (
+                unit.alone or words > room.overlap or not room.holds(words + unit.words, tokens + unit.tokens)
+            ):
+                first = passage.pop(0)
+                words, tokens = words - first.words, tokens - first.tokens
+        passage.append(unit)
+        words, tokens = words + unit.words, tokens + unit.tokens
+    if passage:
+        yield _joined(passage)
+
+
+def _joined(units: list[_Unit]) -> str:
+    return units[0].text + "".join(unit.separator + unit.text for unit in units[1:])
+
+
 def _length(text: str) -> int:
+    if text.isascii() or not HAS_UNSPACED.search(text):
+        return len(text.split())
     return len(COUNTED.findall(text))
 
 
-def _pieces(text: str, words: int) -> Iterator[str]:
-    """Sentences, each on one line. A sentence of more than `words` words is cut into several pieces."""
-    for sentence in sentences(text):
-        line = " ".join(sentence.split())
-        counted = list(COUNTED.finditer(line))
-        for start in range(0, len(counted), words):
-            piece = counted[start : start + words]
-            yield line[piece[0].start() : piece[-1].end()]
+def _units(text: str, room: _Room) -> Iterator[_Unit]:
+    """Sentences on one line each and lines that carry meaning. Those that are too long are cut into several."""
+    for separator, piece in _pieces(text):
+        words, tokens = _length(piece), room.cost(piece if separator == " " else separator + piece)
+        if room.holds(words, tokens):
+            yield _Unit(separator, piece, words, tokens)
+        else:  # a long line of a list or table is cut at its sentences first
+            for before, part in _sentences(separator, piece):
+                yield from _cut(before, part, room)
 
 
-def _joined(sentences: list[str]) -> str:
-    """Sentences with blanks between them, but none after the full stop of Chinese and Japanese."""
-    return re.sub(f"(?:{WIDE_END}) ", "", " ".join(sentences))
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """(what stands before it, a sentence of prose on one line or a line that carries meaning)."""
+    if "\n" not in text or not (STRUCTURED.search(text) or "```" in text or "~~~" in text):
+        yield from _prose(text)
+        return
+    after_structure, blank_lines = False, 0
+    for structured, group in groupby(_told_apart(text), key=itemgetter(0)):
+        lines = [line for _, line in group]
+        if structured:
+            for line in lines:
+                if line.strip():
+                    yield "\n" * (1 + blank_lines), line.rstrip()
+                blank_lines = 0 if line.strip() else blank_lines + 1
+            after_structure = True
+            continue
+        leading = next((n for n, line in enumerate(lines) if line.strip()), len(lines))
+        for n, (separator, sentence) in enumerate(_prose("\n".join(lines))):
+            yield "\n" * (1 + blank_lines + leading) if after_structure and n == 0 else separator, sentence
+        trailing = next((n for n, line in enumerate(reversed(lines)) if line.strip()), len(lines))
+        blank_lines = trailing if leading < len(lines) else blank_lines + len(lines)
+        after_structure = after_structure and leading == len(lines)
 
 
-def chunk(corpus: Corpus, *, words: int = 150, overlap: int | None = None) -> Corpus:
-    """The same corpus in passages of at most `words` words; `passages` explains `words` and `overlap`.
+def _prose(text: str) -> Iterator[tuple[str, str]]:
+    for separator, sentence in _sentences(" ", text):
+        yield separator, SPACE.sub(_blank, sentence.strip()) if "-\n" in sentence else " ".join(sentence.split())
+
+
+def _sentences(separator: str, text: str) -> Iterator[tuple[str, str]]:
+    """(what stands before it, a sentence): nothing where Chinese or Japanese ended, elsewhere a blank."""
+    for sentence in _split_sentences(text):
+        yield separator, sentence
+        separator = "" if AFTER_WIDE_END.search(sentence) else " "
+
+
+def _blank(space: re.Match[str]) -> str:
+    return "-\n" if space[1] else " "
+
+
+def _told_apart(text: str) -> Iterator[tuple[bool, str]]:
+    """Each line, and whether its end carries meaning."""
+    fence = ""
+    for line in text.split("\n"):
+        opening = FENCE.match(line)
+        if fence:
+            yield True, line
+            if opening and opening[1].startswith(fence) and line.strip() == opening[1]:
+                fence = ""
+        elif opening:
+            fence = opening[1]
+            yield True, line
+        else:
+            yield bool(STRUCTURED.match(line)), line
+
+
+def _cut(separator: str, piece: str, room: _Room) -> Iterator[_Unit]:
+    """Cut between words, and words that are longer than a passage anywhere."""
+    start = end = words = tokens = 0
+    for word in COUNTED.finditer(piece):
+        cost = room.cost(word[0])
+        if words and not room.holds(words + 1, tokens + cost):
+            yield _Unit(separator, piece[start:end], words, tokens)
+            separator, start = piece[end : word.start()], word.start()
+            words = tokens = 0
+        if cost > room.tokens:
+            for part in _slices(word[0], room):
+                yield _Unit(separator, part, 1, room.cost(part), alone=True)
+            separator, start, end = "", word.end(), word.end()
+            continue
+        words, tokens, end = words + 1, tokens + cost, word.end()
+    if words:
+        yield _Unit(separator, piece[start:end], words, tokens)
+
+
+def _slices(word: str, room: _Room) -> Iterator[str]:
+    """Parts of an endless word that fit into a passage each, cut after a sign where there is one near."""
+    start, size = 0, max(1, int(room.tokens))
+    while start < len(word):
+        while size > 1 and room.cost(word[start : start + size]) > room.tokens:
+            size = size * 3 // 4
+        end = start + size
+        if end < len(word):
+            nearest = range(end, end - size // 4, -1)
+            end = next((n for n in nearest if not (word[n - 1].isalnum() or MARK.match(word, n))), end)
+            end = next((n for n in range(end, end - size // 4, -1) if not MARK.match(word, n)), end)
+        yield word[start:end]
+        start, size = end, size + size // 4 + 1
+
+
+def chunk(
+    corpus: Corpus,
+    *,
+    words: int = 150,
+    overlap: int | None = None,
+    tokenizer: str | Path | TokenCounter | None = MINILM.name,
+) -> Corpus:
+    """The same corpus in passages that a model reads to their ends.
 
     A document that is short enough stays as it is. The passages of a longer one get its title and metadata, with its
     id as "document", and the ids "its-id/1", "its-id/2", …
     An id that a document of the corpus has already gets a ' at its end.
+    Pictures within data URLs are no text and are left out; a title of more than half the tokens is shortened.
+
+    Parameters
+    ----------
+    words, overlap
+        As in `passages`.
+    tokenizer
+        Whose tokens are counted: title, text and special tokens of a passage together are never more than this model
+        reads. The name of a bundled model, the folder of any model, or the `token_counter` of an Embedder; None counts
+        words only. Where the bundled embedding model is not installed, its tokens are estimated, and a warning says so.
+
+    Raises
+    ------
+    ValueError
+        As in `passages`.
+    ModelUnavailable
+        If there is no model of that name.
     """
     overlap = _overlap(words, overlap)
-    return Corpus(passage for document in corpus for passage in _split(document, corpus, words, overlap))
+    counter = _counter(tokenizer)
+    quiet = sum(len(document.text) for document in corpus) < PROGRESS_FROM_CHARACTERS
+    with tqdm(corpus, desc="cutting passages", unit=" documents", disable=quiet) as documents:
+        return Corpus(
+            passage
+            for document in documents
+            for passage in _split(_readable(document, counter), corpus, words, overlap, counter)
+        )
 
 
-def _split(document: Document, corpus: Corpus, words: int, overlap: int) -> Iterator[Document]:
-    if _length(document.text) <= words:
+def _counter(tokenizer: str | Path | TokenCounter | None) -> TokenCounter | None:
+    if tokenizer is None or isinstance(tokenizer, TokenCounter):
+        return tokenizer
+    return embedder_tokens() if tokenizer == MINILM.name else token_counter(tokenizer)
+
+
+def _readable(document: Document, counter: TokenCounter | None) -> Document:
+    """The document without pictures in data URLs, and with a title that leaves room for a text."""
+    text, title = document.text, document.title
+    if "data:" in text or "DATA:" in text:
+        text = DATA_URL.sub("", text)
+    if counter and counter.limit and counter.cost(title) > counter.limit // 2:
+        room = _Room(words=1, overlap=0, tokens=counter.limit // 2, cost=counter.cost)
+        title = next(_slices(title, room))
+    changed = (text, title) != (document.text, document.title)
+    return replace(document, text=text, title=title) if changed else document
+
+
+def _split(
+    document: Document, corpus: Corpus, words: int, overlap: int, counter: TokenCounter | None
+) -> Iterator[Document]:
+    room = _room(document, words, overlap, counter)
+    if _length(document.text) <= words and room.cost(document.text) <= room.tokens:
         yield document
         return
+    if not document.text.strip():  # thousands of blanks
+        yield replace(document, text="")
+        return
     metadata = {**document.metadata, "document": document.id}
-    for number, text in enumerate(passages(document.text, words=words, overlap=overlap), start=1):
+    found = (part for text in _passages(document.text, room) for part in _fitting(text, room))
+    for number, text in enumerate(found, start=1):
         passage_id = f"{document.id}/{number}"
         while passage_id in corpus:
             passage_id += "'"
         yield Document(passage_id, text, document.title, metadata=metadata)
+
+
+def _room(document: Document, words: int, overlap: int, counter: TokenCounter | None) -> _Room:
+    if counter is None or counter.limit is None:
+        return _Room(words, overlap, tokens=0, cost=lambda text: 0)
+    title = counter.cost(f"{document.title}\n") if document.title else 0
+    return _Room(words, overlap, counter.limit - counter.special - title, counter.cost)
+
+
+def _fitting(text: str, room: _Room) -> Iterator[str]:
+    """The text, or its halves where some tokenizer reads more tokens in a whole than in its parts."""
+    if room.cost(text) <= room.tokens or len(text) < 2:
+        yield text
+        return
+    middle = len(text) // 2
+    middle = next((n for n in range(middle, len(text) // 4, -1) if text[n].isspace()), middle)
+    for half in (text[:middle], text[middle:]):
+        yield from _fitting(half.strip(), room)

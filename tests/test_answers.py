@@ -53,6 +53,13 @@ def test_normalise(text, expected):
     assert normalise(text) == expected
 
 
+def test_vowel_signs_and_accents_belong_to_words():
+    assert normalise("a\u0308pfel a a\u0300 an\u0303o the") == "a\u0308pfel a\u0300 an\u0303o"
+    for word, other in [("दिन", "दान"), ("กิน", "กัน"), ("a\u0300", "u\u0300"), ("a\u0300", "a")]:
+        assert exact_match(word, [word]) == f1(word, [word]) == 1
+        assert exact_match(word, [other]) == f1(word, [other]) == 0
+
+
 def test_worked_example():
     # "in the old mill" -> in old mill (3 words), "the mill" -> mill (1): shared 1, F1 = 2*1/(3+1)
     assert f1("in the old mill", ["the mill"]) == 0.5

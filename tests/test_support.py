@@ -42,6 +42,12 @@ def test_one_letter_in_two_encodings_is_one():
     assert support("nine o’clock", ["at nine o'clock"]).contained
 
 
+@pytest.mark.parametrize("word, other", [("दिन", "दान"), ("กิน", "กัน"), ("ទឹក", "ទូក"), ("မီး", "မူး")])
+def test_vowel_signs_belong_to_words(word, other):
+    assert support(word, [other]) == (0.0, False, None)
+    assert support(word, [f"17 {word} 17"]) == (1.0, True, 1)
+
+
 def test_what_it_cannot_see():
     """Said in the docstring, and held to: support is not truth."""
     assert support("Ada Quill", [KEEPER, PERMIT]).contained  # though she keeps no lighthouse

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragedu import Corpus, Document
-from ragedu.text import ENGLISH_STOP_WORDS, Analyzer, chunk, passages, sentences
+from ragedu import BM25Retriever, Corpus, Document, TfidfRetriever
+from ragedu.retrieval.sqlite import SqliteRetriever
+from ragedu.text import ENGLISH_STOP_WORDS, Analyzer, chunk, normalise, passages, sentences
 
 PLAIN = Analyzer(stop_words=(), stemmer=None)
 
@@ -24,7 +25,7 @@ PLAIN = Analyzer(stop_words=(), stemmer=None)
         ("don't; can’t", []),  # "don", "t", "can", "t": all stop words
         ("running runs RUN ran", ["run", "run", "run", "ran"]),
         ("naïve Café straße", ["naïv", "café", "straße"]),
-        ("x² + 3.14", ["x²", "3", "14"]),
+        ("x² + 3.14", ["x2", "3", "14"]),
         ("안녕하세요", ["안녕", "녕하", "하세", "세요"]),
         ("서울은 물", ["서울", "울은", "물"]),  # a single syllable stays
         ("RAG는", ["rag", "는"]),
@@ -33,10 +34,19 @@ PLAIN = Analyzer(stop_words=(), stemmer=None)
         ("ㅋㅋㅋ", ["ㅋㅋㅋ"]),  # letters that are no syllables are a word like any other
         ("漢字 かな", ["漢字", "かな"]),
         ("हिन्दी में किताब", ["हिन्दी", "में", "किताब"]),  # vowels that are marks
-        ("क्\u200dष कि", ["क्\u200dष", "कि"]),  # joined after a mark
+        ("क्\u200dष कि", ["क्ष", "कि"]),  # the joiner only chooses a form
         ("Spın̈al कि", ["spın̈al", "कि"]),
         ("İstanbul istanbul", ["istanbul", "istanbul"]),
-        ("1️⃣ می‌خواهم", ["1", "می", "خواهم"]),  # a sign's shape is no letter, and a joiner alone no mark
+        ("1️⃣ می‌خواهم", ["1", "میخواهم"]),  # a sign's shape is no letter, and nobody sees a joiner
+        ("北京烤鸭", ["北京", "京烤", "烤鸭"]),
+        ("東京の人口", ["東京", "京の", "の人", "人口"]),
+        ("RAGシステム", ["rag", "シス", "ステ", "テム"]),
+        ("น้ำทะเล", ["น้\u0e4dา", "าท", "ทะ", "ะเ", "เล"]),  # letters with their signs, in pairs
+        ("ភ្នំពេញ", ["ភ្នំ", "នំពេ", "ពេញ"]),
+        ("ມື້", ["ມື້"]),
+        ("𑄌𑄋𑄴𑄟𑄳𑄦", ["𑄌𑄋𑄴𑄟𑄳𑄦"]),  # Chakma: marks beyond U+FFFF
+        ("Anglo-\nSaxon 1407-\n12 ware-\nhouse", ["anglo", "saxon", "1407", "12", "warehous"]),
+        ("Windows™ ½", ["window", "1", "2"]),
         ("", []),
         (" \n\t", []),
         ("!?… ___ —", []),
@@ -45,6 +55,41 @@ PLAIN = Analyzer(stop_words=(), stemmer=None)
 )
 def test_terms(text, terms):
     assert Analyzer()(text) == terms
+
+
+# (a text, a query that must find it)
+FOUND = [
+    ("我喜欢北京烤鸭", "北京烤鸭"),
+    ("東京の人口は多い", "東京"),
+    ("𠮷野家で食べた", "𠮷野"),
+    ("葛\U000e0100飾区に住む", "葛飾"),
+    ("スーパーコンピューター", "コンピューター"),
+    ("ｶﾞｲﾄﾞﾌﾞｯｸを読む", "ガイド"),
+    ("ที่นี่น้ำทะเลใส", "น้ำทะเล"),
+    ("ຂ້ອຍກິນເຂົ້າ", "ເຂົ້າ"),
+    ("ខ្ញុំរស់នៅភ្នំពេញ", "ភ្នំពេញ"),
+    ("ကျွန်တော်မြန်မာနိုင်ငံ", "မြန်မာ"),
+    ("ꦲꦏ꧀ꦱꦫꦗꦮ", "ꦗꦮ"),
+    ("the ﬁnancial report", "financial"),
+    ("the fi\u00adnancial report", "financial"),
+    ("a ware\u200bhouse", "warehouse"),
+    ("a ware\u2060house", "warehouse"),
+    ("a ware\ufeffhouse", "warehouse"),
+    ("a ware-\nhouse", "warehouse"),
+    ("a ware-\r\n    house", "warehouse"),
+    ("a ware\u2010\nhouse", "warehouse"),
+    ("a ware\u00ad\nhouse", "warehouse"),
+    ("the nai\u0308ve-\nte\u0301 of it", "naïveté"),
+    ("ＡＢＣ１２３", "abc123"),
+    ("the Windows™ licence", "windows"),
+]
+
+
+@pytest.mark.parametrize("retriever", [BM25Retriever, TfidfRetriever, SqliteRetriever])
+def test_every_script_and_spelling_is_found(retriever):
+    fitted = retriever().fit(Corpus.from_texts([text for text, _ in FOUND]))
+    found = {query: [hit.document.text for hit in fitted.search(query, len(FOUND))] for _, query in FOUND}
+    assert [(text, query) for text, query in FOUND if text not in found[query]] == []
 
 
 def test_settings_change_what_they_say():
@@ -110,7 +155,7 @@ def test_a_mark_elsewhere_in_the_text_changes_nothing(text, other):
 @given(TEXT)
 def test_every_letter_and_digit_stays(text):
     kept = lambda string: [character for character in string if character.isalnum()]
-    assert kept("".join(PLAIN.words(text))) == kept(unicodedata.normalize("NFC", text).lower())
+    assert kept("".join(PLAIN.words(text))) == kept(normalise(text))
 
 
 @given(st.text(st.characters(min_codepoint=ord("가"), max_codepoint=ord("힣")), min_size=2, max_size=12))
@@ -203,6 +248,57 @@ def test_bad_sizes_of_passages(words, overlap):
         list(passages("a b c", words=words, overlap=overlap))
     with pytest.raises(ValueError, match=f"overlap smaller than words, not {words} and {overlap}"):
         chunk(Corpus([]), words=words, overlap=overlap)  # before there is anything to cut
+
+
+PYTHON = "def lit(lamps):\n    for lamp in lamps:\n        yield lamp.name\n\n\ndef dark():\n    return None"
+TABLE = "| name | since |\n|------|-------|\n| Ada Quill | 1881 |\n| Tomas Brandt | 1887 |"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PYTHON,
+        f"```python\n{PYTHON}\nx\n```",
+        f"~~~\n\n{PYTHON}\n~~~~",
+        "import os\nfrom pathlib import Path\nx = 1\nprint(x)",
+        "function lit() {\nreturn a;\n}",
+        ">>> lit(1)\n[1]\n>>> dark()",
+        "$ ragedu ask\n$ ragedu search",
+        TABLE,
+        "name | since\n-----|------\nAda | 1881",
+        "name\tsince\nAda\t1881",
+        "name      since\nAda       1881",
+        "name,since,place\nAda,1881,\nTomas,1887,tower",
+        "- salt\n- herring\n  * smoked\n  * fresh",
+        "1. Light the lamp.\n2. Wait.\n10) Sleep.",
+        "> quoted\n> on",
+    ],
+)
+def test_line_ends_that_carry_meaning_stay(text):
+    assert list(passages(text)) == [text]
+    lines = [line for passage in passages(text, words=8, overlap=0) for line in passage.split("\n")]
+    assert list(filter(None, lines)) == list(filter(None, text.split("\n")))
+    before, after = "The harbour was\nbuilt in 1881. Then", "It is known\nto all."
+    (passage,) = passages(f"{before}\n\n{text}\n\n{after}")
+    assert passage == f"The harbour was built in 1881. Then\n\n{text}\n\nIt is known to all."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The harbour (built in 1881)\nhas a wall; of granite;\nforty feet thick,\n\nold:\nvery - so they say -\nold.",
+        "Paid 1,000\nin 1887. For if\nwhile it\nFrom the quay\nimport duties of wool\n1881. And",
+        "LDL  cholesterol.  Two\nblanks: METHODS    Four blanks.  In two sentences.",
+    ],
+)
+def test_line_ends_of_prose_become_blanks(text):
+    assert list(passages(text)) == [" ".join(text.split())]
+
+
+def test_a_broken_word_can_still_be_joined_in_a_passage():
+    (passage,) = passages("Down at the ware-\nhouse they\nwork.")
+    assert passage == "Down at the ware-\nhouse they work."
+    assert Analyzer()(passage) == ["warehous", "work"]
 
 
 def test_chunk_numbers_the_passages_and_keeps_the_rest():

@@ -105,6 +105,25 @@ def test_rouge_l_reads_korean_which_the_common_package_does_not():
     assert ROUGE.score(text, text)["rougeL"].fmeasure == 0
 
 
+@pytest.mark.parametrize(
+    "word, other",
+    [
+        ("दिन", "दान"),
+        ("กิน", "กัน"),
+        ("ກິນ", "ກັນ"),
+        ("ទឹក", "ទូក"),
+        ("မီး", "မူး"),
+        ("தினம்", "தானம்"),
+        ("שָׁלוֹם", "שִׁלוֹם"),
+        ("𑄌𑄋𑄴", "𑄌𑄋"),
+    ],
+)
+def test_vowel_signs_belong_to_words(word, other):
+    assert rouge_l(word, [other]) == 0
+    assert rouge_l(word, [word]) == 1
+    assert rouge_l(f"one {word}", [f"one {other}"]) == 0.5
+
+
 @given(sentences, reference_lists, sentences)
 def test_scores_lie_between_0_and_1_and_another_reference_never_hurts_rouge(prediction, references, more):
     assert 0 <= bleu(prediction, references) <= 1 + 1e-12

@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from ragedu.generation.prompts import ABSTAIN
+from ragedu.text import MARKS
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+# An "a" before a mark is no article: "a\u0308" is an ä.
+_ARTICLES = re.compile(rf"\b(a|an|the)\b(?![{MARKS}])")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 

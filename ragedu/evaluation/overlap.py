@@ -107,8 +107,9 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
     for an abstention, otherwise 0, as in `exact_match`; but a reference without a word counts as a reference here, and
     nothing matches it.
 
-    Words are runs of letters and digits of any script, lower-cased, not stemmed. On ASCII text this equals the package
-    rouge-score, which throws every other letter away: it scores two identical texts in Korean 0.
+    Words are runs of letters and digits of any script with their vowel signs, lower-cased, not stemmed. On ASCII text
+    this equals the package rouge-score, which throws every other letter away: it scores two identical texts in Korean
+    0.
     """
     if isinstance(references, str):
         raise TypeError(f"references is a list of strings, not one string: put {references!r:.60} in [ ]")

@@ -7,13 +7,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from html import escape
 from typing import NamedTuple
 
 from ragedu.corpus import Dataset, Document
 from ragedu.evaluation.answers import exact_match, normalise
 from ragedu.evaluation.result import Result
 from ragedu.retrieval.base import Hit
+from ragedu.showing import escape
 from ragedu.text import Analyzer
 
 # Quotes, dashes and dots beyond ASCII, which SQuAD's rule takes for letters.
