@@ -1,9 +1,13 @@
 """The machine behind the exercises: what `check` says of functions that do anything at all."""
 
+import importlib
+import io
+import os
 import subprocess
 import sys
 import threading
 import time
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,10 +17,10 @@ import pytest
 from ragedu.learn import check, hint
 from ragedu.learn import exercise as definitions
 from ragedu.learn.card import Card
-from ragedu.learn.check import hints_given
+from ragedu.learn.check import found_unwritten, hints_given
 from ragedu.learn.comparing import difference, reason, show
 from ragedu.learn.exercise import Exercise
-from ragedu.learn.running import TimeIsUp, call, quiet
+from ragedu.learn.running import MAX_COLLECTED_CHARACTERS, TimeIsUp, call, quiet
 
 
 def total(values, factor):
@@ -47,6 +51,7 @@ def exercise(monkeypatch):
         definitions, "exercises_of", lambda lesson: {SUM.name: SUM} if lesson == "99" else original(lesson)
     )
     hints_given.clear()
+    found_unwritten.clear()
 
 
 def text_of(function, name="99.total"):
@@ -63,7 +68,7 @@ def test_a_right_function_passes():
 
 def test_a_wrong_function_is_told_what_was_called_what_came_what_was_expected_and_why():
     text = text_of(lambda values, factor: values.sum())
-    assert "called         total(array([1, 2]), 2)" in text
+    assert "called         total(np.array([1.0, 2.0]), 2.0)" in text
     assert "it returned    3\n" in text and "expected       6\n" in text
     assert "The factor is missing." in text and 'hint("99.total")' in text
 
@@ -179,13 +184,143 @@ def generate_forever(values, factor):
     return sum(1 for _ in iter(int, 1))
 
 
-@pytest.mark.parametrize("function", [forever, stubborn, generate_forever], ids=lambda function: function.__name__)
+def long_work(values):
+    result = 0
+    for number in range(20_000):
+        result += number
+    return result
+
+
+def all_in_a_try(values, factor):
+    while True:
+        try:  # noqa: SIM105
+            long_work(values)
+        except:  # noqa: E722
+            pass
+
+
+def goes_on_in_the_handler(values, factor):
+    while True:
+        try:
+            try:
+                long_work(values)
+            except:  # noqa: E722
+                long_work(values)
+        except BaseException:
+            continue
+
+
+def goes_on_in_finally(values, factor):
+    while True:
+        try:
+            long_work(values)
+        finally:
+            continue  # noqa: B012
+
+
+def suppresses(values, factor):
+    while True:
+        with suppress(BaseException):
+            long_work(values)
+
+
+def begins_again(values, factor):
+    try:
+        forever(values, factor)
+    except:  # noqa: E722
+        begins_again(values, factor)
+
+
+def prints_forever(values, factor):
+    while True:
+        print("x" * 1000)
+
+
+ENDLESS = [
+    forever,
+    stubborn,
+    generate_forever,
+    all_in_a_try,
+    goes_on_in_the_handler,
+    goes_on_in_finally,
+    suppresses,
+    begins_again,
+    prints_forever,
+]
+
+
+@pytest.mark.parametrize("function", ENDLESS, ids=lambda function: function.__name__)
 def test_a_loop_that_never_ends_is_ended(function):
     before = set(threading.enumerate())  # one of another test may end meanwhile
     text = text_of(function)
     assert "stopped after 0.5 seconds" in text and "does a loop never end" in text and "again and again" in text
     assert "your line" in text and "of test_check.py" in text
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("function", [stubborn, all_in_a_try], ids=lambda function: function.__name__)
+def test_a_loop_is_ended_on_a_busy_machine_too(function):
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    stop = threading.Event()
+    threads = [threading.Thread(target=lambda: all(iter(lambda: not stop.is_set(), False))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        outcomes = [call(function, ([1], 2), 0.05) for _ in range(5)]
+    finally:
+        stop.set()
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert all(isinstance(outcome.error, TimeIsUp) and not outcome.still_running for outcome in outcomes)
+
+
+def module_that_takes(tmp_path, monkeypatch, name, code):
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize("code", ["time.sleep(1.2)", "while time.monotonic() < start + 1.2: pass"])
+def test_a_first_import_is_no_part_of_the_time_and_is_never_ended_half_way(tmp_path, monkeypatch, code):
+    name = f"slow_{len(code)}"
+    module_that_takes(tmp_path, monkeypatch, name, f"import time\nstart = time.monotonic()\n{code}\nNUMBER = 3\n")
+
+    def imports(values, factor):
+        module = importlib.import_module(name)
+        return values.sum() * factor * module.NUMBER / 3
+
+    assert check("99.total", imports)  # it has half a second
+    assert sys.modules[name].NUMBER == 3
+
+
+def test_after_an_import_the_time_goes_on(tmp_path, monkeypatch):
+    module_that_takes(tmp_path, monkeypatch, "slow_before_a_loop", "import time\ntime.sleep(0.8)\nNUMBER = 3\n")
+
+    def imports_and_never_ends(values, factor):
+        import slow_before_a_loop
+
+        while slow_before_a_loop.NUMBER:
+            pass
+
+    outcome = call(imports_and_never_ends, (1, 2), 0.3)
+    assert isinstance(outcome.error, TimeIsUp) and not outcome.still_running
+    assert sys.modules["slow_before_a_loop"].NUMBER == 3
+
+
+def test_a_module_that_is_not_found_again_and_again_does_not_stop_the_time():
+    """The import system holds locks that the whole process needs: what never leaves it is left behind, and told."""
+    stop = threading.Event()
+
+    def looks_for_nothing(values, factor):
+        while not stop.is_set():
+            with suppress(ImportError):
+                import no_such_module_anywhere  # noqa: F401
+
+    begin = time.monotonic()
+    outcome = call(looks_for_nothing, (1, 2), 0.2)
+    stop.set()
+    assert isinstance(outcome.error, TimeIsUp) and time.monotonic() - begin < 10
+    import json.tool  # the locks are free  # noqa: F401
 
 
 def test_a_loop_is_ended_outside_the_main_thread_too():
@@ -218,6 +353,16 @@ def test_endless_printing_is_cut():
         print("x" * 5000)
 
     assert len(text_of(talkative)) < 1500
+
+
+def test_endless_printing_is_not_collected():
+    outcome = call(prints_forever, (1, 2), 0.3)
+    assert isinstance(outcome.error, TimeIsUp) and len(outcome.printed) <= MAX_COLLECTED_CHARACTERS
+    with quiet() as printed:
+        assert print("x" * 10 * MAX_COLLECTED_CHARACTERS) is None
+        assert sys.stdout.write("y" * 30) == 30
+        sys.stdout.writelines(["z\n"] * MAX_COLLECTED_CHARACTERS)
+    assert printed.getvalue() == "x" * MAX_COLLECTED_CHARACTERS
 
 
 def test_arguments_must_not_be_changed():
@@ -266,7 +411,7 @@ def test_a_change_does_not_reach_the_next_case():
 @pytest.mark.parametrize(
     "returned, said",
     [
-        (None, "does not `return` its result"),
+        (None, "does not return its result"),
         ("6", "There is a string, and it should be a number."),
         ([6.0], "There is a list, and it should be a number."),
         (np.array([6.0, 1.0]), "a numpy array of shape (2,), and it should be a number"),
@@ -316,26 +461,137 @@ def test_classes_builtins_and_partials_can_be_checked():
 )
 def test_an_unknown_name_is_told_the_near_ones(name, near):
     for function in (hint, lambda name: check(name, total)):
-        with pytest.raises(KeyError) as error:
-            function(name)
-        assert str(error.value).startswith(f"there is no exercise {name!r}; did you mean") and near in str(error.value)
+        card = function(name)
+        assert not card and near in card.title
+        assert card.title.startswith(f"✗ There is no exercise {name!r}; did you mean")
 
 
 def test_an_open_problem_has_neither_check_nor_hints():
     for function in (hint, lambda name: check(name, total)):
-        with pytest.raises(KeyError, match="03.encode is an open problem: it has no check and no hints"):
-            function("03.encode")
+        assert "03.encode is an open problem: it has no check and no hints" in repr(function("03.encode"))
 
 
 def test_a_name_that_is_no_string_is_refused():
-    with pytest.raises(TypeError, match='named by a string such as "02.idf"'):
-        check(total, "99.total")
+    assert 'named by a string such as "02.idf"' in repr(check(total, "99.total"))
+    assert 'named by a string such as "02.idf"' in repr(hint(2))
 
 
 def test_hints_come_one_at_a_time():
     assert [hint("99.total").closing for _ in range(3)] == list(SUM.hints)
     again = hint("99.total")
     assert "no more hints" in again.title and [text for _, text in again.findings] == list(SUM.hints)
+
+
+def test_running_all_cells_spends_no_hint(monkeypatch):
+    def stub(values, factor):
+        raise NotImplementedError("Exercise 99.total")
+
+    for _ in range(2):
+        check("99.total", stub)
+        waiting = hint("99.total")
+        assert "hints wait here" in waiting.title and SUM.hints[0] not in repr(waiting)
+    assert hint("99.total").closing == SUM.hints[0]  # asked for
+    check("99.total", stub)
+    assert hint("99.total").closing == SUM.hints[1]
+
+
+def test_somebody_who_reads_the_card_first_gets_the_hint(monkeypatch):
+    def stub(values, factor):
+        raise NotImplementedError("Exercise 99.total")
+
+    check("99.total", stub)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 5)
+    assert hint("99.total").closing == SUM.hints[0]
+
+
+def test_backticks_are_code_in_html_and_left_out_in_text():
+    card = Card(
+        "✗ write `x`", findings=[("likely reason", "It lacks `a < b`."), ("it printed", "`kept`")], closing="`y`"
+    )
+    assert repr(card) == "✗ write x\n  likely reason  It lacks a < b.\n  it printed     `kept`\ny"
+    html = card._repr_html_()
+    assert "<code>x</code>" in html and "It lacks <code>a &lt; b</code>." in html and "<code>y</code>" in html
+    assert "`kept`" in html and html.count("`") == 2
+
+
+def test_the_card_shows_control_characters_and_formulas_as_they_are():
+    card = Card("title", findings=[("it printed", "\x1b[2J $x$")])
+    assert "\x1b" not in repr(card) and "␛[2J" in repr(card)
+    assert "$x$" not in card._repr_html_()
+
+
+def arguments_of(called):
+    """What a pasted call gives a function."""
+    *imports, line = called.split("\n")
+    space = {"total": lambda *arguments: arguments, "np": np}
+    exec("\n".join(imports), space)
+    return eval(line, space)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (np.array([1.0, 2.5]), 1 / 3),
+        (np.array([1, 2]), np.int64(3)),
+        (np.array([np.nan, -np.inf, np.inf]), float("-inf")),
+        (np.array([], dtype=int), float("nan")),
+        (np.zeros((0, 3)), True),
+        (np.array([[True], [False]]), None),
+        (np.array([1, 2], dtype=np.int8), ["a", ("b",)]),
+        (np.full((2, 200), -5.0), {"a": [1.5], "b": np.float64(2.5)}),
+        (np.random.default_rng(0).normal(size=(3, 200)), 1.0),
+        (np.array([0.1, 1 / 3], dtype=np.float32), len),
+    ],
+    ids=str,
+)
+def test_the_call_can_be_pasted(arguments, monkeypatch):
+    one = replace(SUM, cases=[arguments], reference=lambda values, factor: 0.0)
+    monkeypatch.setattr(definitions, "exercises_of", lambda lesson: {SUM.name: one})
+    findings = dict(check("99.total", lambda values, factor: 1.0).findings)
+    pasted = arguments_of(findings.get("to repeat it") or findings["called"])
+    for given, meant in zip(pasted, arguments, strict=True):
+        assert not difference(given, meant) and type(given) is type(meant) or given == meant
+        assert not isinstance(meant, np.ndarray) or given.dtype == meant.dtype
+
+
+def test_a_pasted_call_brings_numpy_where_the_learners_cells_lack_it():
+    space = {}
+    exec("def total(values, factor): return 0", space)
+    called = dict(check("99.total", space["total"]).findings)["called"]
+    assert called == "import numpy as np\ntotal(np.array([1.0, 2.0]), 2.0)"
+
+
+RIGHT = "def total(values, factor):\n    return float(values.sum() * factor)\n"
+
+
+@pytest.mark.parametrize(
+    "cells, passed",
+    [
+        ([RIGHT], True),
+        ([RIGHT, "def total(values, factor):\n    return values.sum( * factor\n"], False),
+        ([RIGHT, "def total(values, factor):\nreturn 1\n"], False),
+        ([RIGHT, "def total(values, factor):\n    return (\n", RIGHT], True),
+        ([RIGHT, "def total(values, factor:\n", RIGHT.replace("sum", "mean")], None),  # wrong, and it is the newest
+        ([RIGHT, "x = (\n"], True),  # another cell's error
+        ([RIGHT, "def totality(values):\n    return (\n"], True),
+        ([RIGHT, "# def total, once more (\nx = 1\n"], True),
+        ([RIGHT, "%timeit -n1 -r1 1\n"], True),
+        (["import numpy\n\n\n" + RIGHT, "  def total(values, factor): return (\n"], False),
+    ],
+)
+def test_a_definition_that_was_not_read_earns_nothing_for_the_one_before(cells, passed, monkeypatch):
+    import IPython
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    with redirect_stdout(io.StringIO()):
+        for cell in cells:
+            shell.run_cell(cell, store_history=True)
+    card = check("99.total", shell.user_ns["total"])
+    assert bool(card) is bool(passed)
+    assert ("this function is older" in repr(card) and "Error" in repr(card)) is (passed is False)
 
 
 def test_the_card_escapes_what_it_shows():
@@ -472,7 +728,7 @@ def test_the_relation_of_numbers_gives_an_error_away(got, expected, said):
 
 
 def test_values_are_shown_shortly():
-    assert show(np.array([1 / 3, 2.0])) == "array([0.33333, 2])"
+    assert show(np.array([1 / 3, 2.0])) == "np.array([0.33333, 2])"
     assert show([np.float64(0.5), "a", None, True]) == "[0.5, 'a', None, True]"
     assert show((1,)) == "(1,)" and show({"a": np.int64(3)}) == "{'a': 3}"
     assert len(show("x" * 10_000)) <= 400 and show("x" * 10_000).endswith("…")
@@ -506,3 +762,25 @@ def test_learning_imports_nothing_heavy():
         "import sys, ragedu.learn; print(sorted({'torch', 'transformers', 'matplotlib', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_is_forked_during_a_call_can_call():
+    code = """
+import os, signal, threading, time
+from ragedu.learn.running import call, quiet
+
+def hold():
+    with quiet():
+        held.set()
+        time.sleep(3)
+
+held = threading.Event()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+if not (child := os.fork()):
+    signal.alarm(2)
+    os._exit(call(len, ([1, 2],), 1.0).value)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)

@@ -86,6 +86,8 @@ def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
     small_integers = expected.dtype.kind in "iu" and expected.dtype.itemsize < 4
     if got.dtype.kind not in "biuf" or (small_integers or expected.dtype.kind == "b") and got.dtype != expected.dtype:
         return f"The numbers{where} are of type {got.dtype}, and should be {expected.dtype}."
+    if expected.dtype.kind not in "biuf":  # a learner's array of anything, compared with a known mistake's
+        return f"The values{where} are no numbers."
     wrong = np.argwhere(~np.isclose(got, expected, **CLOSE))
     if not len(wrong):
         return ""
@@ -184,13 +186,13 @@ def _show(value: Any, digits: int) -> str:
         numbers = np.array2string(
             value,
             separator=", ",
-            prefix="array(",
+            prefix="np.array(",
             formatter={"float_kind": lambda number: f"{number:.{digits}g}"},
             threshold=40,
             edgeitems=4,
             max_line_width=90,
         )
-        return f"array({numbers})"
+        return f"np.array({numbers})"
     if isinstance(value, str):
         return repr(value[: 2 * MAX_SHOWN_CHARACTERS])
     if isinstance(value, bool | np.bool_):
@@ -210,3 +212,34 @@ def _show(value: Any, digits: int) -> str:
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     return repr(value)
+
+
+def written(value: Any) -> str:
+    """The value as Python code that makes it again, with numpy as np; ValueError for what can't be written."""
+    if isinstance(value, np.ndarray):
+        return _written_array(value)
+    if isinstance(value, bool | np.bool_ | str | None):
+        return repr(value.item() if isinstance(value, np.generic) else value)
+    if isinstance(value, int | np.integer):
+        return repr(int(value))
+    if isinstance(value, float | np.floating):
+        return repr(float(value)) if np.isfinite(value) else f"{'-' if value < 0 else ''}np.{abs(value)}"
+    if type(value) is list:
+        return f"[{', '.join(map(written, value))}]"
+    if type(value) is tuple:
+        return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
+    if type(value) is dict:
+        return "{" + ", ".join(f"{written(key)}: {written(part)}" for key, part in value.items()) + "}"
+    raise ValueError(f"{kind(value)} can't be written as code")
+
+
+def _written_array(array: np.ndarray) -> str:
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"an array of type {array.dtype} can't be written as code")
+    usual = array.dtype in (np.dtype(float), np.dtype(bool), np.dtype(int)) and array.size
+    dtype = "" if usual or array.dtype == float else f", dtype={'int' if array.dtype == int else f'np.{array.dtype}'}"
+    if 0 in array.shape[:-1]:
+        return f"np.zeros({array.shape}{dtype})"
+    if array.size > 8 and (array == array.flat[0]).all():
+        return f"np.full({array.shape}, {written(array.flat[0])}{dtype})"
+    return f"np.array({written(array.tolist())}{dtype})"

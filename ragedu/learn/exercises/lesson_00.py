@@ -43,7 +43,9 @@ containing = Exercise(
         ("It leaves at nine.", ["nine"]),
         ("It cost ninety pounds.", ["nine"]),
         ("It was NINE o'clock", ["noon", "nine"]),
-        ("It was Martin Quill.", ["Martin Quill"]),
+        ("It is a start.", ["art"]),
+        ("Nine!", ["nine"]),
+        ("Martin, said Martin Quill.", ["Martin Quill"]),
         ("Quill, said Martin", ["Martin Quill"]),
         ("Martin, Quill said", ["Martin Quill"]),
         ("Nobody knows.", []),
@@ -250,7 +252,7 @@ def _prompt(first=1, fits=le, count=_words, used=lambda question: 0, skip=False,
 SOURCES = (
     "The ferry leaves at nine.",
     "Bread is baked.",
-    "A storm broke the wall in 1887.",
+    "A storm broke the wall, the mill and the bell in 1887.",
     "Ada Quill sells fish.",
     "Fog.",
 )
@@ -261,7 +263,7 @@ prompting = Exercise(
     minutes=10,
     reference=build_prompt,
     cases=[
-        ("When?", ["The ferry leaves at nine."], 100),
+        ("When?", ["The ferry leaves at nine.", "Fog.", "Fog."], 8),
         ("When?", ["The ferry leaves at nine.", "Bread is baked."], 8),
         ("When?", ["The ferry leaves at nine.", "Bread is baked."], 7),
         ("When?", ["The ferry leaves at nine.", "The bell rings at noon.", "Fog."], 6),
@@ -269,8 +271,8 @@ prompting = Exercise(
     ],
     random_case=lambda dice: (
         "Who sells fish?",
-        [str(source) for source in dice.choice(SOURCES, size=4, replace=False)],
-        int(dice.integers(1, 18)),
+        [str(source) for source in dice.choice(SOURCES, size=int(dice.integers(0, 6)), replace=False)],
+        int(dice.integers(0, 24)),
     ),
     mistakes={
         "The sources are numbered from 0; people count them from 1, as the answer's [1] will.": _prompt(first=0),

@@ -202,8 +202,8 @@ safe_cosine = Exercise(
     minutes=8,
     reference=cosines,
     cases=[
-        (np.array([1.0, 0.0]), np.array([[2.0, 0.0], [3.0, 3.0], [0.0, 5.0]])),
-        (np.array([1.0, 1.0]), np.array([[1.0, 0.0], [0.0, 0.0]])),
+        (np.array([0.5, 0.0]), np.array([[0.2, 0.0], [3.0, 3.0], [0.0, 0.5]])),
+        (np.array([1.0, 1.0]), np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])),
         (np.array([0.0, 0.0]), np.array([[1.0, 2.0], [0.0, 0.0]])),
     ],
     random_case=_texts,
@@ -283,7 +283,7 @@ new_texts = Exercise(
     minutes=10,
     reference=weigh,
     cases=[
-        (np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 1.0]])),
+        (np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 1.0], [1.0, 0.0]])),
         (np.array([[2.0, 1.0, 0.0], [1.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 1.0], [0.0, 3.0, 1.0]])),
     ],
     random_case=_counts,
@@ -333,10 +333,13 @@ def _fractions(query, winner, loser, vocabulary):
 
 
 def _pair(dice):
-    rows = dice.uniform(0.1, 3, size=(3, 5)).round(2)
-    rows[0, int(dice.integers(5))] = 0
-    rows[2] *= float(dice.choice([0.3, 1, 3]))
-    return rows[0], rows[1], rows[2], list(WORDS[:5])
+    while True:
+        rows = dice.uniform(0.1, 3, size=(3, 5)).round(2) * (dice.random((3, 5)) < 0.6)
+        rows[:, int(dice.integers(5))] += 0.25
+        rows[2] *= float(dice.choice([0.3, 1, 3]))
+        second, first = np.sort(_differences(*rows))[-2:]
+        if first - second > 0.01:  # one word decided
+            return rows[0], rows[1], rows[2], list(WORDS[:5])
 
 
 deciding = Exercise(
@@ -349,6 +352,8 @@ deciding = Exercise(
         (np.array([1.0, 1.0, 0.0]), np.array([1.0, 3.0, 0.0]), np.array([0.0, 3.0, 1.0]), ["ferry", "the", "gull"]),
         (np.array([1.0, 1.0]), np.array([3.0, 4.0]), np.array([50.0, 10.0]), ["ferry", "the"]),
         (np.array([0.0, 1.0, 1.0]), np.array([9.0, 4.0, 3.0]), np.array([0.0, 5.0, 1.0]), ["gull", "ferry", "the"]),
+        (np.array([1.0, 1.0, 0.0]), np.array([2.0, 8.0, 3.0]), np.array([1.0, 4.0, 4.0]), ["gull", "ferry", "the"]),
+        (np.array([1.0, 1.0, 0.0]), np.array([8.0, 4.0, 0.0]), np.array([4.0, 1.0, 4.0]), ["the", "ferry", "gull"]),
         (np.array([1.0, 1.0, 0.0]), np.array([5.0, 12.0, 0.0]), np.array([0.0, 7.0, 24.0]), ["the", "ferry", "gull"]),
     ],
     random_case=_pair,

@@ -319,7 +319,7 @@ def _groups_joined(text):
     return _terms(text) + [code for code in codes if re.search(r"\d", code)]
 
 
-CODES = ("EL-5071-L", "17/204", "b-12", "3-4-5", "PH/88-a", "GX-1")
+CODES = ("EL-5071-L", "17/204", "b-12", "3-4-5", "PH/88-a", "GX-1", "3.50")
 WORDS = ("the", "ferry", "well-known", "permit", "hull", "is", "painted", "north-east", "in", "1887", "and/or")
 
 
@@ -337,7 +337,7 @@ analyzing = Exercise(
         ("the ferry",),
         ("Hull number EL-5071-L.",),
         ("Is permit 17/204 for the well-known Ada Quill?",),
-        ("3-4 or 1887",),
+        ("3-4 or 1887, for 3.50",),
         ("17/204 for 17/240, and 17/204 again",),
         ("The hull (EL-5071-L): afloat.",),
         ("",),

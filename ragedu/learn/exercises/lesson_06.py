@@ -289,11 +289,13 @@ signs = Exercise(
     cases=[
         ([0.5, 0.2, 0.1, 0.3, 0.9, 0.4],),
         ([0.5, 0.2, -0.1, 0.3, 0.9, 0.4],),
-        ([0.5, 0.0, 0.0, 0.3, 0.0, -0.2],),
+        ([-0.5, 0.0, -0.1, -0.3, 0.0, -0.2, 0.4, -0.6],),
         ([0.1, -0.1],),
         ([0.0, 0.0],),
     ],
-    random_case=lambda dice: (dice.choice([0.0, 0.5, 0.25, 1.0, -0.5], size=int(dice.integers(5, 16))).tolist(),),
+    random_case=lambda dice: (
+        dice.choice([0.0, 0.5, 0.25, -0.25, -0.5, -1.0], size=int(dice.integers(5, 16))).tolist(),
+    ),
     mistakes={
         "Questions on which both systems are equal count as losses here. They say nothing: leave them out.": (
             _sign_test(ties_are_losses=True)

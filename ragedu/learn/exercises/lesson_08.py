@@ -35,7 +35,7 @@ def _either(documents, tokens):
 
 
 def _mix(dice):
-    return dice.dirichlet([1.0] * 3).round(3), dice.dirichlet([0.6] * 4, size=3).round(3) + 0.001
+    return dice.dirichlet([1.0] * 3), dice.dirichlet([0.6] * 4, size=3)
 
 
 mixture = Exercise(
@@ -112,7 +112,7 @@ def _token(documents, tokens):
 
 def _long(dice):
     length = int(dice.choice([2, 5, 120, 200]))
-    return np.log(dice.dirichlet([1.0] * 3)).round(2), -dice.uniform(0.5, 9, size=(3, 1)) + dice.uniform(
+    return np.log(dice.dirichlet([1.0] * 3)), -dice.uniform(0.5, 9, size=(3, 1)) + dice.uniform(
         -0.4, 0.4, size=(3, length)
     )
 
@@ -125,8 +125,8 @@ whole = Exercise(
     cases=[
         (np.log([0.75, 0.25]), np.log([[0.9, 0.2], [0.1, 0.8]])),
         (np.log([0.5, 0.5]), np.log([[0.5], [0.25]])),
-        (np.log([0.6, 0.4]), np.full((2, 200), -5.0)),
-        (np.array([-0.5, -0.9316]), np.array([[-6.0] * 150, [-6.01] * 150])),
+        (np.log([0.5, 0.3, 0.2]), np.array([[-15.0] * 200, [-5.0] * 200, [-15.0] * 200])),
+        (np.log([0.6, 0.4]), np.array([[-6.0] * 150, [-6.01] * 150])),
         (np.array([0.0, -np.inf]), np.log([[0.5, 0.5], [0.9, 0.9]])),
         (np.array([0.0, -np.inf]), np.array([[-5.0] * 200, [-0.1] * 200])),
     ],
@@ -203,7 +203,7 @@ def _over_places(documents, tokens):
 
 
 def _read(dice):
-    return np.log(dice.dirichlet([2.0] * 3)).round(2), -dice.exponential(1.5, size=(3, 4)).round(1)
+    return np.log(dice.dirichlet([2.0] * 3)), -dice.exponential(1.5, size=(3, 4)).round(1)
 
 
 reading = Exercise(
@@ -215,7 +215,7 @@ reading = Exercise(
         (np.log([0.75, 0.25]), np.log([[0.9, 0.2], [0.1, 0.8]])),
         (np.log([0.5, 0.3, 0.2]), np.log([[0.1, 0.1], [0.1, 0.1], [0.9, 0.9]])),
         (np.log([0.6, 0.4]), np.log([[0.5], [0.25]])),
-        (np.log([0.6, 0.4]), np.full((2, 200), -5.0)),
+        (np.log([0.5, 0.3, 0.2]), np.array([[-3000.0, -0.5], [-1000.0, -2000.4], [-3000.0, -0.2]])),
     ],
     random_case=_read,
     mistakes={
@@ -371,8 +371,8 @@ def _beams(dice):
     answers = []
     for _ in range(3):
         some = dice.permutation(SAID)[: int(dice.integers(2, 4))].tolist()
-        answers.append(dict(zip(some, (-dice.exponential(1.5, size=3)).round(2).tolist(), strict=False)))
-    return np.log(dice.dirichlet([2.0] * 3)).round(2).tolist(), answers
+        answers.append(dict(zip(some, np.log(dice.dirichlet([1.0] * 4)).tolist(), strict=False)))
+    return np.log(dice.dirichlet([2.0] * 3)).tolist(), answers
 
 
 decoding = Exercise(
@@ -381,9 +381,9 @@ decoding = Exercise(
     minutes=10,
     reference=fast_decoding,
     cases=[
-        ([-0.69, -0.69], [{"Oak Lane": -0.5}, {"Oak Lane": -1.0}]),
-        ([-0.51, -0.92], [{"Oak Lane": -1.0, "the mill": -1.2}, {"the mill": -0.2, "1884": -2.0}]),
-        ([-0.1, -2.35], [{"Oak Lane": -3.0}, {"the mill": -0.1}]),
+        (np.log([0.5, 0.5]).tolist(), [{"Oak Lane": -0.5}, {"Oak Lane": -1.0}]),
+        (np.log([0.6, 0.4]).tolist(), [{"Oak Lane": -1.0, "the mill": -1.2}, {"the mill": -0.2, "1884": -2.0}]),
+        (np.log([0.9, 0.1]).tolist(), [{"Oak Lane": -3.0}, {"the mill": -0.1}]),
     ],
     random_case=_beams,
     mistakes={

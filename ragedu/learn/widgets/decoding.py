@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING
 
 from ipywidgets import Checkbox, Layout, Textarea
 
 from ragedu.learn.widgets.marks import bar, count, table
 from ragedu.learn.widgets.panel import Panel, Slider
+from ragedu.showing import escape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,9 +64,9 @@ def top(logits: Tensor, n: int) -> list[int]:
 
 def probabilities_after(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """What the next token is drawn from, after temperature (0 is greedy decoding) and top-p: tensor like `logits`."""
-    from ragedu.generation.decoding import apply_temperature, greedy, keep_top_p
+    from ragedu.generation.decoding import apply_temperature, greedy, is_greedy, keep_top_p
 
-    if temperature == 0:
+    if is_greedy(temperature):
         chosen = logits.new_zeros(logits.shape)
         chosen[greedy(logits)] = 1.0
         return chosen

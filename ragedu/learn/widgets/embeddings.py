@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 from ipywidgets import Layout, Text
@@ -14,6 +13,7 @@ from ragedu.learn.widgets.marks import name_of, table
 from ragedu.learn.widgets.panel import Panel, radio_buttons
 from ragedu.retrieval.base import Hits
 from ragedu.retrieval.dense import DenseRetriever
+from ragedu.showing import escape, escape_attribute
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 28  # pixels
 MAX_DOTS = 500
@@ -103,7 +103,7 @@ def draw(places: np.ndarray, query: np.ndarray, near: Sequence[int], ids: Sequen
     triangles = [_triangle(*on_page(places[number]), rank, ids[number]) for rank, number in enumerate(near, start=1)]
     label = f"A map of {len(places):,} documents, the query {text!r} and the {len(near)} documents nearest to it"
     return (
-        f"<svg role='img' aria-label='{escape(label)}' viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' "
+        f"<svg role='img' aria-label='{escape_attribute(label)}' viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' "
         f"style='max-width:100%;height:auto' fill='none' stroke='currentColor' font-family='sans-serif'>"
         f"<rect x='1' y='1' width='{WIDTH - 2}' height='{HEIGHT - 2}' stroke-opacity='0.4'/>"
         f"{''.join(dots)}{''.join(triangles)}{_cross(*on_page(query), text)}</svg>"
@@ -111,14 +111,15 @@ def draw(places: np.ndarray, query: np.ndarray, near: Sequence[int], ids: Sequen
 
 
 def _dot(x: int, y: int, name: str) -> str:
-    return f"<circle cx='{x}' cy='{y}' r='3.5' stroke-opacity='0.6'><title>{escape(name)}</title></circle>"
+    return f"<circle cx='{x}' cy='{y}' r='3.5' stroke-opacity='0.6'><title>{escape_attribute(name)}</title></circle>"
 
 
 def _triangle(x: int, y: int, rank: int, name: str) -> str:
     points = f"{x},{y - 7} {x - 7},{y + 5} {x + 7},{y + 5}"
     style = "fill='currentColor' stroke='none' font-size='16' font-weight='bold'"
     number = f"<text x='{x + 9}' y='{y + 5}' {style}>{rank}</text>"
-    return f"<polygon points='{points}' fill='currentColor'><title>{rank}: {escape(name)}</title></polygon>{number}"
+    title = f"<title>{rank}: {escape_attribute(name)}</title>"
+    return f"<polygon points='{points}' fill='currentColor'>{title}</polygon>{number}"
 
 
 def _cross(x: int, y: int, text: str) -> str:
@@ -127,7 +128,7 @@ def _cross(x: int, y: int, text: str) -> str:
     word = f"<text x='{where}' y='{y - 8}' text-anchor='{anchor}'"
     lines = f"M{x - 9},{y - 9} l18,18 m0,-18 l-18,18"
     return (
-        f"<path d='{lines}' stroke-width='3'><title>{escape(text)}</title></path>"
+        f"<path d='{lines}' stroke-width='3'><title>{escape_attribute(text)}</title></path>"
         f"{word} fill='currentColor' stroke='none' font-size='14' font-weight='bold'>query</text>"
     )
 

@@ -6,10 +6,10 @@ Everything that comes from a person, a document or a model goes through `escape`
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from html import escape
 
 from ragedu.corpus import shorten
 from ragedu.retrieval.base import Hit
+from ragedu.showing import escape
 from ragedu.text import WORD
 
 LEFT = "style='text-align:left;vertical-align:top'"

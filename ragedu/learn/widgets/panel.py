@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
 from html.parser import HTMLParser
 from threading import RLock
 
@@ -13,6 +12,7 @@ from ipywidgets import HTML, BoundedFloatText, FloatSlider, HBox, Layout, RadioB
 from traitlets import Float, link
 
 from ragedu.corpus import shorten
+from ragedu.showing import block, escape, one_line, visible
 
 # ipywidgets gives every choice the height of one line, and lets longer ones overlap.
 WRAP = (
@@ -117,27 +117,36 @@ def sentence(error: Exception) -> str:
 
 # From HTML to text.
 
+LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # what str.splitlines takes for one
+
 
 def as_text(html: str) -> str:
-    """The same for a terminal: a line for each row of a table, and pictures as what they are called."""
+    """The same for a terminal: a line for each row of a table, and pictures as what they are called.
+
+    Only the markup begins a line. Line ends in what people and documents write become blanks, or are indented where
+    the text is preformatted.
+    """
     reader = _TextOfHTML()
     reader.feed(html)
-    lines = [" ".join(line.split(" ")).rstrip() for line in "".join(reader.pieces).split("\n")]
+    lines = [visible(line).rstrip() for line in "".join(reader.pieces).split("\n")]
     return re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip("\n")
 
 
 class _TextOfHTML(HTMLParser):
-    LINES = {"p", "div", "tr", "table", "li", "summary", "details", "pre", "caption", "br"}
+    LINES = {"p", "div", "tr", "table", "li", "summary", "details", "caption", "br"}
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[str] = []
+        self.preformatted: list[str] | None = None  # the text of a <pre>, until its end
         self.in_picture = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag == "svg":
             self.in_picture = True
-            self.pieces.append(f"\n[picture: {dict(attributes).get('aria-label', '')}]\n")
+            self.pieces.append(f"\n[picture: {one_line(dict(attributes).get('aria-label') or '')}]\n")
+        elif tag == "pre":
+            self.preformatted = []
         elif tag in self.LINES:
             self.pieces.append("\n")
         elif tag in ("td", "th") and self.pieces[-1:] != ["\n"]:
@@ -146,9 +155,14 @@ class _TextOfHTML(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "svg":
             self.in_picture = False
+        elif tag == "pre":
+            self.pieces.append(f"\n    {block(''.join(self.preformatted or []))}\n")
+            self.preformatted = None
         elif tag in self.LINES:
             self.pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self.in_picture:
-            self.pieces.append(data)
+        if self.preformatted is not None:
+            self.preformatted.append(data)
+        elif not self.in_picture:
+            self.pieces.append(LINE_ENDS.sub(" ", data))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from html import escape
 
 from ipywidgets import HTML
 
 from ragedu.learn.widgets.panel import Panel, radio_buttons
+from ragedu.showing import escape
 
 
 def quiz(question: str, choices: Mapping[str, tuple[bool, str]]) -> Panel:

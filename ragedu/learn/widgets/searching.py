@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from itertools import zip_longest
 
 from ipywidgets import Layout, Text
@@ -11,6 +10,7 @@ from ipywidgets import Layout, Text
 from ragedu.learn.widgets.marks import excerpt, mark_words, name_of, stands_for, table
 from ragedu.learn.widgets.panel import Panel, sentence
 from ragedu.retrieval.base import Hit, Hits, Retriever
+from ragedu.showing import escape
 
 MAX_TERMS = 6  # contributions shown of one document; the rest is summed up
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from ipywidgets import Layout, Text
 
 from ragedu.answer import Answer
@@ -12,6 +10,7 @@ from ragedu.evaluation.support import support
 from ragedu.learn.widgets.marks import bar, count, excerpt, mark_words, name_of, stands_for, table
 from ragedu.learn.widgets.panel import Panel
 from ragedu.rag import RAG
+from ragedu.showing import escape
 from ragedu.text import Analyzer
 
 

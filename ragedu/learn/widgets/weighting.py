@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 
 import numpy as np
 from ipywidgets import Layout, Text
@@ -15,6 +14,7 @@ from ragedu.retrieval.base import Hit, check_corpus, check_k
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
 from ragedu.retrieval.counting import count_terms
 from ragedu.retrieval.inverted_index import top_k
+from ragedu.showing import escape
 from ragedu.text import Analyzer
 
 K1, B = 1.5, 0.75  # where the sliders begin, and what ranks are compared with
