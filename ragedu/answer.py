@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from html import escape as escape_html
 from time import perf_counter
 from typing import NamedTuple
 
 from ragedu.corpus import shorten
 from ragedu.retrieval.base import Hit, Hits
+from ragedu.showing import block, escape, one_line, visible
 
 
 class Step(NamedTuple):
@@ -57,12 +57,14 @@ class Answer:
     trace: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.text} [{self.cited.rank}]" if self.cited else self.text, ""]
+        text = block(self.text)
+        lines = [f"{text} [{self.cited.rank}]" if self.cited else text, ""]
         for hit in self.sources:
-            name = f"{hit.document.title}  ({hit.document.id})" if hit.document.title else hit.document.id
-            lines += [f"[{hit.rank}] {name}", f"    {shorten(hit.document.text, 110)}"]
+            title, id = one_line(hit.document.title), one_line(hit.document.id)
+            lines += [f"[{hit.rank}] {f'{title}  ({id})' if title else id}"]
+            lines += [f"    {visible(shorten(hit.document.text, 110))}"]
         if self.left_out:
-            lines.append(f"omitted, over the budget: {', '.join(hit.document.id for hit in self.left_out)}")
+            lines.append(f"omitted, over the budget: {', '.join(one_line(hit.document.id) for hit in self.left_out)}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -84,8 +86,3 @@ def _source(hit: Hit) -> str:
     title, id, text = (escape(part) for part in (hit.document.title, hit.document.id, hit.document.text))
     summary = f"<summary><b>{title}</b> <code>{id}</code>, score {hit.score:.3f}</summary>"
     return f"<li value='{hit.rank}' style='margin:2px 0'><details>{summary}{text}</details></li>"
-
-
-def escape(text: str) -> str:
-    """The text as HTML. A dollar stands in an element of its own, or Jupyter would set "$5 and $6" as a formula."""
-    return escape_html(text).replace("$", "<span>$</span>")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, field, replace
-from html import escape
 from numbers import Real
 from typing import Any, SupportsIndex, TypeVar, overload
+
+from ragedu.showing import escape, one_line
 
 Value = TypeVar("Value")
 
@@ -255,7 +256,7 @@ class Dataset:
             raise KeyError(f"no query has the metadata {sorted(missing)}; there are: {sorted(known, key=str)}")
 
     def __repr__(self) -> str:
-        name = f"{self.name}: " if self.name else ""
+        name = f"{one_line(self.name)}: " if self.name else ""
         return f"Dataset({name}{len(self.corpus):,} documents, {len(self.queries):,} queries)"
 
 

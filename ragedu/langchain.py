@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -190,6 +190,16 @@ class ChatRagedu(BaseChatModel):
         """The model's own tokens. (LangChain's default would fetch the tokenizer of GPT-2 from the network.)"""
         return self.language_model.encode_plain(check_text(text, "a text"))
 
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """How many tokens a conversation is for the model, the chat template's included.
+
+        `trim_messages` asks this of parts of a conversation, also in reverse, which no model is ever asked. So the
+        system message counts as the first, and what the template refuses counts message by message.
+        """
+        if tools:
+            raise ValueError("ChatRagedu takes no tools: leave them out")
+        return count_tokens(messages, self.language_model)
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -250,10 +260,7 @@ def as_prompt(messages: Sequence[BaseMessage], model: LanguageModel) -> dict[str
 
     Neighbours of the same role become one message, since many templates insist that roles alternate.
     """
-    conversation = [
-        {"role": role, "content": "\n\n".join(turn["content"] for turn in turns if turn["content"])}
-        for role, turns in groupby(map(as_turn, messages), itemgetter("role"))
-    ]
+    conversation = as_conversation(messages)
     roles = [turn["role"] for turn in conversation]
     if not roles or roles[-1] != "user":
         raise ValueError("a conversation must end with a HumanMessage, which the model then answers")
@@ -262,12 +269,40 @@ def as_prompt(messages: Sequence[BaseMessage], model: LanguageModel) -> dict[str
         return {"prompt": conversation[-1]["content"], "chat": None, "system": system}
     if not model.tokenizer.chat_template:
         raise ValueError(f"the model {model.name!r} has no chat template: give it one HumanMessage and nothing else")
-    for turn in conversation:
+    return {"prompt": rendered(conversation, model), "chat": False, "system": None}
+
+
+def as_conversation(messages: Iterable[BaseMessage]) -> list[dict[str, str]]:
+    """The turns, {"role": …, "content": …}."""
+    return [
+        {"role": role, "content": "\n\n".join(turn["content"] for turn in turns if turn["content"])}
+        for role, turns in groupby(map(as_turn, messages), itemgetter("role"))
+    ]
+
+
+def rendered(conversation: Sequence[dict[str, str]], model: LanguageModel) -> str:
+    """The turns in the model's chat template, with control tokens that they hold taken apart."""
+    turns = [dict(turn) for turn in conversation]
+    for turn in turns:
         for token in model.control_tokens:
             if len(token) > 1:
                 turn["content"] = turn["content"].replace(token, f"{token[0]} {token[1:]}")
-    rendered = model.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-    return {"prompt": rendered, "chat": False, "system": None}
+    return model.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+
+def count_tokens(messages: Sequence[BaseMessage], model: LanguageModel) -> int:
+    """The tokens of any messages, whether or not they are a conversation that a model could be asked."""
+    # System messages first; the others keep their order.
+    ordered = sorted(messages, key=lambda message: not isinstance(message, SystemMessage))
+    if not ordered:
+        return 0
+    conversation = as_conversation(ordered)
+    try:
+        if conversation[-1]["role"] == "user":
+            return len(model.encode(**as_prompt(ordered, model)))
+        return len(model.encode(rendered(conversation, model), chat=False))
+    except Exception:  # no template, or one that insists on roles that alternate, with an error of its own
+        return sum(len(model.encode(turn["content"])) for turn in conversation)
 
 
 def as_turn(message: BaseMessage) -> dict[str, str]:

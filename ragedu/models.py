@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+
+import platformdirs
 
 REMEDY = "run  ragedu models"
 REQUIREMENTS = Path(__file__).with_name("models.txt")
@@ -98,7 +102,7 @@ def embedding_model_folder(name: str | Path = MINILM.name) -> str:
     """
     if str(name) in (MINILM.name, f"sentence-transformers/{MINILM.name}"):
         return str(find_verified(MINILM))
-    return _folder_or_name(name)
+    return _folder_or_name(name, MINILM)
 
 
 def language_model_folder(name: str | Path = SMOLLM2.name, *, thorough: bool = False) -> str:
@@ -111,16 +115,39 @@ def language_model_folder(name: str | Path = SMOLLM2.name, *, thorough: bool = F
     """
     if str(name) == SMOLLM2.name:
         return str(converted_folder(SMOLLM2, thorough=thorough))
-    return _folder_or_name(name)
+    return _folder_or_name(name, SMOLLM2)
 
 
-def _folder_or_name(name: str | Path) -> str:
+def _folder_or_name(name: str | Path, bundled: BundledModel) -> str:
     if not str(name).strip():
         raise ValueError("the name of a model is empty: give a name or a folder")
     folder = Path(name).expanduser()
     if isinstance(name, Path) and not folder.is_dir():
         raise ModelUnavailable(f"there is no model folder {str(name)!r}: check the path")
-    return str(folder) if folder.is_dir() else str(name)
+    if folder.is_dir():
+        return str(folder)
+    if is_near_miss(str(name), bundled):
+        raise ModelUnavailable(
+            f"there is no {bundled.role} model {str(name)!r}: did you mean {bundled.name!r}, which comes with ragedu? "
+            "(A model on Hugging Face is written as owner/name, a folder as ./name.)"
+        )
+    return str(name)
+
+
+def is_near_miss(name: str, bundled: BundledModel) -> bool:
+    """Whether a name is a slip of the pen for the bundled model, which Hugging Face would be asked for in vain.
+
+    Names with an owner are left alone. So are the relatives of all-MiniLM-L6-v2 that sentence-transformers finds
+    without an owner, such as all-MiniLM-L12-v2: they have other numbers.
+    """
+    short = name.removeprefix("sentence-transformers/").lower()
+    if "/" in short or "\\" in short:
+        return False
+    written, right = (re.sub(r"[\W_]", "", each) for each in (short, bundled.name.lower()))
+    if bundled.role == "embedding" and not set(re.findall(r"\d+", short)) <= set(re.findall(r"\d+", bundled.name)):
+        return False
+    is_part = len(written) > 4 and (written in right or right in written)
+    return is_part or SequenceMatcher(None, written, right).ratio() >= 0.75
 
 
 @contextmanager
@@ -200,14 +227,9 @@ def _remember(file: Path, seen: list[int | str]) -> None:
 
 def cache_folder() -> Path:
     """The folder for what is computed once: RAGEDU_CACHE, or "ragedu" in the user's cache. Created when missing."""
-    if os.environ.get("RAGEDU_CACHE"):
-        folder = Path(os.environ["RAGEDU_CACHE"]).expanduser()
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ragedu"
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Caches" / "ragedu"
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ragedu"
+    # Not "opinionated": on Windows that would be a folder Cache below ragedu.
+    given = os.environ.get("RAGEDU_CACHE") or platformdirs.user_cache_dir("ragedu", appauthor=False, opinion=False)
+    folder = Path(given).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

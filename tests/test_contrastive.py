@@ -1,7 +1,9 @@
 """Training a dense retriever: the loss, what is trained on, and that an interruption costs nothing."""
 
+import errno
 import json
 import math
+import os
 import tempfile
 from random import Random
 
@@ -10,14 +12,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 from ragedu import BM25Retriever, Corpus, Dataset, DenseRetriever, Document, evaluate
 from ragedu.models import embedding_model_folder
 from ragedu.retrieval.checkpoint import CHECKPOINT_FILE
-from ragedu.retrieval.contrastive import batches, contrastive_loss, embed, hard_negatives, train
+from ragedu.retrieval.contrastive import batches, check_pairs, contrastive_loss, embed, hard_negatives, train
 from ragedu.retrieval.embeddings import Embedder
 
 pytestmark = pytest.mark.model
@@ -292,6 +295,54 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(model, tm
     assert same(weights(model), before)
 
 
+DAMAGED_TRAININGS = [
+    lambda tensors, metadata: metadata.update(losses="{}"),
+    lambda tensors, metadata: metadata.update(losses='["a"]'),
+    lambda tensors, metadata: metadata.update(losses="no json"),
+    lambda tensors, metadata: metadata.update(settings="[]"),
+    lambda tensors, metadata: metadata.pop("losses"),
+    lambda tensors, metadata: tensors.update({first(tensors, "model/"): torch.zeros(3)}),
+    lambda tensors, metadata: tensors.pop(first(tensors, "model/")),
+    lambda tensors, metadata: tensors.update({"model/more": torch.zeros(3)}),
+    lambda tensors, metadata: tensors.update({"optimizer/9999/step": torch.zeros(())}),
+    lambda tensors, metadata: tensors.update({"optimizer/x/step": torch.zeros(())}),
+    lambda tensors, metadata: tensors.update({"optimizer/0/more": torch.zeros(())}),
+    lambda tensors, metadata: tensors.update({"optimizer/0/exp_avg": torch.zeros(3)}),
+    lambda tensors, metadata: tensors.pop("optimizer/0/exp_avg"),
+]
+
+
+def first(tensors, beginning):
+    return next(name for name in tensors if name.startswith(beginning))
+
+
+@pytest.mark.parametrize("damage", DAMAGED_TRAININGS)
+def test_an_unfinished_training_of_a_wrong_form(damage, model, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path, after_step=interrupt(2))
+    with safe_open(tmp_path / CHECKPOINT_FILE, "pt") as stored:
+        metadata = stored.metadata()
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    damage(tensors, metadata)
+    save_file(tensors, tmp_path / CHECKPOINT_FILE, metadata)
+    before = weights(model)
+    with pytest.raises(ValueError, match="unfinished-training.safetensors is damaged .*: delete it to begin") as caught:
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path)
+    assert "\n" not in str(caught.value) and same(weights(model), before)
+
+
+def test_a_read_only_disk_is_one_line(model, tmp_path, monkeypatch):
+    def replace(*_):
+        raise OSError(errno.EROFS, "Read-only file system", "/some/hidden-file.tmp")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match=f"{CHECKPOINT_FILE} cannot be written .Read-only file system, .* MB free.$"):
+        train(model, PAIRS, 9, batch_size=4, folder=tmp_path, after_step=interrupt(2))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="the model cannot be saved in .*folder .Read-only file system, .* MB free"):
+        model.save(tmp_path / "folder")
+
+
 def test_a_full_disk_leaves_no_half_file(model, tmp_path, monkeypatch):
     def save_file(tensors, file, metadata):
         file.write_bytes(b"half")
@@ -505,3 +556,21 @@ def test_a_dataset_is_no_list_of_pairs(model, harbour):
 def test_bad_settings(model, settings, message):
     with pytest.raises(ValueError, match=message):
         train(model, PAIRS, **settings)
+
+
+@pytest.mark.parametrize(
+    "pairs, says",
+    [
+        ([{"question": "Who?", "passage": "Ada."}], r'pair 0 .* is a dictionary: use \[\(each\["question"\]'),
+        ([("Who?", "Ada."), {"a": 1, "b": 2, "c": 3}], "pair 1 .* is a dictionary"),
+        (["ab", "cd"], r"pair 0 must be \(question, passage\)"),
+        ([{"a", "b"}], r"pair 0 must be \(question, passage\)"),
+        ({"Who?": "Ada."}, r"not a dictionary: .* list\(pairs.items\(\)\)"),
+        ("ab", r"a list of \(question, passage\) pairs, not str"),
+        (b"ab", r"a list of \(question, passage\) pairs, not bytes"),
+        (("Who?", "Ada."), "pair 0 must be"),
+    ],
+)
+def test_what_is_no_list_of_pairs_shows_the_form(pairs, says):
+    with pytest.raises(TypeError, match=says):
+        check_pairs(pairs)

@@ -1,7 +1,11 @@
 """Dense retrieval: sentence-transformers' vectors, FAISS's ranking, and a cache that remembers."""
 
+import json
+import os
 import shutil
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import faiss
 import numpy as np
@@ -199,13 +203,113 @@ def test_work_that_was_interrupted_is_kept(clean_cache, monkeypatch):
     assert batches == [256, 44, 44]
 
 
-def test_a_corrupted_cache_is_one_clear_sentence(clean_cache, harbour):
-    clean_cache.mkdir()
-    (clean_cache / "embeddings.sqlite").write_bytes(b"this is no database" * 100)
-    with pytest.raises(OSError, match=r"the cache of embeddings, .*embeddings.sqlite, cannot be used .*: delete that"):
-        DenseRetriever().fit(harbour)
-    (clean_cache / "embeddings.sqlite").unlink()
-    assert DenseRetriever().fit(harbour).search(QUERIES[0], 1)[0].document.id == "ferry"
+@pytest.fixture
+def fit_tiny(tiny, harbour):
+    """Fits a retriever with a small model and the cache, and checks its vectors, whatever the cache is like."""
+    sound = Embedder(tiny / "mean", cache=False).encode([document.content for document in harbour])
+
+    def fit(corpus=harbour):
+        retriever = DenseRetriever(tiny / "mean").fit(corpus)
+        np.testing.assert_allclose(retriever.embeddings, sound[: len(corpus)], atol=1e-6)
+        return retriever
+
+    return fit
+
+
+def spoil_rows(value):
+    """All vectors in the cache become this expression of SQL."""
+
+    def spoil(file):
+        with sqlite3.connect(file) as database:
+            database.execute(f"UPDATE vectors SET vector = {value}")
+        database.close()
+
+    return spoil
+
+
+def other_vectors(file):
+    """Each row gets the vector of another."""
+    with sqlite3.connect(file) as database:
+        rows = database.execute("SELECT key, vector FROM vectors").fetchall()
+        others = [(vector, key) for (key, _), (_, vector) in zip(rows, rows[1:] + rows[:1], strict=True)]
+        database.executemany("UPDATE vectors SET vector = ? WHERE key = ?", others)
+    database.close()
+
+
+def into_a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+RUINED = "cannot be used .*, and we go on without it: "
+ALTERED = "holds vectors that are not as they were stored: they are computed again"
+SPOILT_CACHES = [
+    pytest.param(lambda file: file.write_bytes(b"this is no database" * 100), f"{RUINED}delete that", id="nonsense"),
+    pytest.param(lambda file: file.write_bytes(file.read_bytes()[:700]), f"{RUINED}delete that", id="truncated"),
+    pytest.param(into_a_folder, f"{RUINED}check its permissions", id="folder"),
+    *(
+        pytest.param(spoil_rows(value), ALTERED, id=value)
+        for value in ["zeroblob(1536)", "x'00'", "NULL", "7", "'text'"]
+    ),
+    pytest.param(spoil_rows("substr(vector, 1, 20)"), ALTERED, id="shorter"),
+    pytest.param(spoil_rows("CAST(vector || x'00000000' AS BLOB)"), ALTERED, id="longer"),
+    pytest.param(other_vectors, ALTERED, id="swapped"),
+]
+
+
+@pytest.mark.parametrize("spoil, told", SPOILT_CACHES)
+def test_a_spoilt_cache_is_told_once_and_changes_nothing(spoil, told, clean_cache, fit_tiny):
+    fit_tiny()
+    spoil(clean_cache / "embeddings.sqlite")
+    with pytest.warns(UserWarning, match=f"the cache of embeddings, .*embeddings.sqlite, {told}") as warned:
+        assert fit_tiny().search("ferry", 3)
+    assert len([warning for warning in warned if "cache" in str(warning.message)]) == 1
+
+
+def test_altered_vectors_in_the_cache_are_replaced(clean_cache, counted, fit_tiny):
+    fit_tiny()
+    spoil_rows("x'00'")(clean_cache / "embeddings.sqlite")
+    with pytest.warns(UserWarning, match=ALTERED):
+        fit_tiny()
+    counted.clear()
+    fit_tiny()
+    assert not counted
+
+
+def test_vectors_of_earlier_versions_are_computed_again_without_a_word(clean_cache, counted, fit_tiny, recwarn):
+    fit_tiny()
+    spoil_rows("substr(vector, 1, length(vector) - 4)")(clean_cache / "embeddings.sqlite")  # they had no checksum
+    counted.clear()
+    fit_tiny()
+    assert len(counted) == 8 and not [w for w in recwarn if "cache" in str(w.message)]
+
+
+def refusing(file, allowed):
+    """Open a database that can be read but not written, as for somebody else's file: root may write everywhere."""
+    connect = sqlite3.connect
+
+    def read_only(path, **options):
+        return connect(f"file:{path}?mode=ro", uri=True, **options) if allowed else connect("/nowhere/at/all")
+
+    return read_only
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_cache_that_cannot_be_written(readable, clean_cache, counted, fit_tiny, harbour, monkeypatch):
+    fit_tiny(harbour[:3])
+    counted.clear()
+    monkeypatch.setattr(sqlite3, "connect", refusing(clean_cache, readable))
+    with pytest.warns(UserWarning, match=f"{RUINED}check its permissions and the space on the disk") as warned:
+        fit_tiny().fit(harbour)
+    assert len([warning for warning in warned if "cache" in str(warning.message)]) == 1
+    assert len(counted) == (2 * 5 if readable else 2 * 8)
+
+
+def test_a_cache_folder_that_cannot_be_made(tmp_path, monkeypatch, fit_tiny):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="embeddings are not kept: the cache folder .* cannot be written"):
+        assert fit_tiny().search("ferry", 3)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +324,13 @@ def test_a_cache_that_cannot_be_used_says_what_to_do(begin, remedy, tmp_path, mo
     cache = VectorCache(tmp_path / "cache.sqlite")
     other = sqlite3.connect(tmp_path / "cache.sqlite", isolation_level=None)
     other.execute(begin)
-    with pytest.raises(OSError, match=f"the cache of embeddings, .*cache.sqlite, cannot be used .*: {remedy}"):
-        cache.get([b"x"])
+    with pytest.warns(UserWarning, match=f"the cache of embeddings, .*cache.sqlite, {RUINED}{remedy}"):
+        assert cache.get([b"x"]) == {}
     other.close()
 
 
 def test_a_cache_without_a_folder_is_not_to_be_deleted(tmp_path):
-    with pytest.raises(OSError, match="unable to open .*: check its permissions and the space on the disk, or set RAG"):
+    with pytest.warns(UserWarning, match="unable to open .*: check its permissions and the space on the disk"):
         VectorCache(tmp_path / "no such folder" / "cache.sqlite")
 
 
@@ -311,7 +415,8 @@ def test_a_model_of_ones_own_beside_the_index_stays(name, tiny, harbour, tmp_pat
     shutil.copytree(tiny / "mean", tmp_path / name)
     for _ in range(2):
         DenseRetriever(str(tmp_path / name), cache=False).fit(harbour).save(tmp_path)
-    assert DenseRetriever.load(tmp_path, cache=False).search("ferry", 1)
+    with pytest.warns(UserWarning, match="names a model elsewhere"):
+        assert DenseRetriever.load(tmp_path, cache=False).search("ferry", 1)
 
 
 def test_a_kept_model_is_where_its_index_was_saved_last(tiny, harbour, tmp_path):
@@ -324,6 +429,103 @@ def test_a_kept_model_is_where_its_index_was_saved_last(tiny, harbour, tmp_path)
     again = DenseRetriever(loaded.embedder.name, cache=False)
     assert again.embedder.fingerprint == retriever.embedder.fingerprint
     assert len(list(tmp_path.glob("trained-model-*"))) == 1
+
+
+def index_with_a_model(tiny, harbour, folder):
+    """An index that keeps its trained model next to it; returns the model's folder."""
+    retriever = DenseRetriever(str(tiny / "mean"), cache=False)
+    with torch.no_grad():
+        retriever.embedder.model[0].auto_model.embeddings.word_embeddings.weight[5:] += 1
+    retriever.fit(harbour).save(folder)
+    return next(folder.glob("trained-model-*"))
+
+
+def steps_of(model, change):
+    steps = json.loads((model / "modules.json").read_text("utf-8"))
+    change(steps)
+    (model / "modules.json").write_text(json.dumps(steps))
+
+
+STRANGE_STEPS = [
+    lambda steps: steps[0].update(type="evil.Transformer"),
+    lambda steps: steps[-1].update(type="evil.Transformer"),
+    lambda steps: steps[0].update(type="sentence_transformers_evil.models.Transformer"),
+    lambda steps: steps[0].update(type="sentence_transformers.models.Transformer\n"),
+    lambda steps: steps[0].update(type="os.system"),
+    lambda steps: steps[0].update(type=None),
+    lambda steps: steps[0].update(path="../elsewhere"),
+    lambda steps: steps[1].update(path="/tmp"),
+    lambda steps: steps[0].pop("type"),
+    lambda steps: steps.append("evil"),
+]
+
+
+@pytest.mark.parametrize("change", STRANGE_STEPS)
+def test_code_that_a_model_brings_is_not_run(change, tiny, harbour, tmp_path, monkeypatch):
+    model = index_with_a_model(tiny, harbour, tmp_path / "index")
+    steps_of(model, change)
+    (model / "evil.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Transformer: pass\n")
+    monkeypatch.syspath_prepend(model)
+    monkeypatch.setattr("ragedu.retrieval.dense.Embedder", None)  # it is not even asked
+    with pytest.raises(ValueError, match="would run code that is not part of sentence-transformers|is damaged"):
+        DenseRetriever.load(tmp_path / "index", cache=False)
+    for name in (str(model), "elsewhere"):  # nor where an index names the model somewhere else
+        if name == "elsewhere":
+            name = str(shutil.copytree(model, tmp_path / "elsewhere"))
+        with pytest.raises(ValueError, match="would run code|is damaged"):
+            DenseRetriever.load(tmp_path / "index", model=name, cache=False)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_code_that_a_router_chooses_is_not_run(tiny, harbour, tmp_path):
+    model = index_with_a_model(tiny, harbour, tmp_path / "index")
+    steps_of(model, lambda steps: steps[1].update(type="sentence_transformers.base.modules.router.Router"))
+    (model / "1_Pooling" / "router_config.json").write_text(json.dumps({"types": {"query": "evil.Transformer"}}))
+    with pytest.raises(ValueError, match="code that is not part of sentence-transformers .'evil.Transformer'"):
+        DenseRetriever.load(tmp_path / "index", cache=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes pipes and links")
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "modules.json", "1_Pooling"])
+@pytest.mark.parametrize("what", ["pipe", "device", "link"])
+def test_a_kept_model_has_regular_files_only(what, name, tiny, harbour, tmp_path):
+    model = index_with_a_model(tiny, harbour, tmp_path / "index")
+    (model / name).rename(tmp_path / "aside")
+    if what == "pipe":
+        os.mkfifo(model / name)
+    else:
+        (model / name).symlink_to("/dev/zero" if what == "device" else tmp_path / "aside")
+    with pytest.raises(ValueError, match="is no regular file: fit the retriever again"):
+        DenseRetriever.load(tmp_path / "index", cache=False)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "modules.json", "tokenizer.json"])
+def test_a_damaged_kept_model(name, tiny, harbour, tmp_path):
+    model = index_with_a_model(tiny, harbour, tmp_path / "index")
+    content = (model / name).read_bytes()
+    for damaged in (b"", content[:-9], b"[" * 100):
+        (model / name).write_bytes(damaged)
+        with pytest.raises(ValueError, match="damaged|made by another model") as caught:
+            DenseRetriever.load(tmp_path / "index", cache=False)
+        assert "\n" not in str(caught.value)
+    (model / name).write_bytes(content)
+    assert DenseRetriever.load(tmp_path / "index", cache=False).search("ferry", 1)
+    shutil.rmtree(model)
+    with pytest.raises(FileNotFoundError, match=f"lacks its {model.name}: fit the retriever again and save it"):
+        DenseRetriever.load(tmp_path / "index", cache=False)
+
+
+def test_a_model_elsewhere_is_named(tiny, harbour, tmp_path, recwarn):
+    DenseRetriever(str(tiny / "mean"), cache=False).fit(harbour).save(tmp_path / "index")
+    with pytest.warns(
+        UserWarning, match=r"names a model elsewhere, '.*mean', which is loaded now: .*load\(folder, model=…"
+    ):
+        DenseRetriever.load(tmp_path / "index", cache=False)
+    recwarn.clear()
+    DenseRetriever.load(tmp_path / "index", model=str(tiny / "mean"), cache=False)  # the caller has said which
+    index_with_a_model(tiny, harbour, tmp_path / "kept")
+    DenseRetriever.load(tmp_path / "kept", cache=False)
+    assert not [warning for warning in recwarn if "elsewhere" in str(warning.message)]
 
 
 @pytest.mark.parametrize("name", ["no-such/model", "no-such-model"])
@@ -387,3 +589,38 @@ def test_an_unfitted_retriever_says_so(make_dense, tmp_path):
     ):
         with pytest.raises(RuntimeError, match="DenseRetriever has no corpus yet: call fit"):
             ask()
+
+
+def test_one_thread_at_a_time_is_in_the_model(embedder, monkeypatch):
+    """They share the tokenizer's padding: counting tokens turns it off, encoding turns it on."""
+    inside, together = [], []
+    encode = type(embedder.model).encode
+
+    def watched(model, texts, **options):
+        inside.append(texts)
+        time.sleep(0.01)
+        together.append(len(inside))
+        try:
+            return encode(model, texts, **options)
+        finally:
+            inside.remove(texts)
+
+    monkeypatch.setattr(type(embedder.model), "encode", watched)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: embedder.encode([f"ferry {number}"]), range(16)))
+    assert together == [1] * 16
+
+
+def test_eight_threads_encode_as_one_does(embedder):
+    texts = [f"{'word ' * (number % 23)}ferry {number}" for number in range(96)]
+    expected = embedder.encode(texts)
+    parts = [list(range(thread, len(texts), 8)) for thread in range(8)]
+
+    def encode_often(part):
+        for _ in range(3):
+            got = embedder.encode([texts[number] for number in part], batch_size=4)
+            np.testing.assert_allclose(got, expected[part], atol=1e-5)
+        embedder.word_pieces(texts[part[0]])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(encode_often, parts))

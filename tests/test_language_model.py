@@ -1,6 +1,12 @@
+import copy
+import os
+import pickle
 import random
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -493,3 +499,118 @@ def test_the_output_matrix_is_never_given_a_slice_of_a_batch(lm):
     finally:
         hook.remove()
     assert seen and all(states.is_contiguous() for states in seen)
+
+
+# Sampling at the ends of the scale.
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-45, np.float32(1e-45), 1e-39, 1e-31])
+def test_a_temperature_next_to_0_is_greedy(temperature):
+    lm = made_of_bytes()
+    greedy = lm.generate("Hi", max_new_tokens=5)
+    for more in ({}, {"top_k": 3}, {"top_p": 0.5}):
+        assert lm.generate("Hi", max_new_tokens=5, temperature=temperature, seed=1, **more) == greedy
+    logits = torch.tensor([1.0, 3.0, 2.0])
+    assert decoding.next_token(logits, temperature=temperature) == 1
+
+
+@pytest.mark.parametrize("temperature", [1e-29, 1e-10, 1e30, 1e308, int(1e300), np.float64(1e40)])
+def test_any_other_temperature_samples(temperature):
+    assert isinstance(made_of_bytes().generate("Hi", max_new_tokens=5, temperature=temperature, seed=1), str)
+
+
+def test_a_temperature_beyond_all_floats_is_refused():
+    with pytest.raises(ValueError, match="temperature must be a number, 0"):
+        made_of_bytes().generate("Hi", temperature=10**400)
+
+
+# Copies, and a forked process.
+
+
+@installed
+def test_a_copy_and_a_pickle_write_the_same(small):
+    small.generate("Hi", max_new_tokens=2)
+    for copied in (copy.deepcopy(small), pickle.loads(pickle.dumps(small)), copy.copy(small)):
+        assert copied.generate(PROMPTS, max_new_tokens=6) == small.generate(PROMPTS, max_new_tokens=6)
+        assert copied.log_likelihood("Hi", " you") == small.log_likelihood("Hi", " you")
+        assert repr(copied) == repr(small)
+
+
+@installed
+def test_a_trained_model_is_copied_with_what_it_has_learned():
+    pytest.importorskip("peft", reason="peft is not installed")
+    lm = made_of_bytes()
+    lm.train([("Who?", "Tomas.")], steps=3)
+    written = lm.generate("Who?", max_new_tokens=6)
+    for copied in (copy.deepcopy(lm), pickle.loads(pickle.dumps(lm))):
+        assert copied.generate("Who?", max_new_tokens=6) == written
+        copied.train([("Who?", "Tomas.")], steps=1)  # and goes on
+
+
+@installed
+def test_a_copy_makes_its_weights_in_4_bits_again(language_model):
+    language_model.generate("Hi", max_new_tokens=1)
+    state = language_model.__getstate__()
+    assert not state["_copies"] and state["model"] is language_model.model
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_is_forked_while_another_thread_writes_can_write():
+    """In a process of its own: it forks while threads hold each of the locks, by chance and again and again."""
+    code = """
+import os, signal, sys, threading
+sys.path.insert(0, "tests")
+from test_language_model import made_of_bytes
+from ragedu.generation import decoder, language_model
+from ragedu.retrieval import embeddings
+
+lm, over = made_of_bytes(), threading.Event()
+
+def write():
+    while not over.is_set():
+        lm.generate("a long text " * 20, max_new_tokens=3)
+
+def hold(lock):
+    while not over.wait(0.01):
+        with lock:
+            over.wait(0.01)
+
+threading.Thread(target=write).start()
+for lock in (decoder.TURN, language_model.ENCODING, embeddings.ENCODING):
+    threading.Thread(target=hold, args=[lock]).start()
+failed = 0
+for _ in range(4):
+    if not (child := os.fork()):
+        signal.alarm(10)
+        with embeddings.ENCODING:
+            os._exit(lm.generate("Hi", max_new_tokens=2) == "")
+    failed += os.waitpid(child, 0)[1] != 0
+over.set()
+sys.exit(failed)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100, cwd=Path(__file__).parents[1])
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    "name", ["smollm2", "SmolLM2-135M", "smollm2-135", "smolm2-135m", "smollm2_135m", "smollm2-360m"]
+)
+def test_a_near_miss_of_the_models_name_is_said_at_once(monkeypatch, name):
+    import transformers
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_: pytest.fail("it was looked for"))
+    with pytest.raises(ModelUnavailable, match=f"no language model '{name}': did you mean 'smollm2-135m'"):
+        LanguageModel.load(name)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "distilgpt2", "HuggingFaceTB/SmolLM2-135M-Instruct", "t5-small"])
+def test_other_names_are_left_to_hugging_face(name):
+    assert models.language_model_folder(name) == name
+
+
+def test_a_folder_may_be_called_as_it_likes(tmp_path, monkeypatch):
+    (tmp_path / "smollm2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert models.language_model_folder("smollm2") == "smollm2"

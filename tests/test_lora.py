@@ -125,3 +125,30 @@ def test_bad_input(tiny, tmp_path):
         train(tiny, [("word " * 600, "word")])
     with pytest.raises(ValueError, match="no adapter to save: train it first"):
         save_adapter(tiny, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "examples, says",
+    [
+        ([{"prompt": "Who?", "answer": "Ada"}], r'example 0 is a dictionary: use \[\(each\["prompt"\]'),
+        ([("Who?", "Ada"), {"a": "b", "c": "d"}], "example 1 is a dictionary"),
+        (["ab", "cd"], "example 0 is not a pair: 'ab'"),
+        ([("Who?", "Ada"), "ab"], "example 1 is not a pair: 'ab'"),
+        ([{"a", "b"}], "example 0 is not a pair"),
+        ([b"ab"], "example 0 is not a pair"),
+        ([("a", "b", "c")], "example 0 is not a pair"),
+        ([("a",)], "example 0 is not a pair"),
+        ([("a", 7)], "the answer of example 0 is a int"),
+        ([(["a"], "b")], "the prompt of example 0 is a list"),
+        ({"Who?": "Ada"}, r"not a dictionary: if its keys are prompts, use list\(examples.items\(\)\)"),
+        ("ab", "not a str"),
+        (("Who?", "Ada"), "example 0 is not a pair: 'Who\\?'"),
+        (None, "not a NoneType"),
+        (7, "not a int"),
+    ],
+)  # fmt: skip
+def test_what_is_no_list_of_pairs_is_refused_before_anything_is_trained(tiny, examples, says):
+    before = tiny.generate("Hi", max_new_tokens=3)
+    with pytest.raises(TypeError, match=rf"train takes a list of \(prompt, answer\) pairs, as in .*{says}"):
+        tiny.train(examples, 2)
+    assert not hasattr(tiny.model, "peft_config") and tiny.generate("Hi", max_new_tokens=3) == before

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
+from platformdirs import macos, unix, windows
 
 from ragedu import models
 from ragedu.models import BUNDLED, MINILM, SMOLLM2, BundledModel, ModelUnavailable
@@ -98,20 +100,36 @@ def test_a_cache_that_is_a_file_names_ragedu_cache(tmp_path, monkeypatch):
         models.cache_folder()
 
 
+def test_the_cache_is_where_the_system_keeps_caches(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAGEDU_CACHE", raising=False)
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert models.cache_folder().is_relative_to(tmp_path) and models.cache_folder().name == "ragedu"
+    assert models.cache_folder().is_dir()
+    monkeypatch.setenv("RAGEDU_CACHE", str(tmp_path / "elsewhere"))
+    assert models.cache_folder() == tmp_path / "elsewhere"
+
+
 @pytest.mark.parametrize(
-    "platform, variable, expected",
+    "system, variables, expected",
     [
-        ("win32", "LOCALAPPDATA", "ragedu"),
-        ("linux", "XDG_CACHE_HOME", "ragedu"),
-        ("darwin", "HOME", "Library/Caches/ragedu"),
+        (windows.Windows, {}, "local/ragedu"),
+        (unix.Unix, {"XDG_CACHE_HOME": "{home}/cache"}, "cache/ragedu"),
+        (unix.Unix, {}, ".cache/ragedu"),
+        (macos.MacOS, {}, "Library/Caches/ragedu"),
     ],
 )
-def test_the_cache_is_where_the_system_keeps_caches(tmp_path, monkeypatch, platform, variable, expected):
+def test_the_folder_on_each_system(system, variables, expected, tmp_path, monkeypatch):
+    """Where earlier versions kept their conversions: another folder would leave 270 MB behind and make them again."""
     monkeypatch.delenv("RAGEDU_CACHE", raising=False)
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(windows, "get_win_folder", lambda name: {"CSIDL_LOCAL_APPDATA": str(tmp_path / "local")}[name])
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(home=tmp_path))
+    monkeypatch.setattr(platformdirs, "PlatformDirs", system)
     assert models.cache_folder() == tmp_path / expected
-    assert (tmp_path / expected).is_dir()
 
 
 def test_other_names_pass_unchanged_and_folders_are_found(tmp_path, monkeypatch):
@@ -155,14 +173,13 @@ def test_loading_the_real_embedding_model_touches_no_network(monkeypatch):
 # Converted once. A tiny Llama with random weights in the same format, so that this is quick.
 
 
-@pytest.fixture(scope="module")
-def tiny_gguf(tmp_path_factory):
+def write_tiny_gguf(file):
     import gguf
     from tokenizers.pre_tokenizers import ByteLevel
 
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), "ĠĠ", "he", "Ġ1"]
     hidden, heads, kv_heads, inner, layers = 64, 4, 2, 96, 2
-    file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    file.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(str(file), "llama")
     writer.add_block_count(layers)
     writer.add_context_length(128)
@@ -201,6 +218,11 @@ def tiny_gguf(tmp_path_factory):
     writer.write_tensors_to_file()
     writer.close()
     return file
+
+
+@pytest.fixture(scope="module")
+def tiny_gguf(tmp_path_factory):
+    return write_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 @pytest.fixture
@@ -346,3 +368,34 @@ def test_the_real_conversion_says_where_it_comes_from():
     origin = json.loads((folder / "conversion.json").read_text())
     assert origin["from"] == SMOLLM2.sha256["SmolLM2-135M-Instruct.Q4_1.gguf"]
     assert models.is_whole_conversion(folder, thorough=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all-minilm-l6",
+        "all-MiniLM-L6",
+        "all-MinLM-L6-v2",
+        "minilm",
+        "all_minilm_l6_v2",
+        "sentence-transformers/all-MiniLM-L6",
+    ],
+)
+def test_a_near_miss_of_the_embedding_models_name_is_said_at_once(name):
+    with pytest.raises(ModelUnavailable, match=f"no embedding model '{name}': did you mean 'all-MiniLM-L6-v2'"):
+        models.embedding_model_folder(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all-MiniLM-L12-v2",
+        "all-MiniLM-L6-v1",
+        "paraphrase-MiniLM-L6-v2",
+        "multi-qa-MiniLM-L6-cos-v1",
+        "all-mpnet-base-v2",
+        "me/all-minilm-l6",
+    ],
+)
+def test_its_relatives_are_left_to_hugging_face(name):
+    assert models.embedding_model_folder(name) == name

@@ -1,11 +1,13 @@
 """The service, on a real server and over real connections."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +22,7 @@ import pytest
 
 import ragedu
 from ragedu import RAG, BM25Retriever, Corpus, Document
-from ragedu.serve import CLIENT, create_app, key_from_environment, running
+from ragedu.serve import CLIENT, create_app, key_from_environment, listening, running
 
 KEY = "a-key-for-tests-3f9c1e"
 WORDS = [f"word{number}" for number in range(60)]
@@ -555,3 +557,184 @@ def test_the_command(tmp_path):
         process.kill()
     assert process.returncode == 0 and "Traceback" not in log and KEY not in log
     assert '"POST /query HTTP/1.1" 401' in log and '"POST /query HTTP/1.1" 200' in log
+
+
+# The key comes first, and connections have limits.
+
+
+@pytest.mark.parametrize("path", ["/query", "/stream"])
+@pytest.mark.parametrize(
+    "body, headers",
+    [
+        (b"{", {"Content-Type": "application/json"}),
+        (b'{"question": 3}', {"Content-Type": "application/json"}),
+        (b"\xff\xfe", {"Content-Type": "application/json"}),
+        (b"question=word1", {"Content-Type": "application/x-www-form-urlencoded"}),
+        (b"", {}),
+        (b"x" * 100_000, {"Content-Type": "application/json"}),
+        (b"{", {"Content-Type": "application/json", "Authorization": "Bearer wrong-wrong-wrong"}),
+    ],
+)
+def test_without_the_key_nothing_else_is_looked_at(url, path, body, headers):
+    for content in (body, iter([body])):  # the latter is sent in chunks
+        refused = httpx.post(url + path, content=content, headers=headers)
+        assert refused.status_code == 401 and refused.json() == {"detail": "send the header  Authorization: Bearer KEY"}
+
+
+def test_a_service_in_another_one_asks_for_its_key():
+    from fastapi import FastAPI
+
+    inner = create_app(rag_with(Batches()), KEY)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        async with inner.router.lifespan_context(inner):
+            yield
+
+    outer = FastAPI(lifespan=lifespan)
+    outer.mount("/rag", inner)
+    with running(outer) as url:
+        assert httpx.post(f"{url}/rag/query", content=b"{").status_code == 401
+        assert post(url, "word1", "/rag/query").status_code == 200
+
+
+def connections_to(url, number):
+    host, port = url.removeprefix("http://").split(":")
+    return [socket.create_connection((host, int(port)), timeout=10) for _ in range(number)]
+
+
+def is_closed(connection):
+    connection.settimeout(5)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /hea", b"POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_who_sends_no_whole_request_is_hung_up_on(monkeypatch, sent):
+    monkeypatch.setattr(listening, "SILENCE_SECONDS", 0.4)
+    with running(create_app(rag_with(Batches()), None)) as url:
+        (connection,) = connections_to(url, 1)
+        connection.sendall(sent)
+        assert is_closed(connection)
+
+
+def test_who_sends_a_byte_now_and_then_is_hung_up_on_too(monkeypatch):
+    monkeypatch.setattr(listening, "SILENCE_SECONDS", 0.5)
+    with running(create_app(rag_with(Batches()), None)) as url:
+        (connection,) = connections_to(url, 1)
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            for byte in b"GET /health HTTP/1.1\r\nHost: x" * 3:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.1)
+        assert time.monotonic() - started < 4
+
+
+def test_who_waits_for_an_answer_is_not_hung_up_on(monkeypatch):
+    monkeypatch.setattr(listening, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(listening, "most_connections", lambda: 4)
+    gate = Gate()
+    with running(create_app(rag_with(gate), KEY)) as url, ThreadPoolExecutor(1) as clients:
+        reply = clients.submit(post, url, "word1")
+        assert gate.entered.wait(20)
+        silent = connections_to(url, 10)
+        time.sleep(0.5)
+        gate.open.set()
+        assert reply.result().json()["answer"] == "so you ask: word1"
+        assert all(map(is_closed, silent))
+
+
+def test_silent_connections_keep_nobody_out(monkeypatch):
+    monkeypatch.setattr(listening, "most_connections", lambda: 20)
+    with running(create_app(rag_with(Batches()), KEY)) as url:
+        silent = connections_to(url, 100)
+        for _ in range(5):
+            assert httpx.get(f"{url}/health").status_code == 200
+            silent += connections_to(url, 10)
+        assert post(url, "word1").status_code == 200
+        assert all(map(is_closed, silent[:120]))  # those that were silent longest
+
+
+SMALL = """
+import resource
+import sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from ragedu import RAG, BM25Retriever, Corpus
+from ragedu.serve import create_app, listen, serve
+listener = listen("127.0.0.1", 0)
+print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+
+def slow(prompt):
+    import time
+    time.sleep(60)
+
+serve(create_app(RAG(BM25Retriever().fit(Corpus.from_texts(["ferry", "boat"])), slow), None), listener)
+print("ended", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def small_service():
+    """In a process of its own, which may have few files open; its generator takes a minute."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SMALL], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+on_unix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGINT for others nor such a limit")
+
+
+@on_unix
+def test_more_connections_than_files_leave_the_service_alive():
+    with small_service() as (process, url):
+        wait_for(lambda: httpx.get(f"{url}/health", timeout=10).status_code == 200)
+        silent = connections_to(url, 300)
+        for _ in range(3):
+            assert httpx.get(f"{url}/health", timeout=10).status_code == 200
+        process.send_signal(signal.SIGINT)
+        log = process.communicate(timeout=20)[0]
+        assert log.endswith("ended\n") and "Traceback" not in log and "Too many open files" not in log
+        for connection in silent:
+            connection.close()
+
+
+@on_unix
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_two_signals_end_it_at_once_and_quietly(pause):
+    with small_service() as (process, url), ThreadPoolExecutor(2) as clients:
+        wait_for(lambda: httpx.get(f"{url}/health", timeout=10).status_code == 200)
+        asked = [
+            clients.submit(httpx.post, url + path, json={"question": "ferry"}, timeout=30)
+            for path in ("/query", "/stream")
+        ]
+        wait_for(lambda: waiting(url) == 1)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(pause)
+        log = process.communicate(timeout=8)[0]
+        assert log.endswith("ended\n") and "Traceback" not in log and "Error" not in log, log
+        assert process.returncode == 0
+        for reply in asked:
+            assert isinstance(reply.exception(), httpx.TransportError)
+
+
+@on_unix
+def test_one_signal_and_an_answer_that_takes_too_long(monkeypatch):
+    code = SMALL.replace("serve(create", "import ragedu.serve.listening as l; l.PATIENCE_SECONDS = 0.5\nserve(create")
+    monkeypatch.setitem(globals(), "SMALL", code)
+    with small_service() as (process, url), ThreadPoolExecutor(1) as clients:
+        wait_for(lambda: httpx.get(f"{url}/health", timeout=10).status_code == 200)
+        clients.submit(httpx.post, f"{url}/query", json={"question": "ferry"}, timeout=30)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        log = process.communicate(timeout=8)[0]
+        assert log.endswith("ended\n") and "Traceback" not in log and "Error" not in log, log

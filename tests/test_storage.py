@@ -1,7 +1,10 @@
 """Saved indexes: what was saved comes back, a save that is killed loses nothing, damage is noticed."""
 
+import errno
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from ragedu import BM25Retriever, Corpus, Document, HybridRetriever, TfidfRetriever
 from ragedu.retrieval import storage
@@ -389,8 +393,100 @@ def test_a_missing_part_of_a_hybrid(harbour, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_folder(harbour, tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError, match="index"):
+    with pytest.raises(PermissionError, match="the index cannot be saved in .*index .Permission denied, .* MB free"):
         BM25Retriever().fit(harbour).save(tmp_path / "index")
+
+
+REFUSALS = [
+    (OSError(errno.ENOSPC, "No space left on device", "/some/hidden-file.tmp"), OSError),
+    (OSError(errno.EDQUOT, "Disk quota exceeded", "/some/hidden-file.tmp"), OSError),
+    (OSError(errno.EROFS, "Read-only file system", "/some/hidden-file.tmp"), OSError),
+    (PermissionError(errno.EACCES, "Permission denied", "/some/hidden-file.tmp"), PermissionError),
+]
+
+
+def failing_at(number, error):
+    """A function that raises the error at its number-th call, and at no other."""
+    calls = itertools.count(1)
+
+    def failing(*_, **__):
+        if next(calls) == number:
+            raise error
+
+    return failing
+
+
+def check_that_nothing_is_left(make, error, kind, step, corpus, folder, monkeypatch):
+    make().fit(corpus).save(folder)
+    before = {path.relative_to(folder) for path in folder.rglob("*")}
+    monkeypatch.setattr(os, "fsync", failing_at(step, error))  # the last that a file needs before it is in its place
+    with pytest.raises(kind) as caught:
+        make().fit(corpus[:3]).save(folder)
+    assert re.fullmatch(
+        rf"the index cannot be saved in {re.escape(str(folder))} \({error.strerror}, [\d,]+ MB free\): "
+        "make room there, or give another folder",
+        str(caught.value),
+    )
+    assert {path.relative_to(folder) for path in folder.rglob("*")} == before
+    assert type(make()).load(folder).corpus.ids == corpus.ids
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+@every_kind
+def test_a_save_on_a_full_disk_leaves_nothing(make, step, harbour, tmp_path, monkeypatch):
+    check_that_nothing_is_left(make, *REFUSALS[0], step, harbour, tmp_path / "index", monkeypatch)
+
+
+@pytest.mark.parametrize("error, kind", REFUSALS[1:], ids=lambda value: getattr(value, "strerror", ""))
+def test_a_save_that_is_refused_leaves_nothing(error, kind, harbour, tmp_path, monkeypatch):
+    check_that_nothing_is_left(BM25Retriever, error, kind, 3, harbour, tmp_path / "index", monkeypatch)
+
+
+def test_a_full_disk_leaves_no_model_next_to_an_index(harbour, make_dense, tmp_path, monkeypatch):
+    retriever = make_dense().fit(harbour)
+    monkeypatch.setattr(retriever.embedder, "named_fingerprint", "as after a training")
+
+    def half(folder, **_):
+        (Path(folder) / "model.safetensors").write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retriever.embedder.model, "save", half)
+        for save in (retriever.save, HybridRetriever([retriever]).save):
+            with pytest.raises(OSError, match=rf"the index cannot be saved in {tmp_path / 'index'} \(.*error 28.*free"):
+                save(tmp_path / "index")
+            assert not files(tmp_path)
+        with pytest.raises(OSError, match=rf"the model cannot be saved in {tmp_path / 'index'} \(.*os error 28.*free"):
+            retriever.embedder.save(tmp_path / "index")
+    monkeypatch.setattr(os, "fsync", failing_at(2, OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(OSError, match="the index cannot be saved in .*No space left on device, .* MB free"):
+        retriever.save(tmp_path / "index")
+    assert not files(tmp_path) and not list((tmp_path / "index").iterdir())
+
+
+def test_a_folder_that_cannot_be_made(harbour, tmp_path, monkeypatch):
+    def mkdir(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", "/hidden")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    for retriever in (BM25Retriever(), HybridRetriever([BM25Retriever()])):
+        with pytest.raises(OSError, match=r"the index cannot be saved in .*new \(Read-only file system, .* MB free"):
+            retriever.fit(harbour).save(tmp_path / "new")
+
+
+def test_an_interruption_behind_the_manifest_leaves_the_new_index(harbour, tmp_path, monkeypatch):
+    BM25Retriever().fit(harbour).save(tmp_path)
+    replace = os.replace
+
+    def interrupted(source, target):
+        replace(source, target)
+        if Path(target).name == "ragedu-index.json":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        BM25Retriever().fit(harbour[:3]).save(tmp_path)
+    assert BM25Retriever.load(tmp_path).corpus.ids == harbour.ids[:3]
 
 
 def test_nothing_is_unpickled(harbour, tmp_path):

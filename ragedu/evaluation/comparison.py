@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from html import escape
 from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
@@ -15,6 +14,7 @@ from ragedu.evaluation.experiment import evaluate
 from ragedu.evaluation.result import Interrupted, Result, kept_result
 from ragedu.evaluation.scoring import ANSWER_METRICS
 from ragedu.evaluation.significance import Interval, PairedTest, bootstrap_interval, holm, paired_test
+from ragedu.showing import escape, one_line
 
 
 class Row(NamedTuple):
@@ -109,9 +109,10 @@ class Comparison(dict[str, Result]):
 
     def __repr__(self) -> str:
         header, rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows)]
-        return "\n".join([*lines, *self._notes()])
+        table = [[one_line(cell) for cell in row] for row in (header, *rows)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+        return "\n".join([*lines, *map(one_line, self._notes())])
 
     def _repr_html_(self) -> str:
         header, rows = self._cells()

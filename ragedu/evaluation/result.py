@@ -9,6 +9,8 @@ from typing import ClassVar, Protocol
 
 from tqdm.auto import tqdm
 
+from ragedu.showing import escape, one_line
+
 
 class Result(dict[str, float]):
     """{metric: mean over queries}, with what it was computed from.
@@ -48,8 +50,9 @@ class Result(dict[str, float]):
         return max((len(values) for values in self.per_query.values()), default=0)
 
     def __repr__(self) -> str:
-        width = max(map(len, self), default=0)
-        rows = [f"{metric:<{width}}  {mean:.4f}" for metric, mean in self.items()]
+        shown = [(one_line(metric), mean) for metric, mean in self.items()]
+        width = max((len(metric) for metric, _ in shown), default=0)
+        rows = [f"{metric:<{width}}  {mean:.4f}" for metric, mean in shown]
         return "\n".join([*rows, self._count()])
 
     def _count(self) -> str:
@@ -58,7 +61,8 @@ class Result(dict[str, float]):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align:left'>{metric}</td><td>{mean:.4f}</td></tr>" for metric, mean in self.items()
+            f"<tr><td style='text-align:left'>{escape(metric)}</td><td>{mean:.4f}</td></tr>"
+            for metric, mean in self.items()
         )
         header = f"<tr><th>metric</th><th>{self._count()}</th></tr>"
         return f"<table>{header}{rows}</table>"

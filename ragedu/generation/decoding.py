@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import torch
 
+# Below it a division by the temperature overflows float32. Long before, all probability is the best token's.
+LOWEST_TEMPERATURE = 1e-30
+
+
+def is_greedy(temperature: float) -> bool:
+    """Whether at this temperature the most probable token is taken, always."""
+    return temperature < LOWEST_TEMPERATURE
+
 
 def greedy(logits: torch.Tensor) -> torch.Tensor:
     """The most probable token: int64 tensor (...)."""
@@ -49,8 +57,9 @@ def next_token(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
-    """Greedy at temperature 0; otherwise sample, after temperature, top-k and top-p in transformers' order."""
-    if temperature == 0:
+    """Greedy at temperature 0 and next to it; otherwise sample, after temperature, top-k and top-p in transformers'
+    order."""
+    if is_greedy(temperature):
         return greedy(logits)
     logits = apply_temperature(logits, temperature)
     if top_k is not None:

@@ -94,6 +94,7 @@ def grow(
 
     The batch is made at the first step: a text that nobody waits for costs nothing.
     """
+    temperature = float(temperature)
     with decoder.TURN:
         batch = make_batch(texts)
         logits = batch.prefill()
@@ -131,7 +132,7 @@ def check_sampling(
     """Raise ValueError, naming the option, for a setting that makes no sense."""
     if not _is_whole(max_new_tokens) or max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be a whole number, at least 1, not {max_new_tokens!r}")
-    if not isinstance(temperature, int | float | np.number) or not 0 <= temperature < math.inf:
+    if not _is_temperature(temperature):
         raise ValueError(f"temperature must be a number, 0 (greedy) or above, not {temperature!r}")
     if top_p is not None and not (isinstance(top_p, int | float | np.number) and 0 < top_p <= 1):
         raise ValueError(f"top_p must be a probability above 0 and at most 1, not {top_p!r}")
@@ -139,6 +140,13 @@ def check_sampling(
         raise ValueError(f"top_k must be a whole number of tokens, at least 1, not {top_k!r}")
     if seed is not None and (not _is_whole(seed) or seed < 0):
         raise ValueError(f"seed must be a whole number, 0 or above, not {seed!r}")
+
+
+def _is_temperature(number: object) -> bool:
+    try:
+        return isinstance(number, int | float | np.number) and 0 <= float(number) < math.inf
+    except (OverflowError, TypeError):  # a whole number beyond all floats, a complex number
+        return False
 
 
 def _is_whole(number: object) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
@@ -18,13 +17,14 @@ from ragedu.generation import decoder
 from ragedu.generation.forward import TransformersBatch, log_likelihoods
 from ragedu.generation.growing import Batch, GrowingText, batch_by_length, check_sampling, grow
 from ragedu.generation.loading import fastest_dtype, find_adapter, merge_adapter, quiet_transformers, read_doubt
+from ragedu.locks import forkable_lock
 from ragedu.models import SMOLLM2, explain_failure, language_model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CONTENT = "\ue000ragedu content\ue000"  # where the user's text goes in a rendered chat template
-ENCODING = threading.Lock()  # all threads share a switch of the tokenizer: whether it knows control tokens
+ENCODING = forkable_lock()  # all threads share a switch of the tokenizer: whether it knows control tokens
 
 
 class Options(TypedDict, total=False):
@@ -61,7 +61,7 @@ class LanguageModel:
         self._copies: dict | None = {} if in_4_bits and decoder.has_kernel_for_4_bits() else None
         # The last position is a slice of a batch, and where weights are frozen, as peft leaves them, torch multiplies a
         # slice by a copy of the output matrix for every row: 900 MB and a second for 16 rows. So the slice is copied.
-        self.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
+        self.model.get_output_embeddings().register_forward_pre_hook(copied_slice)
         self.tokenizer: Any = tokenizer
         self.name = name
         self.loaded_with: dict[str, str] = {}  # the arguments of `load`, for the repr
@@ -161,8 +161,11 @@ class LanguageModel:
 
         Raises ValueError when a prompt and `max_new_tokens` together exceed the context; nothing is truncated.
 
-        Batches differ from single prompts by rounding only, which can still turn a choice between two tokens that
-        are nearly equally probable, above all in bfloat16.
+        Batches differ from single prompts by rounding, which can still turn a choice between two tokens that are nearly
+        equally probable, above all in bfloat16. Where the weights are in 4 bits (see `load`), the rounding is another,
+        too: up to 16 tokens at once are multiplied in bfloat16, more at once in the model's own number format. So a
+        prompt of 16 tokens or fewer is read in bfloat16 when it is alone, and in float32 (on a machine that computes
+        so) when it is read together with others. With `dtype` given to `load`, all is computed in that format.
         """
         check_sampling(max_new_tokens, temperature, top_p, top_k, seed)
         single, prompts = isinstance(prompts, str), as_list(prompts, "prompts")
@@ -407,12 +410,21 @@ class LanguageModel:
             return decoder.LlamaBatch(decoder.Llama(self.model, copies=self._copies), prompts, room)
         return TransformersBatch(self.model, prompts, self.padding_token)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and deepcopy take. Copies of weights in 4 bits are made again when they are needed."""
+        return vars(self) | {"_copies": None if self._copies is None else {}}
+
     def __repr__(self) -> str:
         if not self.name:
             return f"LanguageModel({type(self.model).__name__})"
         options = [f"{name}={value.removeprefix('torch.')!r}" for name, value in self.loaded_with.items()]
         call = f"LanguageModel.load({', '.join([repr(self.name), *options])})"
         return f"<{call}, trained since>" if hasattr(self.model, "peft_config") else call
+
+
+def copied_slice(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    """A hook of torch's, before a layer. (A function with a name, for pickle finds no lambda.)"""
+    return (inputs[0].contiguous(),)
 
 
 def as_list(texts: str | Sequence[str], what: str) -> list[str]:

@@ -13,6 +13,8 @@ tokens alone, so that nothing of the prompt is memorised.
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ import torch
 from transformers import AttentionInterface
 
 from ragedu.generation.loading import SETTINGS, find_adapter
-from ragedu.generation.packing import Learner, Row, answer_loss, batches, encode_example, pack
+from ragedu.generation.packing import Learner, Row, answer_loss, batches, check_examples, encode_example, pack
 from ragedu.optimise import check_count, optimise, warmup_then_cosine
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]  # of attention, by the names that Llama's relatives have
@@ -65,13 +67,15 @@ def train(
 
     Raises
     ------
+    TypeError
+        For examples that are no pairs of strings, such as dictionaries.
     ValueError
         For no or empty examples, for numbers below 1, and when prompt and answer exceed the model's context.
     """
     check_count("steps", steps)
     check_count("batch_size", batch_size)
     check_count("rank", rank)
-    rows = pack([encode_example(model, *example) for example in examples])
+    rows = pack([encode_example(model, *example) for example in check_examples(examples)])
     if not rows:
         raise ValueError("there are no examples to learn from: give a list of (prompt, answer) pairs")
     add_lora(model, rank, seed)
@@ -199,7 +203,9 @@ def save_adapter(model: Learner, folder: str | Path, *, doubt: float | None = No
     save_weights(model, folder / "adapter_model.safetensors")
     save_config(model, folder)
     if doubt is not None:
-        (folder / SETTINGS).write_text(json.dumps({"doubt": doubt}) + "\n", encoding="utf-8")
+        unfinished = (folder / SETTINGS).with_suffix(".tmp")
+        unfinished.write_text(json.dumps({"doubt": doubt}) + "\n", encoding="utf-8")
+        unfinished.replace(folder / SETTINGS)
     return folder
 
 
@@ -220,5 +226,7 @@ def save_config(model: Learner, folder: Path) -> None:
     config = model.model.peft_config["default"]
     trained_on, for_inference = config.base_model_name_or_path, config.inference_mode
     config.base_model_name_or_path, config.inference_mode = Path(model.name).name, True
-    config.save_pretrained(folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as unfinished:  # saving is atomic here too
+        config.save_pretrained(unfinished)
+        os.replace(Path(unfinished, "adapter_config.json"), folder / "adapter_config.json")
     config.base_model_name_or_path, config.inference_mode = trained_on, for_inference

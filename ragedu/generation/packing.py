@@ -7,13 +7,14 @@ other examples. So the sources are computed once for all their questions, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from ragedu.corpus import Dataset
 from ragedu.generation.prompts import ABSTAIN
 from ragedu.optimise import shuffled
 
@@ -72,6 +73,30 @@ def encode_example(model: Learner, prompt: str, answer: str) -> Encoded:
             f"{model.context_length:,}: shorten its prompt ({prompt[:60]!r}…)"
         )
     return before + after, [NOT_LEARNED] * len(before) + after
+
+
+def check_examples(examples: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+    """The examples as a list of (prompt, answer); TypeError, which shows the form, for what is no list of such pairs.
+
+    A dictionary would otherwise be taken for its keys, and a string of two letters for a prompt and an answer.
+    """
+    form = 'train takes a list of (prompt, answer) pairs, as in [("Who keeps the light?", "Tomas Brandt.")]'
+    if isinstance(examples, Mapping):
+        raise TypeError(f"{form}, not a dictionary: if its keys are prompts, use list(examples.items())")
+    if isinstance(examples, str | bytes | Dataset) or not isinstance(examples, Iterable):
+        raise TypeError(f"{form}, not a {type(examples).__name__}")
+    checked = []
+    for number, example in enumerate(examples):
+        if isinstance(example, Mapping):
+            cure = '[(each["prompt"], each["answer"]) for each in examples], with your own keys'
+            raise TypeError(f"{form}, and example {number} is a dictionary: use {cure}")
+        if not isinstance(example, tuple | list) or len(example) != 2:
+            raise TypeError(f"{form}, and example {number} is not a pair: {example!r:.80}")
+        for text, what in zip(example, ("prompt", "answer"), strict=True):
+            if not isinstance(text, str):
+                raise TypeError(f"{form}, and the {what} of example {number} is a {type(text).__name__}")
+        checked.append((example[0], example[1]))
+    return checked
 
 
 def pack(examples: Sequence[Encoded]) -> list[Row]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, SupportsIndex, overload
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, Self, SupportsIndex, overload
 import numpy as np
 
 from ragedu.corpus import Corpus, Document, check_text, shorten
+from ragedu.showing import escape, one_line, visible
 
 
 class Hit(NamedTuple):
@@ -43,8 +43,9 @@ class Hits(list[Hit]):
     def __repr__(self) -> str:
         if not self:
             return "no document found"
+        shown = [(one_line(hit.document.id), visible(shorten(hit.document.content, 80))) for hit in self]
         return "\n".join(
-            f"{hit.rank:>3}  {hit.score:7.3f}  {hit.document.id}  {shorten(hit.document.content, 80)}" for hit in self
+            f"{hit.rank:>3}  {hit.score:7.3f}  {id}  {text}" for hit, (id, text) in zip(self, shown, strict=True)
         )
 
     def _repr_html_(self) -> str:
@@ -65,8 +66,9 @@ class Explanation:
     contributions: dict[str, float]
 
     def __repr__(self) -> str:
-        width = max((len(part) for part in self.contributions), default=0)
-        parts = [f"{part:<{width}}  {value:+.4f}" for part, value in self.contributions.items()]
+        shown = [(one_line(part), value) for part, value in self.contributions.items()]
+        width = max((len(part) for part, _ in shown), default=0)
+        parts = [f"{part:<{width}}  {value:+.4f}" for part, value in shown]
         return "\n".join([*parts, f"{'score':<{width}}  {self.score:+.4f}"])
 
 

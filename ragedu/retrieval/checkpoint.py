@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ragedu.retrieval.embeddings import Embedder
+from ragedu.retrieval.storage import MALFORMED, check_form, reason_of, room_in
 
 CHECKPOINT_FILE = "unfinished-training.safetensors"
 SAVE_EVERY_SECONDS = 60  # what a power cut may cost
@@ -55,14 +56,31 @@ class Checkpoint:
             return []
         tensors, settings, losses = load(self.file)
         self.check_settings(settings)
-        self.embedder.model.load_state_dict(below("model", tensors))
+        weights = below("model", tensors)
         moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in below("optimizer", tensors).items():
-            number, _, key = name.partition("/")
-            moments.setdefault(int(number), {})[key] = tensor
+        try:
+            for name, tensor in below("optimizer", tensors).items():
+                number, _, key = name.partition("/")
+                moments.setdefault(int(number), {})[key] = tensor
+            self.check_shapes(weights, moments)
+        except MALFORMED as error:
+            raise damaged(self.file, error) from None
+        self.embedder.model.load_state_dict(weights)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         return losses
+
+    def check_shapes(self, weights: dict[str, torch.Tensor], moments: dict[int, dict[str, torch.Tensor]]) -> None:
+        """Raise ValueError unless these are weights of the model and moments of its parameters, by their shapes."""
+        for name, tensor in self.embedder.model.state_dict().items():
+            check_form(name in weights and weights[name].shape == tensor.shape, f"other weights {name}")
+        check_form(len(weights) == len(self.embedder.model.state_dict()), "more weights than the model has")
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        for number, by_name in moments.items():
+            shape = parameters[number].shape
+            check_form(number >= 0 and by_name.keys() == {"step", "exp_avg", "exp_avg_sq"}, f"moments {list(by_name)}")
+            check_form(by_name["step"].shape == (), "a number of steps that is none")
+            check_form(by_name["exp_avg"].shape == by_name["exp_avg_sq"].shape == shape, "moments of another shape")
 
     def check_settings(self, begun: dict[str, Any]) -> None:
         """Raise ValueError unless the training that was begun has these settings."""
@@ -87,7 +105,10 @@ class Checkpoint:
             save_file(tensors, temporary, {"settings": json.dumps(self.settings), "losses": json.dumps(losses)})
             os.replace(temporary, self.file)
         except SafetensorError as error:  # of a full disk; it is not an OSError
-            raise OSError(f"{self.file} cannot be written ({error})") from None
+            raise OSError(f"{self.file} cannot be written ({reason_of(error)}{room_in(self.folder)})") from None
+        except OSError as error:
+            reason = error.strerror or reason_of(error)
+            raise type(error)(f"{self.file} cannot be written ({reason}{room_in(self.folder)})") from None
         finally:
             temporary.unlink(missing_ok=True)
         self.saved_at = time.monotonic()
@@ -122,9 +143,16 @@ def load(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[floa
         with safe_open(file, "pt") as stored:
             metadata = stored.metadata()
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        return tensors, json.loads(metadata["settings"]), json.loads(metadata["losses"])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error}): delete it to begin the training again") from None
+        settings, losses = json.loads(metadata["settings"]), json.loads(metadata["losses"])
+        check_form(isinstance(settings, dict), "settings that are none")
+        check_form(isinstance(losses, list) and all(type(loss) is float for loss in losses), "losses that are none")
+        return tensors, settings, losses
+    except (SafetensorError, *MALFORMED) as error:
+        raise damaged(file, error) from None
+
+
+def damaged(file: Path, error: Exception) -> ValueError:
+    return ValueError(f"{file} is damaged ({reason_of(error)}): delete it to begin the training again")
 
 
 def below(part: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -27,7 +27,7 @@ from ragedu.optimise import adamw, check_count, check_settings, optimise, shuffl
 from ragedu.retrieval.base import Retriever, corpus_of
 from ragedu.retrieval.bm25 import BM25Retriever
 from ragedu.retrieval.checkpoint import Checkpoint
-from ragedu.retrieval.embeddings import Embedder
+from ragedu.retrieval.embeddings import ENCODING, Embedder
 
 Pair = tuple[str, ...]  # (question, passage) or (question, passage, hard negative)
 
@@ -64,7 +64,10 @@ def embed(embedder: Embedder, texts: Sequence[str]) -> torch.Tensor:
     by_length = sorted(range(len(texts)), key=lambda position: len(texts[position]))
     vectors = []
     for start in range(0, len(texts), BATCH_TEXTS):
-        features = embedder.model.preprocess([texts[position] for position in by_length[start : start + BATCH_TEXTS]])
+        with ENCODING:
+            features = embedder.model.preprocess(
+                [texts[position] for position in by_length[start : start + BATCH_TEXTS]]
+            )
         vectors.append(embedder.model(features)["sentence_embedding"])
     places = torch.tensor(by_length).argsort()
     return torch.cat(vectors)[places]
@@ -249,7 +252,12 @@ def check_pairs(pairs: Iterable[Sequence[str | Document]]) -> list[Pair]:
     """The pairs as texts; TypeError or ValueError for what is not a list of pairs."""
     if isinstance(pairs, Dataset):
         raise TypeError("train takes a list of pairs, not a Dataset: use hard_negatives(dataset)")
-    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
+    if isinstance(pairs, Mapping):
+        raise TypeError(
+            "train takes a list of (question, passage) pairs, not a dictionary: if its keys are questions, use "
+            "list(pairs.items())"
+        )
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
         raise TypeError(f"train takes a list of (question, passage) pairs, not {type(pairs).__name__}")
     checked = [check_pair(number, pair) for number, pair in enumerate(pairs)]
     if not checked:
@@ -258,6 +266,11 @@ def check_pairs(pairs: Iterable[Sequence[str | Document]]) -> list[Pair]:
 
 
 def check_pair(number: int, pair: Sequence[str | Document]) -> Pair:
+    if isinstance(pair, Mapping):
+        raise TypeError(
+            f"pair {number} must be (question, passage) or (question, passage, hard negative), and is a dictionary: "
+            'use [(each["question"], each["passage"]) for each in pairs], with your own keys'
+        )
     if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
         raise TypeError(
             f"pair {number} must be (question, passage) or (question, passage, hard negative), not {pair!r:.80}"

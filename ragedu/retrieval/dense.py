@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -12,10 +13,26 @@ from typing import Self
 import numpy as np
 
 from ragedu.corpus import Corpus, Document
+from ragedu.models import MINILM, ModelUnavailable
 from ragedu.representation import call_repr
 from ragedu.retrieval.base import Explanation, Hits, Retriever, check_corpus, check_queries, check_query
 from ragedu.retrieval.embeddings import Embedder
-from ragedu.retrieval.storage import MODEL, load_index, save_index
+from ragedu.retrieval.storage import (
+    AGAIN,
+    MODEL,
+    DamagedIndex,
+    check_form,
+    check_model,
+    check_modules,
+    check_settings,
+    damage_told,
+    load_index,
+    own_folder,
+    save_index,
+    saving,
+)
+
+BUNDLED_NAMES = (MINILM.name, f"sentence-transformers/{MINILM.name}")
 
 
 class DenseRetriever(Retriever):
@@ -139,12 +156,14 @@ class DenseRetriever(Retriever):
                 "None, save, save the encoder with its own save(folder), and set it again after load"
             )
         model, kept = str(self.embedder.name), None
-        if self.embedder.is_trained or MODEL.fullmatch(Path(model).name):
-            model = f"trained-model-{uuid.uuid4().hex}"
-            kept = Path(folder).expanduser() / model
-            self.embedder.save(kept)
-        settings = {"model": model, "fingerprint": self.embedder.fingerprint}
-        save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
+        with saving(folder) as (folder, written):
+            if self.embedder.is_trained or MODEL.fullmatch(Path(model).name):
+                model = f"trained-model-{uuid.uuid4().hex}"
+                kept = folder / model
+                written.append(kept)
+                self.embedder.save(kept)
+            settings = {"model": model, "fingerprint": self.embedder.fingerprint}
+            save_index(folder, type(self).__name__, settings, {"embeddings": self.embeddings}, self.corpus)
         if kept and not self.embedder.is_trained:
             self.embedder.rename(str(kept))  # its former folder may have gone with the index that was there
 
@@ -152,13 +171,25 @@ class DenseRetriever(Retriever):
     def load(cls, folder: str | Path, *, model: str | None = None, cache: bool = True) -> Self:
         """Read what `save` wrote. model: where the model is now, when not where it was.
 
-        Raises ValueError for an index that another model made: its vectors would mean nothing to this one.
+        A model that lies elsewhere than next to the index is named in a warning, because an index from a stranger could
+        name any. `model` says which is right.
+
+        Raises ValueError for an index that another model made: its vectors would mean nothing to this one; for one
+        that is damaged; and for a model that would run code that is not part of sentence-transformers.
         """
+        folder = Path(folder).expanduser()
         settings, arrays, corpus = load_index(folder, cls.__name__)
-        if MODEL.fullmatch(settings["model"]):
-            settings["model"] = str(Path(folder).expanduser() / settings["model"])
-        retriever = cls(model or settings["model"], cache=cache)
-        embedder, embeddings = retriever.embedder, arrays["embeddings"]
+        with damage_told(folder):
+            check_settings(settings, {"model": "", "fingerprint": ""})
+            check_vectors(embeddings := arrays["embeddings"], len(corpus))
+        retriever = cls(model or model_of(folder, settings["model"]), cache=cache)
+        check_modules(Path(retriever.model).expanduser())
+        try:
+            embedder = retriever.embedder
+        except ModelUnavailable as error:
+            if model is None and MODEL.fullmatch(settings["model"]):
+                raise DamagedIndex(f"the index in {folder} has a damaged model ({error}): {AGAIN}") from None
+            raise
         if embeddings.shape != (len(corpus), embedder.dimension):
             raise ValueError(
                 f"the index in {folder} has vectors of {embeddings.shape[1]} dimensions, but {embedder.name} makes "
@@ -169,6 +200,8 @@ class DenseRetriever(Retriever):
                 f"the index in {folder} was made by another model ({settings['model']}, other weights than "
                 f"{embedder.name} has now): load it with that model, or fit again"
             )
+        with damage_told(folder):
+            check_lengths(embeddings)
         retriever._set(corpus, embeddings)
         return retriever
 
@@ -202,3 +235,39 @@ class DenseRetriever(Retriever):
         # Training with folder=… has renamed the model, and only a model that was loaded can have been trained.
         name = str(self.embedder.name) if "embedder" in vars(self) else self.model
         return call_repr(self, model=name)
+
+
+# What is asked of an index before it is used.
+
+
+def model_of(folder: Path, name: str) -> str:
+    """The model that an index names: bundled, next to it (and then checked), or elsewhere, which a warning tells."""
+    if MODEL.fullmatch(name):
+        if not own_folder(folder, name).is_dir():
+            raise FileNotFoundError(f"the index in {folder} lacks its {name}: {AGAIN}")
+        check_model(folder / name)
+        return str(folder / name)
+    with damage_told(folder):
+        check_form(name.strip() and "\0" not in name, f"the model {name!r:.100}")
+    if name not in BUNDLED_NAMES:
+        warnings.warn(
+            f"the index in {folder} names a model elsewhere, {name!r:.200}, which is loaded now: if the index is not "
+            "yours, look at that model first; load(folder, model=…) says which to load",
+            stacklevel=3,
+        )
+    check_modules(Path(name).expanduser())
+    return name
+
+
+def check_vectors(embeddings: np.ndarray, n_documents: int) -> None:
+    """Raise ValueError unless there is one vector of numbers for each document."""
+    check_form(embeddings.dtype == np.float32 and embeddings.ndim == 2, f"{embeddings.dtype} {embeddings.shape}")
+    check_form(n_documents, "no documents")
+    check_form(len(embeddings) == n_documents, f"{len(embeddings):,} vectors for {n_documents:,} documents")
+    check_form(np.isfinite(embeddings).all(), "a vector with a value that is no number")
+
+
+def check_lengths(embeddings: np.ndarray) -> None:
+    """Raise ValueError unless the vectors have length 1, as far as the precision of a model allows, or are 0."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+    check_form(((abs(lengths - 1) < 0.05) | (lengths == 0)).all(), "a vector that has not the length 1")

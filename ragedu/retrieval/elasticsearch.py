@@ -12,17 +12,27 @@ import numpy as np
 
 from ragedu.corpus import Corpus, Document, shorten
 from ragedu.retrieval.base import Explanation, Hits, check_corpus, check_queries, check_query
+from ragedu.retrieval.dense import model_of
 from ragedu.retrieval.elasticsearch_client import connect, credentials, explained, is_here, no_index
 from ragedu.retrieval.elasticsearch_index import ServerIndex
 from ragedu.retrieval.embeddings import Embedder
 from ragedu.retrieval.engine import as_token, tokenizer
 from ragedu.retrieval.hybrid import rank_fusion
-from ragedu.retrieval.storage import load_index, save_index
+from ragedu.retrieval.storage import check_form, damage_told, load_index, save_index
 from ragedu.retrieval.terms import TermRetriever, analyzer_settings, settings_to_save
 from ragedu.text import Analyzer
 
 FORMAT = "ragedu-elasticsearch-1"
 MODES = ("bm25", "knn", "hybrid")
+SAVED: dict[str, Any] = {
+    "url": str,
+    "index": str,
+    "mode": str,
+    "rrf_k": int | float,
+    "depth": int,
+    "timeout": int | float,
+}
+SAVED |= {"ca_certs": str | None, "model": str | None}
 MAX_HITS_PER_REQUEST = 10_000  # the most that a server gives in one answer, unless its owner has changed that
 QUERIES_PER_REQUEST = 64
 
@@ -214,6 +224,10 @@ class ElasticsearchRetriever(TermRetriever):
         embedder: the model that made its vectors, when not found by name.
         """
         settings, _, _ = load_index(folder, cls.__name__)
+        with damage_told(folder):
+            check_form(settings.keys() == SAVED.keys(), f"settings {sorted(settings)} instead of {sorted(SAVED)}")
+            for name, kind in SAVED.items():
+                check_form(isinstance(settings[name], kind), f"the setting {name} is {settings[name]!r:.100}")
         if url is None and credentials() and not is_here(settings["url"]):
             raise ValueError(
                 f"{folder} names the server {settings['url']}, and your credentials would be sent there: if that is "
@@ -222,7 +236,7 @@ class ElasticsearchRetriever(TermRetriever):
         settings["url"] = url or settings["url"]
         model = settings.pop("model")
         if model is not None and embedder is None:
-            embedder = Embedder(model)
+            embedder = Embedder(model_of(Path(folder).expanduser(), model))
         return cls.open(embedder=embedder, **settings)
 
     def _kept(self) -> ServerIndex:

@@ -24,7 +24,7 @@ from ragedu.retrieval.base import (
 )
 from ragedu.retrieval.bm25 import BM25Retriever
 from ragedu.retrieval.dense import DenseRetriever
-from ragedu.retrieval.storage import load_parts, save_parts
+from ragedu.retrieval.storage import check_form, damage_told, load_parts, save_parts
 from ragedu.retrieval.tfidf import TfidfRetriever
 
 CLASSES: dict[str, type[Retriever]] = {cls.__name__: cls for cls in (TfidfRetriever, BM25Retriever, DenseRetriever)}
@@ -57,6 +57,12 @@ def score_fusion(scored: Sequence[Mapping[str, float]], weights: Sequence[float]
 def _min_max(scores: Mapping[str, float]) -> dict[str, float]:
     low, high = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
     return {key: (score - low) / (high - low) if high > low else 1.0 for key, score in scores.items()}
+
+
+def _load_part(name: str, folder: Path) -> Retriever:
+    with damage_told(folder.parent):
+        check_form(name in CLASSES, f"a part that is a {name!r:.100}")
+    return CLASSES[name].load(folder)
 
 
 def _is_weight(value: object) -> bool:
@@ -196,10 +202,13 @@ class HybridRetriever(Retriever):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        settings, parts = load_parts(folder, cls.__name__, lambda name, path: CLASSES[name].load(path))
-        for part in parts:  # which have each read a copy of their own
-            part.corpus = parts[0].corpus
-        return cls(parts, **settings)
+        settings, parts = load_parts(folder, cls.__name__, _load_part)
+        with damage_told(folder):
+            for part in parts:  # which have each read a copy of their own
+                check_form(part.corpus.documents == parts[0].corpus.documents, "parts with different documents")
+                part.corpus = parts[0].corpus
+            check_form(settings.keys() == {"method", "weights", "rrf_k", "depth"}, f"the settings {sorted(settings)}")
+            return cls(parts, **settings)
 
     def __repr__(self) -> str:
         return call_repr(self, weights=None if self.weights == self._equal_weights() else self.weights)

@@ -17,9 +17,8 @@ from ragedu.corpus import Corpus
 from ragedu.retrieval.base import Explanation, Hits, check_corpus
 from ragedu.retrieval.counting import count_terms
 from ragedu.retrieval.inverted_index import InvertedIndex, top_k
-from ragedu.retrieval.storage import load_index, save_index
-from ragedu.retrieval.terms import TermRetriever, settings_to_save
-from ragedu.text import Analyzer
+from ragedu.retrieval.storage import check_form, check_settings, damage_told, load_index, save_index
+from ragedu.retrieval.terms import TermRetriever, load_analyzer, settings_to_save
 
 
 class LexicalRetriever(TermRetriever):
@@ -109,11 +108,16 @@ class LexicalRetriever(TermRetriever):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         settings, arrays, corpus = load_index(folder, cls.__name__)
-        retriever = cls(**settings | {"analyzer": Analyzer(**settings["analyzer"])})
-        terms = arrays["vocabulary"].tobytes().decode().split("\n")
-        retriever.vocabulary = {term: number for number, term in enumerate(terms)}
-        retriever.corpus = corpus
-        retriever.index = InvertedIndex(arrays["starts"], arrays["postings"], arrays["weights"], len(corpus))
+        with damage_told(folder):
+            check_settings(settings, cls()._settings() | {"analyzer": {}})
+            retriever = cls(**settings | {"analyzer": load_analyzer(settings["analyzer"])})
+            check_form(arrays["vocabulary"].dtype == np.uint8, "a vocabulary that is no text")
+            terms = arrays["vocabulary"].tobytes().decode().split("\n")
+            retriever.vocabulary = {term: number for number, term in enumerate(terms)}
+            check_form(len(retriever.vocabulary) == len(terms), "a term that stands in the vocabulary twice")
+            check_postings(arrays["starts"], arrays["postings"], arrays["weights"], len(terms), len(corpus))
+            retriever.corpus = corpus
+            retriever.index = InvertedIndex(arrays["starts"], arrays["postings"], arrays["weights"], len(corpus))
         return retriever
 
     def _weigh(self, terms: list[str]) -> Mapping[int, float]:
@@ -128,3 +132,23 @@ class LexicalRetriever(TermRetriever):
         """Add what the query's terms give to every document; in double precision, so that rounding makes no ties."""
         constant = sum(factor * self._absent_weight(term) for term, factor in weights.items())
         return scores.astype(np.float64) + constant
+
+
+def check_postings(
+    starts: np.ndarray, postings: np.ndarray, weights: np.ndarray, n_terms: int, n_documents: int
+) -> None:
+    """Raise ValueError unless the three arrays are the posting lists of so many terms in so many documents."""
+    for name, array in (("starts", starts), ("postings", postings)):
+        check_form(array.dtype in (np.int32, np.int64) and array.ndim == 1, f"{name} of {array.dtype} {array.shape}")
+    check_form(
+        weights.dtype in (np.float32, np.float64) and weights.shape == postings.shape, "other weights than postings"
+    )
+    check_form(len(starts) == n_terms + 1, f"{len(starts) - 1:,} posting lists for {n_terms:,} terms")
+    check_form(starts[0] == 0 and starts[-1] == len(postings), "posting lists that are not all postings")
+    check_form((np.diff(starts) > 0).all(), "a posting list that is empty or ends before it begins")
+    check_form(postings.min() >= 0 and postings.max() < n_documents, "a posting of a document that is not there")
+    is_same_list = np.ones(len(postings), bool)
+    is_same_list[starts[:-1]] = False
+    check_form((np.diff(postings) > 0)[is_same_list[1:]].all(), "a posting list out of the order of the corpus")
+    # Rounding may leave a weight that is 0 a trifle below it.
+    check_form(np.isfinite(weights).all() and weights.min() > -1e-6, "a weight that is no number, or negative")

@@ -24,9 +24,8 @@ from ragedu.corpus import Corpus, Document
 from ragedu.retrieval.base import Explanation, Hits, check_corpus
 from ragedu.retrieval.bm25 import bm25_term_part
 from ragedu.retrieval.engine import as_token, metadata_json, tokenizer
-from ragedu.retrieval.storage import load_index, save_index
-from ragedu.retrieval.terms import TermRetriever, analyzer_settings, settings_to_save
-from ragedu.text import Analyzer
+from ragedu.retrieval.storage import DamagedIndex, check_form, damage_told, load_index, save_index
+from ragedu.retrieval.terms import TermRetriever, analyzer_settings, load_analyzer, settings_to_save
 
 FORMAT = "ragedu-sqlite-1"
 PROGRESS_FROM_DOCUMENTS = 20_000  # fewer are indexed before a progress bar would be read
@@ -187,14 +186,25 @@ class SqliteRetriever(TermRetriever):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote, into memory."""
-        _, arrays, _ = load_index(folder, cls.__name__)
+        settings, arrays, corpus = load_index(folder, cls.__name__)
         retriever = cls()
-        content = bytearray(arrays["database"])
-        content[18:20] = b"\1\1"  # a database in WAL mode (2, 2) cannot be opened in memory: the log would be a file
-        with retriever._explained():
+        with damage_told(folder), database_damage_told():
+            check_form(not settings and not corpus, "settings or documents outside of the database")
+            check_form(arrays["database"].dtype == np.uint8 and len(arrays["database"]), "a database that is none")
+            content = bytearray(arrays["database"])
+            # A database in WAL mode (2, 2) cannot be opened in memory: the log would be a file.
+            content[18:20] = b"\1\1"
             retriever._connection().deserialize(content)
+            check_tables(retriever._connection())
             retriever._open()
+            check_form(retriever.is_fitted, "no analyzer")
         return retriever
+
+    def __reduce__(self):
+        raise TypeError(
+            "a SqliteRetriever is tied to its database and cannot be copied or pickled: use save(folder) and "
+            "SqliteRetriever.load(folder), or open the file again with SqliteRetriever(path)"
+        )
 
     def close(self) -> None:
         """Close the database file."""
@@ -225,15 +235,16 @@ class SqliteRetriever(TermRetriever):
         execute = self._connection().execute
         if not execute("SELECT 1 FROM sqlite_master WHERE name = 'ragedu_settings'").fetchone():
             return
-        with self._transaction("DEFERRED"):
+        with damage_told(self.path), self._transaction("DEFERRED"):
             settings = {name: json.loads(value) for name, value in execute("SELECT * FROM ragedu_settings")}
             if settings.get("format") != FORMAT:
-                raise ValueError(f"the index in {self.path} is not in the format {FORMAT}: delete its ragedu_ tables")
+                raise DamagedIndex(f"the index in {self.path} is not in the format {FORMAT}: delete its ragedu_ tables")
+            check_form(isinstance(settings["stamp"], str), "no stamp")
             if settings["analyzer"] is None or (given and settings["analyzer"] != analyzer_settings(self.analyzer)):
                 return
-            rows = execute("SELECT id, text, title, metadata FROM ragedu_documents ORDER BY position")
-            self.corpus = Corpus(Document(id, text, title, metadata=json.loads(data)) for id, text, title, data in rows)
-        self.analyzer, self._stamp = Analyzer(**settings["analyzer"]), settings["stamp"]
+            analyzer = load_analyzer(settings["analyzer"])
+            corpus = Corpus(read_documents(self._connection()))
+        self.analyzer, self._stamp, self.corpus = analyzer, settings["stamp"], corpus
 
     def _insert(self, corpus: Corpus, database: sqlite3.Connection) -> int:
         """Add all documents to the new tables; returns the number of tokens."""
@@ -279,18 +290,69 @@ class SqliteRetriever(TermRetriever):
             raise explained(error, self.path) from None
 
 
+def read_documents(database: sqlite3.Connection) -> Iterator[Document]:
+    """The documents of an index, in order. Raises ValueError where their table and that of their terms differ."""
+    rows = database.execute(
+        "SELECT position, id, text, title, metadata, length FROM ragedu_documents ORDER BY position"
+    )
+    indexed = database.execute("SELECT id FROM ragedu_terms_docsize ORDER BY id")
+    for place, (row, (document,)) in enumerate(zip(rows, indexed, strict=True)):
+        position, id, text, title, metadata, length = row
+        check_form(place == position == document, f"no document at position {place}")
+        check_form(type(length) is int and length >= 0, f"a document of length {length!r:.100}")
+        yield Document(id, text, title, metadata=json.loads(metadata))
+
+
+def check_tables(database: sqlite3.Connection) -> None:
+    """Raise ValueError or sqlite3.Error unless a database from elsewhere is whole, with tables as `fit` makes them."""
+
+    def rows(sql: str, *arguments: object) -> list:
+        return database.execute(sql, arguments).fetchall()
+
+    rows("PRAGMA trusted_schema = OFF")
+    check_form(rows("PRAGMA quick_check(1)") == [("ok",)], "a database that is not whole")
+    made = dict(rows("SELECT name, sql FROM sqlite_master WHERE name LIKE 'ragedu%'"))
+    check_form(TABLES.items() <= made.items(), "other tables than there are")
+    rows("INSERT INTO ragedu_terms (ragedu_terms) VALUES ('integrity-check')")
+    rows("CREATE VIRTUAL TABLE temp.all_terms USING fts5vocab (main, ragedu_terms, row)")
+    beginnings = [beginning for (beginning,) in rows("SELECT DISTINCT substr(term, 1, 1) FROM temp.all_terms")]
+    rows("DROP TABLE temp.all_terms")
+    # A search that finds every document reads all that a search can read.
+    found = rows(SEARCH, " OR ".join(f'"{beginning}"*' for beginning in beginnings), -1)
+    positions = {position for (position,) in rows("SELECT position FROM ragedu_documents WHERE length > 0")}
+    check_form({position for position, _ in found} == positions, "terms of other documents than there are")
+    check_form(all(type(score) is float and score > 0 for _, score in found), "a score that is no number")
+
+
+@contextmanager
+def database_damage_told() -> Iterator[None]:
+    """Inside of `damage_told`: what SQLite says about a database in memory that was saved elsewhere."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if is_without_fts5(error):
+            raise explained(error, ":memory:") from None
+        raise ValueError(str(error)) from None
+
+
+def is_without_fts5(error: sqlite3.Error) -> bool:
+    return "fts5" in str(error) and "module" in str(error)
+
+
 def explained(error: sqlite3.Error, path: str) -> Exception:
     """SQLite's error as one that says what to do."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return TimeoutError(f"{path} is locked by another program: wait until that has finished, or raise timeout=…")
-    if "fts5" in str(error) and "module" in str(error):
+    if is_without_fts5(error):
         return RuntimeError(
             f"this Python's SQLite ({sqlite3.sqlite_version}) was built without FTS5: use BM25Retriever, or a Python "
             "from python.org, conda or your system"
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return ValueError(f"{path} is not an SQLite database, or a damaged one ({error}): use another file")
+    if "no such table" in str(error) or "no such column" in str(error) or "decode to UTF-8" in str(error):
+        return ValueError(f"the index in {path} is damaged ({error}): delete its ragedu_ tables and fit again")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PERM")):
         return OSError(f"{path} cannot be used ({error}): check its folder, its permissions and the free space")
     return RuntimeError(f"{path}: {error}")

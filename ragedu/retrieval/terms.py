@@ -72,3 +72,12 @@ def settings_to_save(analyzer: Callable[[str], list[str]]) -> dict[str, Any]:
             "use ragedu.text.Analyzer, or fit again when you need it"
         )
     return settings
+
+
+def load_analyzer(settings: Any) -> Analyzer:
+    """The analyzer with the settings of a saved index. Raises TypeError or ValueError for settings that are none."""
+    if not isinstance(settings, dict) or settings.keys() != {"stop_words", "stemmer"}:
+        raise ValueError("an analyzer without its stop words or stemmer")
+    if not isinstance(settings["stop_words"], list):
+        raise TypeError("stop words that are no list")
+    return Analyzer(**settings)

@@ -34,7 +34,7 @@ class TfidfRetriever(LexicalRetriever):
         self.sublinear_tf = sublinear_tf
 
     def _settings(self) -> dict[str, Any]:
-        return {"sublinear_tf": self.sublinear_tf}
+        return {"sublinear_tf": bool(self.sublinear_tf)}
 
     def _document_weights(self, counts: csr_array) -> csr_array:
         document_frequency = np.bincount(counts.indices, minlength=counts.shape[1])

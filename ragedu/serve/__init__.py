@@ -8,8 +8,9 @@ batch of one. A streamed question is answered alone.
 In batches rounding differs, which now and then chooses another word (see `LanguageModel.generate`). With at_once=1 the
 answers are exactly those of `ask`.
 
-The service speaks HTTP, not HTTPS, and is patient with clients that send slowly. Where others than you can reach it,
-put a reverse proxy in front of it, such as nginx.
+The service speaks HTTP, not HTTPS. A request must have come whole within half a minute, and above some hundred
+connections those that have been silent longest are closed (see `listening`). Where others than you can reach it, put a
+reverse proxy in front of it, such as nginx.
 
 The files, each of which imports only from those before it:
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import Receive, Scope, Send
 
 import ragedu
 from ragedu.answer import Answer
@@ -74,10 +77,11 @@ def create_app(
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=largest)
+    app.state.key = key
     if key is None:  # else a web page could give its own name this machine's address, and ask (DNS rebinding)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
-    app.include_router(questions, dependencies=[Depends(authorise(key))])
+    # The key itself is checked by QuestionRoute; this puts it into the description of the service.
+    app.include_router(questions, dependencies=[Depends(HTTPBearer(auto_error=False))], max_body_size=largest)
     app.include_router(about)
     return app
 
@@ -98,17 +102,25 @@ def check_limits(at_once: int, waiting: int, seconds: float) -> None:
         )
 
 
-def authorise(key: str | None) -> Callable[..., None]:
-    """A function that refuses a request which does not send the key."""
+class QuestionRoute(APIRoute):
+    """A route that refuses whoever does not send the key, before it looks at anything else of the request."""
 
-    def check(sent: HTTPAuthorizationCredentials | None = Depends(HTTPBearer(auto_error=False))) -> None:  # noqa: B008
-        if key is None:
-            return
-        # == stops at the first character that differs, and by the time that it takes a key could be guessed in pieces.
-        if not secrets.compare_digest(sent.credentials.encode() if sent else b"", key.encode()):
-            raise HTTPException(401, "send the header  Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if sends_key(Headers(scope=scope), scope["app"].state.key):
+            await super().handle(scope, receive, send)
+        else:
+            detail = {"detail": "send the header  Authorization: Bearer KEY"}
+            refusal = JSONResponse(detail, 401, headers={"WWW-Authenticate": "Bearer"})
+            await refusal(scope, receive, send)
 
-    return check
+
+def sends_key(headers: Headers, key: str | None) -> bool:
+    """Whether a request with these headers has the key; without a key, every request does."""
+    if key is None:
+        return True
+    scheme, sent = get_authorization_scheme_param(headers.get("Authorization"))
+    # == stops at the first character that differs, and by the time that it takes a key could be guessed in pieces.
+    return scheme.lower() == "bearer" and secrets.compare_digest(sent.encode(), key.encode())
 
 
 async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -123,7 +135,7 @@ async def malformed(request: Request, error: RequestValidationError) -> JSONResp
 
 # The routes.
 
-questions, about = APIRouter(), APIRouter()
+questions, about = APIRouter(route_class=QuestionRoute), APIRouter()
 
 
 def batcher_of(request: Request) -> Batcher:

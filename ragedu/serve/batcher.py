@@ -20,6 +20,7 @@ from fastapi import HTTPException, Request
 from ragedu.answer import Answer
 from ragedu.rag import RAG
 from ragedu.serve.messages import Query, Reply, Source
+from ragedu.showing import block
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,8 @@ def as_http(error: BaseException) -> HTTPException:
     # Not its subclasses: those of decoding would tell what was being decoded.
     if type(error) is ValueError and is_ours(error):
         return HTTPException(422, str(error))
-    log.error("a question failed", exc_info=error)
+    # The error may say what a client has sent, and a log is read in a terminal.
+    log.error("a question failed\n%s", block("".join(traceback.format_exception(error)), indent=0))
     return HTTPException(500, "the answer failed; the log of the service says why")
 
 

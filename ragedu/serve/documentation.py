@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import Any
 
 import ragedu
+from ragedu.showing import escape
 
 CLIENT = """\
 import os, httpx
