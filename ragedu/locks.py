@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
 
+from tqdm import tqdm
 from tqdm.std import TqdmDefaultWriteLock
 
 
-def forkable_lock() -> Any:  # what threading.RLock makes has no type of its own before Python 3.13
+class ForkableLock:
     """A lock for a whole module, which one thread may take several times.
 
     A forked process has one thread, which is the copy of the one that forked. What another thread held at that moment
-    nobody would ever release in it. So whoever forks waits for the lock first: what it protects is then whole in both
-    processes, and free.
+    nobody would ever release in it, so it gets a new lock. (To wait for the lock before a fork would be tidier. But
+    whoever waits for several locks, one after the other, may wait for ever.)
     """
-    lock = threading.RLock()
-    take_for_forks(lock)
-    return lock
+
+    def __init__(self) -> None:
+        self._renew()
+        in_every_child(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
 
 
-def take_for_forks(lock: Any) -> None:
+def in_every_child(renew: Callable[[], None]) -> None:
+    """Call the function in each process that this one forks, before anything else."""
     if hasattr(os, "register_at_fork"):  # Windows has no fork
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+        os.register_at_fork(after_in_child=renew)
 
 
-# Whatever shows a progress bar, or only could show one, takes tqdm's lock.
-take_for_forks(TqdmDefaultWriteLock.th_lock)
+def renew_the_lock_of_progress_bars() -> None:
+    """Whatever shows a progress bar, or only could show one, takes tqdm's lock."""
+    TqdmDefaultWriteLock.th_lock = threading.RLock()
+    tqdm.set_lock(TqdmDefaultWriteLock())
+
+
+in_every_child(renew_the_lock_of_progress_bars)

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
-from ragedu.locks import forkable_lock
+from ragedu.locks import ForkableLock
 
 GROUP = 32  # weights of a row that share a grid of 16 values, as in llama.cpp's format Q4_1
 GRID_TOLERANCE = 0.1  # how far off the grid, in its steps, rounding to bfloat16 may have taken a weight
@@ -34,7 +34,7 @@ MAX_ONE_THREAD_WEIGHTS = 4_000_000  # of a matrix that one thread has multiplied
 MAX_PREFILL_TOKENS = 1024  # of several prompts at once, which bounds the memory that reading them takes
 # Which kernel multiplies, and with how many threads, torch decides for the whole process, and writing changes that for
 # the time of a token. So those who read or write in several threads take turns, token by token.
-TURN = forkable_lock()
+TURN = ForkableLock()
 
 
 class LlamaBatch:

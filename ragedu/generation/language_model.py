@@ -17,14 +17,14 @@ from ragedu.generation import decoder
 from ragedu.generation.forward import TransformersBatch, log_likelihoods
 from ragedu.generation.growing import Batch, GrowingText, batch_by_length, check_sampling, grow
 from ragedu.generation.loading import fastest_dtype, find_adapter, merge_adapter, quiet_transformers, read_doubt
-from ragedu.locks import forkable_lock
+from ragedu.locks import ForkableLock
 from ragedu.models import SMOLLM2, explain_failure, language_model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CONTENT = "\ue000ragedu content\ue000"  # where the user's text goes in a rendered chat template
-ENCODING = forkable_lock()  # all threads share a switch of the tokenizer: whether it knows control tokens
+ENCODING = ForkableLock()  # all threads share a switch of the tokenizer: whether it knows control tokens
 
 
 class Options(TypedDict, total=False):

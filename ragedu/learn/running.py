@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import inspect
 import io
-import os
 import sys
 import threading
 import time
@@ -26,28 +25,18 @@ from types import FrameType
 from typing import Any
 
 from ragedu.learn.comparing import difference
+from ragedu.locks import ForkableLock
 
 MAX_PRINTED_CHARACTERS = 300  # of what a learner's function prints, or says in an error
 MAX_COLLECTED_CHARACTERS = 10_000  # an endless loop that prints would fill the memory before its time is up
 IMPORT_SECONDS = 120.0  # the first import of a large library on a slow disk
 ENDING_SECONDS = 2.0
 LOOK_EVERY_SECONDS = 0.02
-ONE_AT_A_TIME = threading.RLock()  # standard output is one for the whole process
+ONE_AT_A_TIME = ForkableLock()  # standard output is one for the whole process
 
 
 class TimeIsUp(BaseException):
     """Raised inside a call that took too long. No Exception, so that `except Exception` does not stop it."""
-
-
-def renew_the_lock() -> None:
-    """In a forked process nobody is left to release what another thread held. (A learner's function may fork itself,
-    so this lock is not waited for before, as those of `ragedu.locks` are.)"""
-    global ONE_AT_A_TIME
-    ONE_AT_A_TIME = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=renew_the_lock)
 
 
 class EndNow(TimeIsUp):

@@ -18,7 +18,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from tqdm.auto import tqdm
 
-from ragedu.locks import forkable_lock
+from ragedu.locks import ForkableLock
 from ragedu.models import ModelUnavailable, cache_folder, embedding_model_folder, explain_failure
 from ragedu.representation import call_repr
 from ragedu.retrieval.storage import comes_from_the_disk, unsaved
@@ -28,7 +28,7 @@ PROGRESS_FROM_TEXTS = 256  # fewer are encoded before a progress bar would be re
 LOCK_TIMEOUT_SECONDS = 60  # for another program that writes to the cache
 BATCH_TOKENS = 1024  # what a layer computes for this many stays in the processor's cache: a fifth faster than in memory
 # All threads share a switch of the tokenizer, padding, which counting tokens turns off and encoding turns on.
-ENCODING = forkable_lock()
+ENCODING = ForkableLock()
 
 
 MAX_TOKENS_PER_CHARACTER = 4
