@@ -17,6 +17,9 @@ class ForkableLock:
     A forked process has one thread, which is the copy of the one that forked. What another thread held at that moment
     nobody would ever release in it, so it gets a new lock. (To wait for the lock before a fork would be tidier. But
     whoever waits for several locks, one after the other, may wait for ever.)
+
+    It frees these locks only. torch's threads do not survive a fork, so the child of a process that computes may still
+    hang in torch: start a new process instead.
     """
 
     def __init__(self) -> None:
