@@ -121,11 +121,20 @@ def language_model_folder(name: str | Path = SMOLLM2.name, *, thorough: bool = F
 def _folder_or_name(name: str | Path, bundled: BundledModel) -> str:
     if not str(name).strip():
         raise ValueError("the name of a model is empty: give a name or a folder")
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:
+        raise ModelUnavailable(f"there is no model folder {str(name)!r}: no user has that name") from None
     if isinstance(name, Path) and not folder.is_dir():
         raise ModelUnavailable(f"there is no model folder {str(name)!r}: check the path")
     if folder.is_dir():
         return str(folder)
+    other = MINILM if bundled is SMOLLM2 else SMOLLM2
+    if str(name) == other.name or is_near_miss(str(name), other):
+        raise ModelUnavailable(
+            f"{str(name)!r} is no {bundled.role} model but for {other.role}: give {bundled.name!r}, which comes with "
+            "ragedu, or another model's name or folder"
+        )
     if is_near_miss(str(name), bundled):
         raise ModelUnavailable(
             f"there is no {bundled.role} model {str(name)!r}: did you mean {bundled.name!r}, which comes with ragedu? "

@@ -142,3 +142,8 @@ def test_another_acceptable_answer_never_hurts(prediction, answers, more):
 def test_normalise_is_idempotent_after_articles_are_gone(text):
     once = normalise(text)
     assert normalise(once) == once
+
+
+def test_predictions_for_other_questions_do_not_pass_as_wrong_answers():
+    with pytest.raises(ValueError, match="look like 1, those of the answers like '1'"):
+        answer_scores({1: "red"}, {"1": ["red"]})

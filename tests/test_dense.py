@@ -186,11 +186,25 @@ def test_without_a_cache_nothing_is_written(clean_cache, counted, make_dense, ha
     assert len(counted) == 16 and not (clean_cache / "embeddings.sqlite").exists()
 
 
+def test_the_bar_moves_with_every_batch(tiny, monkeypatch):
+    moves = []
+
+    class Bar(embeddings.tqdm):
+        def update(self, n=1):
+            moves.append(n)
+            return super().update(n)
+
+    monkeypatch.setattr(embeddings, "tqdm", Bar)
+    texts = [f"text number {number}" for number in range(embeddings.PROGRESS_FROM_TEXTS)]
+    Embedder(tiny / "mean", cache=False).encode(texts)
+    assert sum(moves) == len(texts) and max(moves) <= 32
+
+
 def test_work_that_was_interrupted_is_kept(clean_cache, monkeypatch):
     texts = [f"text number {number}" for number in range(300)]
     embedder, batches = Embedder(), []
 
-    def encode(batch, batch_size):
+    def encode(batch, batch_size, tick):
         batches.append(len(batch))
         if len(batches) == 2:
             raise KeyboardInterrupt

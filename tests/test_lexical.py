@@ -13,8 +13,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from ragedu import BM25Retriever, Corpus, Document, TfidfRetriever, evaluate
+from ragedu.retrieval.base import Hits
 from ragedu.retrieval.bm25 import VARIANTS, bm25_idf, bm25_term_part
 from ragedu.retrieval.tfidf import tfidf_idf
+from ragedu.showing import columns
 from ragedu.text import Analyzer
 
 WORDS = "harbour ferry bread lamp wall storm choir granite".split()
@@ -430,11 +432,36 @@ def test_hits_show_themselves(harbour):
     hits = BM25Retriever().fit(harbour).search("lighthouse keeper", 2)
     first = repr(hits).splitlines()[0]
     assert first.startswith("  1  ") and "keeper" in first and f"{hits[0].score:.3f}" in first
-    assert "<th>rank</th>" in hits._repr_html_() and "keeper" in hits._repr_html_()
+    assert ">rank</th>" in hits._repr_html_() and "keeper" in hits._repr_html_()
     nothing = BM25Retriever().fit(harbour).search("zeppelin")
     assert repr(nothing) == "no document found" and nothing._repr_html_() == "<p>no document found</p>"
     script = BM25Retriever().fit(Corpus([Document("<b>", "<script>ferry")])).search("ferry")
     assert "<script>" not in script._repr_html_() and "<b>" not in script._repr_html_()
+
+
+def test_hits_stand_in_columns():
+    documents = {
+        "a-long-id-42": Document("a-long-id-42", "ferry", "Title one"),
+        "항구": Document("항구", "ferry ferry 박물관은 화요일에 닫습니다 " * 9),
+        "c": Document("c", "ferry boat sea"),
+    }
+    hits = BM25Retriever().fit(Corpus(documents.values())).search("ferry")
+    begins = {"a-long-id-42": "Title one | ferry", "항구": "ferry ferry 박", "c": "ferry boat sea"}
+    of_ids, of_texts = set(), set()
+    for line, hit in zip(repr(hits).splitlines(), hits, strict=True):
+        assert columns(line) <= 100
+        of_ids.add(columns(line[: line.index(f"  {hit.document.id} ")]))
+        of_texts.add(columns(line[: line.index(begins[hit.document.id])]))
+    assert len(of_ids) == len(of_texts) == 1
+    html = hits._repr_html_()
+    assert "<b>Title one</b> <code style='white-space:nowrap'>a-long-id-42</code><br>ferry<" in html
+    assert html.count("align='right'") == 2 * 4  # rank and score, in the head as well
+
+
+def test_small_scores_have_more_decimals():
+    documents = [Document(name, "x") for name in "ab"]
+    for scores, shown in (([1 / 61, 1 / 62], ["0.01639", "0.01613"]), ([12.5, 0.01], ["12.500", "0.010"])):
+        assert [line.split()[1] for line in repr(Hits.ranked(documents, scores)).splitlines()] == shown
 
 
 def test_an_explanation_lines_up():

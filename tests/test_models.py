@@ -399,3 +399,16 @@ def test_a_near_miss_of_the_embedding_models_name_is_said_at_once(name):
 )
 def test_its_relatives_are_left_to_hugging_face(name):
     assert models.embedding_model_folder(name) == name
+
+
+@pytest.mark.parametrize(
+    ("folder_of", "name", "message"),
+    [
+        (models.language_model_folder, "all-MiniLM-L6-v2", "is no language model but for embedding"),
+        (models.embedding_model_folder, "SmolLM2", "is no embedding model but for language"),
+        (models.language_model_folder, "~there-is-no-such-user", "no user has that name"),
+    ],
+)
+def test_a_name_that_cannot_be_right_is_told_without_a_network(folder_of, name, message):
+    with pytest.raises(models.ModelUnavailable, match=message):
+        folder_of(name)

@@ -1,5 +1,6 @@
 """Readers: every supported type, and for every kind of bad file an error that says where and what to do."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -886,7 +887,7 @@ def test_a_field_longer_than_the_csv_module_expects(write):
         ("a.json", '{"1": "x", "1": "y"}', "a.json: not valid JSON .*'1' appears twice"),
         ("a.json", '"text"', "a.json holds a str: it must be a list"),
         ("a.json", '["x", 3]', "a.json, item 2 must be an object or a string, not a int"),
-        ("a.json", '{"1": 3}', "a.json, item 1: the text of document '1' must be a string, not int"),
+        ("a.json", '{"1": 3}', r"a.json, item 1: no 'text' among the keys \('1'\)"),
         ("a.json", '["x", "\\udfff"]', "a.json, item 2: .* lone surrogate"),
         ("a.csv", "id;body\n1;x\n", r"a.csv, line 2: no 'text' among the keys \('id', 'body'\): name the right one"),
         ("a.csv", "id,text\n1,x,y\n", r"a.csv, line 2: 3 fields where the header has 2 \(id, text\)"),
@@ -1068,3 +1069,228 @@ def test_squad(write):
 def test_bad_squad(write, data, message):
     with pytest.raises(ValueError, match=message):
         read_squad(write("squad.json", data))
+
+
+# Files as strangers have them
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"hello"), "is compressed by gzip"),
+        (b"PK\x03\x04 and so on", "is a ZIP archive"),
+        (b"%PDF-1.7\n1 0 obj", "is a PDF, not text"),
+        (b"SQLite format 3\0 and so on", "is an SQLite database: give it as  sqlite:///PATH"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "run  git lfs pull"),
+        ("港の灯台は古い。".encode("iso2022_jp"), "it looks like ISO-2022-JP"),
+        ("항구의 등대".encode("iso2022_kr"), "it looks like ISO-2022-KR"),
+        ("Grüße\n".encode() * 3 + "Größe".encode("latin-1"), "most of it is UTF-8: mend this byte"),
+    ],
+)
+def test_what_is_no_text_is_told_whatever_it_is_called(write, content, message):
+    for name in ("a.txt", "a.md", "a.csv", "a.ndjson", "a.ipynb"):
+        with pytest.raises(ValueError, match=f"{name} .*{message}"):
+            read_corpus(write(name, content))
+
+
+def test_files_that_were_put_together_have_byte_order_marks_inside(write):
+    assert read_corpus(write("a.jsonl", '\ufeff{"id": "1", "text": "x"}\n\ufeff{"id": "2", "text": "y"}\n')).ids == [
+        "1",
+        "2",
+    ]
+    assert read_corpus(write("a.md", "\ufeff# A\nx\n\ufeff# B\ny")).ids == ["a.md#a", "a.md#b"]
+
+
+@pytest.mark.parametrize("path", ["", " ", "~there-is-no-such-user/x"])
+def test_a_path_that_leads_nowhere(path):
+    for read in (read_corpus, read_beir, read_squad):
+        with pytest.raises(ValueError, match="the path is blank|no such user"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '{"id": "1", "title": "Harbour", "text": "x"}\n{"id": "2", "text": "y"}\n'),  # JSON lines
+        ("a.jsonl", '[\n  {"id": "1", "title": "Harbour", "text": "x"},\n  {"id": "2", "text": "y"}\n]\n'),
+        ("a.ndjson", '[{"id": "1", "title": "Harbour", "text": "x"}, {"id": "2", "text": "y"}]'),
+        ("a.json", '{"id":{"0":1,"1":2},"title":{"0":"Harbour","1":null},"text":{"0":"x","1":"y"}}'),  # pandas
+        ("a.csv", "ID,Title,Text\n1,Harbour,x\n2,,y\n"),
+        ("a.jsonl", '{"_id": 1, "Title": "Harbour", "TEXT": "x"}\n{"_id": 2, "TEXT": "y"}\n'),
+        ("a.csv", 'id, title, text\n1, "Harbour", "x"\n2, , y\n'),
+    ],
+)
+def test_records_under_other_names(write, name, content):
+    assert table(read_corpus(write(name, content))) == [("1", "Harbour", "x"), ("2", "", "y")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.tsv", 'id\ttext\n1\t"Yes" she said\n', '"Yes" she said'),
+        ("a.tsv", 'id\ttext\n1\t"an inch"\n2\t5" and\n', "an inch"),
+        ("a.tsv", 'id\ttext\n1\t"once\n2\ttwice"\n', '"once'),
+        ("a.tsv", 'id\ttext\n1\t"a ""b"""\n', 'a "b"'),
+        ("a.csv", 'id,text\n1,"He said \\"no\\", and left"\n', 'He said "no", and left'),
+        ("a.csv", 'id,text\n1,"ends in a \\"\n', "ends in a \\"),
+    ],
+)
+def test_quotation_marks_in_tables(write, name, content, text):
+    assert read_corpus(write(name, content))["1"].text == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"max_seq_length": 256, "do_lower_case": False},
+        {"took": 1, "hits": {"hits": []}},
+        {"train": [{"text": "x"}], "test": [{"text": "y"}]},
+        {"columns": ["id", "text"], "index": [0], "data": [["1", "x"]]},
+    ],
+)
+def test_an_object_of_other_things_holds_no_texts_by_their_ids(write, content):
+    key = next(iter(content))
+    with pytest.raises(ValueError, match=rf"a.json, item 1: no 'text' among the keys \('{key}'"):
+        read_corpus(write("a.json", content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", json.dumps({"k" * 100_000: 1})),
+        ("a.json", '{"' + "k" * 100_000 + '": 1, "' + "k" * 100_000 + '": 2}'),
+        ("a.csv", "k" * 100_000 + "\nx\n"),
+        ("a.csv", ",".join(f"column{number}" for number in range(2000)) + "\n1\n"),
+        ("a.csv", "same," * 2000 + "\n1\n"),
+    ],
+)
+def test_messages_stay_short(write, name, content):
+    with pytest.raises(ValueError) as error:
+        read_corpus(write(name, content))
+    assert len(str(error.value)) < 1000
+
+
+HEADINGS = {
+    "# Install {#install .note}": "Install",
+    "# Install {: #install}": "Install",
+    '# <a name="x"></a>Install <br/>': "Install",
+    "# ![logo](logo.png) Install": "logo Install",
+    "# [Install][1] _it_ __now__": "Install it now",
+    "# `__init__` & snake_case": "__init__ & snake_case",
+    "# 2 \\* 3 &lt; 7": "2 * 3 < 7",
+    "# <https://example.org>": "https://example.org",
+    "# A {set}": "A {set}",
+    "Install\n*now*\n===": "Install now",
+    "#": "a",
+}
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_a_heading_is_what_a_reader_sees(write, heading):
+    assert read_corpus(write("a.md", f"{heading}\n\nText.\n\n[1]: /x"))[0].title == HEADINGS[heading]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ('{\n  "title": "Renew it",\n  "draft": false\n}\n\nText.', "Renew it"),
+        ("\n\n---\ntitle: Renew it\n---\nText.", "Renew it"),
+        ("---\ntitle:\n  - Renew\n  - it\n---\nText.", "a"),
+        ("---\ntitle: [Renew, it]\n---\nText.", "a"),
+    ],
+)
+def test_front_matter_of_other_programs(write, text, title):
+    (document,) = read_corpus(write("a.md", text))
+    assert (document.title, document.text.strip()) == (title, "Text.") and document.metadata["front_matter"]
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\nText.', '{"title": "x"}', "{} Text.", "{{ template }}\nText."])
+def test_an_object_without_a_title_or_a_text_is_no_front_matter(write, text):
+    assert read_corpus(write("a.md", text))[0].text == text
+
+
+def test_a_cell_that_leaves_something_open_ends_with_itself(write):
+    cells = [
+        cell("markdown", "```\ncode"),
+        cell("code", "x"),
+        cell("markdown", "<!-- a\n\n## note"),
+        cell("markdown", "# A\na\n# B\nb"),
+    ]
+    corpus = read_corpus(write("a.ipynb", {"cells": cells, "metadata": {"kernelspec": {"language": "R"}}}))
+    assert table(corpus)[1:] == [("a.ipynb#a", "A", "a"), ("a.ipynb#b", "B", "b")]
+    assert corpus[0].text == "```\ncode\n\n```r\nx\n```\n\n<!-- a\n\n## note"
+
+
+UNDERLINED = """\
+Before.
+
+Harbour
+=======
+It was built in 1881.
+
+Light
+-----
+Red.
+
+    $ git log
+------------
+no title, since its underline is longer
+
+港の灯台
+--------
+古い。
+---
+Not apart.
+---
+"""
+
+
+def test_text_is_split_at_underlined_titles(write):
+    corpus = read_corpus(write("a.txt", UNDERLINED))
+    assert [(d.id, d.title) for d in corpus] == [
+        ("a.txt", "a"),
+        ("a.txt#harbour", "Harbour"),
+        ("a.txt#light", "Harbour › Light"),
+        ("a.txt#港の灯台", "Harbour › 港の灯台"),
+    ]
+    assert corpus["a.txt#light"].text.endswith("longer") and corpus[-1].text.endswith("Not apart.\n---")
+    # As Sphinx calls the sources that it shows.
+    assert read_corpus(write("b.rst.txt", RST)).ids[1:3] == ["b.rst.txt#harbour", "b.rst.txt#light--wall"]
+    assert read_corpus(write("c.md.txt", "# A\nx\n# B\ny")).ids == ["c.md.txt#a", "c.md.txt#b"]
+
+
+def test_commands_in_asciidoc_blocks_are_no_titles(write):
+    text = "Notes\n=====\n\n----\n$ make\n----\n\n[source]\n....\na\n\nb = 1\n....\n\nLamp\n----\nRed.\n"
+    corpus = read_corpus(write("notes.txt", text))
+    assert [document.title for document in corpus] == ["Notes", "Notes › Lamp"]
+    assert "$ make" in corpus[0].text and "b = 1" in corpus[0].text
+
+
+def test_titles_of_restructured_text_lose_sphinx_roles(write):
+    titles = ["The :mod:`os` module", ":py:func:`~os.walk`, :doc:`more <index>`"]
+    text = "\n".join(f"{title}\n{'=' * len(title)}\n\nx\n" for title in titles)
+    assert [document.title for document in read_corpus(write("a.rst", text))] == ["The os module", "os.walk, more"]
+    line = "word " * 5000  # docutils by itself gives up a file with a line of more than 10,000 characters
+    table = "+--+--+\n|  |  |\n+--+--+\n"
+    assert len(read_corpus(write("b.rst", f"A\n=\n\n{line}\n\nB\n=\n\n{table}\nC\n=\n\nx"))) == 3
+
+
+HOSTILE_RST = {
+    "substitutions in substitutions": lambda n: (
+        "|a0|\n\n" + "".join(f".. |a{i}| replace:: |a{i + 1}| |a{i + 1}|\n" for i in range(n // 40))
+    ),
+    "markup never closed": lambda n: "*a `b |c " * n,
+    "a table of many columns": lambda n: ("+--" * n + "+\n" + "|  " * n + "|\n") * 4 + "+--" * n + "+\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_RST)
+def test_hostile_restructured_text_takes_linear_time(name):
+    short, long = (seconds(rst_headings_of, HOSTILE_RST[name](n)) for n in (250, 2000))
+    assert long < 40 * short or long < 0.3
+
+
+def test_a_key_that_appears_twice_among_many_is_found_in_linear_time(write):
+    keys = ",".join(f'"k{number}": "v"' for number in range(60_000))
+    with pytest.raises(ValueError, match="the key 'k59999' appears twice"):
+        read_corpus(write("a.json", f'{{{keys}, "k59999": "w"}}'))

@@ -202,3 +202,29 @@ def test_missing_and_binary_files(tmp_path):
     (tmp_path / "latin.txt").write_bytes("q Q0 é 1 1 t".encode("latin-1"))
     with pytest.raises(ValueError, match="not UTF-8 .*position 5"):
         read_run(tmp_path / "latin.txt")
+
+
+@pytest.mark.parametrize(
+    ("run", "qrels", "message"),
+    [
+        ({"q": ["d"]}, {"q": {"d": 1}}, "a run is {query id: .*for query 'q' there is a list"),
+        (None, {"q": {"d": 1}}, "a run is {query id: .*not a NoneType"),
+        ({"q": {"d": None}}, {"q": {"d": 1}}, "query 'q', document 'd': the score must be a number, not None"),
+        ({"q": {"d": "1"}}, {"q": {"d": 1}}, "the score must be a number, not '1'"),
+        ({"q": {"d": 1.0}}, {"q": {"d": "1"}}, "the grade must be a number, not '1'"),
+        ({"q": {"d": 1.0}}, {"q": {"d": float("nan")}}, "the grade nan is not a finite number"),
+    ],
+)
+def test_what_is_no_run_or_no_judgments(run, qrels, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        evaluate_run(run, qrels, metrics=["ndcg@10"])
+
+
+def test_a_path_that_no_run_can_have(tmp_path):
+    for path, message in (
+        ("", "path is blank"),
+        ("a\0b", "NUL"),
+        (tmp_path / ("x" * 300), "cannot be written: File name"),
+    ):
+        with pytest.raises((OSError, ValueError), match=message):
+            write_run({"q": {"d": 1.0}}, path)

@@ -542,3 +542,26 @@ def test_a_hybrid_of_unknown_retrievers_cannot_be_saved(harbour, tmp_path):
     nested = HybridRetriever([HybridRetriever([BM25Retriever()])]).fit(harbour)
     with pytest.raises(TypeError, match="a hybrid with a HybridRetriever cannot be saved: save its parts yourself"):
         nested.save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("", "path is blank"),
+        ("~there-is-no-such-user/x", "no such user"),
+        ("x" * 300, "cannot be saved in .*File name too long"),
+    ],
+)
+def test_folders_that_no_index_can_have(tmp_path, monkeypatch, folder, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((OSError, ValueError), match=message):
+        BM25Retriever().fit(Corpus.from_texts(["The harbour."])).save(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_that_is_too_deep_for_json(tmp_path):
+    deep: dict = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    with pytest.raises(TypeError, match="the metadata of document '1' cannot be saved as JSON"):
+        BM25Retriever().fit(Corpus([Document("1", "The harbour.", metadata=deep)])).save(tmp_path / "x")

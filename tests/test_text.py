@@ -82,6 +82,14 @@ FOUND = [
     ("the nai\u0308ve-\nte\u0301 of it", "naïveté"),
     ("ＡＢＣ１２３", "abc123"),
     ("the Windows™ licence", "windows"),
+    ("كَتَبَ الوَلَدُ الدَّرْسَ", "كتب"),
+    ("كتـــاب جديد", "كتاب"),
+    ("\ufb7b\ufe77 عربي", "\u0686"),
+    ("שָׁלוֹם לכולם", "שלום"),
+    ("\ufb2aמש", "שמש"),
+    ("سال ۱۳۹۹ خورشیدی", "1399"),
+    ("سنة ١٨٨١ ميلادية", "1881"),
+    ("ปี ๒๕๐๐", "2500"),
 ]
 
 
@@ -299,6 +307,13 @@ def test_a_broken_word_can_still_be_joined_in_a_passage():
     (passage,) = passages("Down at the ware-\nhouse they\nwork.")
     assert passage == "Down at the ware-\nhouse they work."
     assert Analyzer()(passage) == ["warehous", "work"]
+
+
+def test_passages_of_a_table_share_no_more_of_their_tokens_than_of_their_words():
+    rows = [f"|{'-----+' * 8}|\n| {number} |" for number in range(60)]  # of few words and many tokens
+    made = chunk(Corpus([Document("table", "\n".join(rows))]))
+    told = sum(len(passage.text) for passage in made)
+    assert len(made) > 5 and told < 1.3 * len("\n".join(rows))
 
 
 def test_chunk_numbers_the_passages_and_keeps_the_rest():

@@ -205,7 +205,7 @@ def test_long_work_shows_how_far_it_is(monkeypatch, capsys):
     corpus = Corpus(documents(100))
     chunk(corpus)
     assert "cutting" not in capsys.readouterr().err
-    monkeypatch.setattr("ragedu.text.PROGRESS_FROM_CHARACTERS", 1_000)
+    monkeypatch.setattr("ragedu.text.chunking.PROGRESS_FROM_CHARACTERS", 1_000)
     chunk(corpus)
     assert "cutting passages: 100%" in capsys.readouterr().err
 

@@ -99,10 +99,15 @@ def answer_scores(predictions: Mapping[str, str], answers: Mapping[str, Sequence
     Raises
     ------
     ValueError
-        When there are no questions.
+        When there are no questions, or none that a prediction is for.
     """
     if not answers:
         raise ValueError("answers is empty: there is no question to score")
+    if predictions and not predictions.keys() & answers.keys():
+        raise ValueError(
+            f"no prediction is for a question of the answers: the ids of the predictions look like "
+            f"{next(iter(predictions))!r}, those of the answers like {next(iter(answers))!r}"
+        )
     answered = [(predictions[key], acceptable) for key, acceptable in answers.items() if key in predictions]
     return {
         "exact_match": sum(exact_match(text, acceptable) for text, acceptable in answered) / len(answers),

@@ -190,7 +190,7 @@ def _compared(results: Mapping[str, Result], systems: Mapping[str, object], agai
 
 def _with_bar(systems: Mapping[str, object], progress: bool | str) -> Iterable[tuple[str, object]]:
     title = progress if isinstance(progress, str) else "systems"
-    return tqdm(systems.items(), desc=title, unit="system", disable=not progress)
+    return tqdm(systems.items(), desc=title, unit=" systems", disable=not progress)
 
 
 def _run(

@@ -12,7 +12,14 @@ from typing import ClassVar
 from ragedu.corpus import Corpus, Dataset
 from ragedu.evaluation.result import Result, go_through, keep_what_is_done
 from ragedu.evaluation.runs import without_ties
-from ragedu.evaluation.scoring import is_itself, judged_queries, ranking_metrics, score_rankings, search_depth
+from ragedu.evaluation.scoring import (
+    check_numbers,
+    is_itself,
+    judged_queries,
+    ranking_metrics,
+    score_rankings,
+    search_depth,
+)
 from ragedu.retrieval.base import FitsAndSearches, Hits, corpus_of
 
 BATCH_QUERIES = 64  # searched between two steps of the progress bar
@@ -194,6 +201,7 @@ def evaluate_run(
     """
     metrics = ranking_metrics(metrics)
     judged = judged_queries(qrels.qrels if isinstance(qrels, Dataset) else qrels)
+    check_numbers("a run", "score", run)
     if run and not run.keys() & judged.keys():
         raise ValueError(
             f"no query of the run has judgments: its query ids look like {next(iter(run))!r}, "

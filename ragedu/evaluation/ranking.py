@@ -1,10 +1,12 @@
 """Ranking metrics by hand: how good is one ranked list, given which documents are relevant?
 
-Every metric takes
+Every metric takes::
+
     ranked     the ids of the documents found, best first, none twice
     judgments  {document id: grade}; a grade above 0 means relevant, a document without a grade counts as not
                relevant, and grades below 0 (used for spam) count as 0
     k          the cutoff: only the first k documents are looked at (None: all of them)
+
 and returns a number from 0 to 1. Definitions and conventions are those of trec_eval, hence of ir_measures: a query
 without any relevant document scores 0. Source of the definitions, where no other is named: Manning, Raghavan and
 Schütze, Introduction to Information Retrieval (2008), chapter 8.

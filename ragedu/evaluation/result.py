@@ -96,7 +96,7 @@ def go_through(experiment: Experiment, size: int, title: str, progress: bool | s
     """Take the queries that are left through the experiment, `size` at a time."""
     left = experiment.left
     title = progress if isinstance(progress, str) else title
-    with tqdm(total=len(left), desc=title, unit="query", disable=not progress) as bar:
+    with tqdm(total=len(left), desc=title, unit=" queries", disable=not progress) as bar:
         for start in range(0, len(left), size):
             batch = left[start : start + size]
             experiment.add(batch)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from numbers import Real
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ragedu.corpus import check_text
-from ragedu.readers.text_files import read_lines, whole_number
+from ragedu.readers.text_files import path_from, read_lines, whole_number
 
 
 def trec_order(scores: Mapping[str, float]) -> list[str]:
@@ -160,7 +161,7 @@ def check_run_ids(query_ids: Iterable[str], document_ids: Iterable[str]) -> None
 
 def check_target(path: str | Path) -> None:
     """Raise the OSError of `write_run` if no file can be written there, by writing an empty one under another name."""
-    path = Path(path).expanduser()
+    path = path_from(path)
     temporary = _temporary(path)
     try:
         is_folder = path.is_dir()
@@ -179,7 +180,7 @@ def _column(text: str, what: str) -> str:
 
 
 def _rows(path: str | Path, columns: str) -> Iterable[tuple[str, list[str]]]:
-    for number, line in read_lines(Path(path).expanduser()):
+    for number, line in read_lines(path_from(path)):
         row = line.split()
         if len(row) != len(columns.split()):
             raise ValueError(f"{path}, line {number}: {len(row)} columns where there must be: {columns}")
@@ -188,8 +189,8 @@ def _rows(path: str | Path, columns: str) -> Iterable[tuple[str, list[str]]]:
 
 def _write(path: str | Path, lines: Iterable[str]) -> None:
     """Write to a temporary name and rename, so that an interrupted write never leaves half a file."""
-    path = Path(path).expanduser()
-    if not path.parent.is_dir():
+    path = path_from(path)
+    if not os.path.isdir(path.parent):  # unlike Path.is_dir, no error of its own for a name that is too long
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}: make it first")
     temporary = _temporary(path)
     try:
@@ -199,7 +200,8 @@ def _write(path: str | Path, lines: Iterable[str]) -> None:
     except OSError as error:
         raise type(error)(f"{path} cannot be written: {error.strerror}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
+from numbers import Real
 
 from ragedu.evaluation.answers import exact_match, f1
 from ragedu.evaluation.overlap import rouge_l
@@ -56,8 +58,30 @@ def search_depth(metrics: Sequence[str], k: int | None) -> int:
     return k
 
 
+def check_numbers(what: str, number: str, numbers: Mapping[str, object]) -> None:
+    """Raise TypeError unless these are mappings of mappings to numbers, and ValueError for one that is not finite.
+
+    what, number: what it is called, and what a number in it is: "a run", "score".
+    """
+    form = f"{what} is {{query id: {{document id: {number}}}}}"
+    if not isinstance(numbers, Mapping):
+        raise TypeError(f"{form}, not a {type(numbers).__name__}")
+    for query_id, of_query in numbers.items():
+        if not isinstance(of_query, Mapping):
+            kind = type(of_query).__name__
+            raise TypeError(f"{form}, and for query {query_id!r} there is a {kind}: {of_query!r:.60}")
+        for document_id, value in of_query.items():
+            if isinstance(value, Real) and isfinite(value):
+                continue
+            place = f"query {query_id!r}, document {document_id!r}"
+            if not isinstance(value, Real):
+                raise TypeError(f"{place}: the {number} must be a number, not {value!r:.60}")
+            raise ValueError(f"{place}: the {number} {value!r} is not a finite number")
+
+
 def judged_queries(qrels: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
-    """The queries that have judgments. Raises ValueError when there are none."""
+    """The queries that have judgments. Raises ValueError when there are none, TypeError for those that are none."""
+    check_numbers("a set of judgments (qrels)", "grade", qrels)
     judged = {query_id: judgments for query_id, judgments in qrels.items() if judgments}
     if not judged:
         raise ValueError("there are no relevance judgments (qrels): without them nothing can be evaluated")

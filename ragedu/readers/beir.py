@@ -10,7 +10,7 @@ from typing import Any
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.readers.records import document_from, read_jsonl
-from ragedu.readers.text_files import read_lines, refuse_web_address, whole_number
+from ragedu.readers.text_files import path_from, read_lines, refuse_web_address, whole_number
 
 GRADE_COLUMN = ("score", "grade", "label", "rel", "relevance")
 
@@ -41,7 +41,7 @@ def read_beir(folder: str | PathLike[str], *, split: str = "test", strict: bool 
         If anything is malformed. The message names file and line.
     """
     refuse_web_address(folder, "download the collection, unpack it, and give its folder")
-    folder = Path(folder).expanduser()
+    folder = path_from(folder)
     _check_files(folder, split)
     corpus = _read_corpus(folder / "corpus.jsonl")
     queries = _read_queries(folder / "queries.jsonl")

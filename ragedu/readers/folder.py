@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from ragedu.corpus import Corpus, Document
 from ragedu.readers.finding import UNSUPPORTED_TYPE, FoundFiles, find_files, patterns_from
 from ragedu.readers.markdown import read_markdown, read_notebook
+from ragedu.readers.plain_text import read_plain
 from ragedu.readers.records import PlacedRecord, document_from, make_document, read_json, read_jsonl, read_table
 from ragedu.readers.restructured import read_restructured
-from ragedu.readers.text_files import read_text
+from ragedu.readers.text_files import path_from
 from ragedu.showing import one_line
 
 PLAIN = (".txt",)
@@ -26,6 +29,7 @@ RECORDS = (".json", *JSON_LINES, ".csv", ".tsv")
 SUPPORTED = (*PLAIN, *MARKDOWN, *RESTRUCTURED, *NOTEBOOK, *RECORDS)  # in the order in which messages list them
 DATABASE = (".db", ".sqlite", ".sqlite3")
 # In the line about what was skipped; the warning has all as `skipped`.
+PROGRESS_FROM_FILES = 500  # fewer are read before a progress bar would be read
 MAX_SHOWN_REASONS = 8
 MAX_SHOWN_SUFFIXES = 20
 MAX_SHOWN_FILES = 3  # of each reason
@@ -57,9 +61,10 @@ def read_files(
 ) -> Corpus:
     """The documents of a file, or of every supported file in a folder and its subfolders, in order of their paths.
 
-    Text (.txt) is one document a file; its id is the path relative to the folder.
-    Markdown (.md, .markdown), reStructuredText (.rst) and notebooks (.ipynb; their Markdown and code, not the outputs)
-    with several headings are one document a section: id "guide.md#installation", title "Guide › Installation".
+    Markdown (.md, .markdown), reStructuredText (.rst), notebooks (.ipynb; their Markdown and code, not the outputs) and
+    text (.txt, where titles are underlined) with several headings are one document a section: id
+    "guide.md#installation", title "Guide › Installation". Others are one document, whose id is the path relative to the
+    folder.
     Records (.json, .jsonl, .ndjson, .csv, .tsv) are one document each: keys or columns "id" or "_id", "title", "text";
     all others become metadata. A record without an id gets "path#n", where n counts the file's records from 1.
 
@@ -75,8 +80,8 @@ def read_files(
     text, title, id
         Other names for those keys and columns.
     include, exclude
-        Which files of the folder: patterns relative to it, such as "docs/**/*.md". A pattern without "/" is for names
-        at any depth ("*.md", "node_modules"), and one for a folder is for all that is in it.
+        Which files of the folder: patterns relative to it, such as `docs/**/*.md`. A pattern without "/" is for names
+        at any depth (`*.md`, `node_modules`), and one for a folder is for all that is in it.
     strict
         The first file of the folder that cannot be read is an error.
 
@@ -92,7 +97,7 @@ def read_files(
         If a folder or file holds nothing to read, or a file is unsupported; if text is not UTF-8, or JSON or CSV is
         malformed; if a key is missing, or an id is there twice.
     """
-    path = Path(path).expanduser()
+    path = path_from(path)
     if path.is_dir():
         patterns = {"include": patterns_from(include, "include"), "exclude": patterns_from(exclude, "exclude")}
         found = find_files(path, SUPPORTED, **patterns)
@@ -125,7 +130,8 @@ def _read_folder(
     documents: list[Document] = []
     places: dict[str, str] = {}
     n_read = 0
-    for name, file in found.files.items():
+    quiet = len(found.files) < PROGRESS_FROM_FILES
+    for name, file in tqdm(found.files.items(), desc="reading", unit=" files", disable=quiet):
         if strict and unreadable:
             break
         try:
@@ -239,14 +245,9 @@ def _records(file: Path, text: str) -> Iterable[PlacedRecord]:
 def _sections(file: Path, name: str) -> Iterable[PlacedRecord]:
     suffix = file.suffix.lower()
     if suffix in PLAIN:
-        return _read_plain(file, name)
+        suffix = Path(file.stem).suffix.lower()  # Sphinx calls the sources that it shows "guide.rst.txt"
     if suffix in RESTRUCTURED:
         return read_restructured(file, name)
-    return read_notebook(file, name) if suffix in NOTEBOOK else read_markdown(file, name)
-
-
-def _read_plain(path: Path, name: str) -> list[PlacedRecord]:
-    text = read_text(path)
-    if not text.strip():
-        return []
-    return [(str(path), {"id": name, "title": path.stem, "text": text, "source": name})]
+    if suffix in NOTEBOOK:
+        return read_notebook(file, name)
+    return read_markdown(file, name) if suffix in MARKDOWN else read_plain(file, name)

@@ -1,4 +1,4 @@
-"""Front matter: what stands at the head of a Markdown file, in YAML between --- or in TOML between +++."""
+"""Front matter: what stands at the head of a Markdown file, in YAML between ---, in TOML between +++, in JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 KEY = re.compile(r"[\w\"'-]+[ \t]*:(?=\s|$)")
 TITLE = re.compile(r"(?:title|\"title\"|'title')[ \t]*:(?:[ \t]+(.*))?$", re.IGNORECASE)
 BLOCK_SCALAR = re.compile(r"[|>][-+\d]*$")  # "title: >-": the value is on the lines below, which are indented
+MAX_TOML_CHARACTERS = 10_000  # the time for a key of many dots grows with their square
 
 
 class FrontMatter(NamedTuple):
@@ -24,15 +25,20 @@ def split_front_matter(text: str) -> tuple[FrontMatter | None, str]:
 
     The rest has blank lines instead of it, so that the numbers of the lines stay.
     """
+    body = text.lstrip("\n")
+    if body.startswith("{"):
+        return _split_json(text, body)
     lines = text.split("\n")
-    opening = lines[0].rstrip()
+    first = len(text) - len(body)  # blank lines before it
+    opening = lines[first].rstrip()
     if opening not in ("---", "+++"):
         return None, text
     closings = ("---", "...") if opening == "---" else ("+++",)
-    end = next((number for number, line in enumerate(lines[1:], start=1) if line.rstrip() in closings), None)
+    after = enumerate(lines[first + 1 :], start=first + 1)
+    end = next((number for number, line in after if line.rstrip() in closings), None)
     if end is None:
         return None, text
-    inner = lines[1:end]
+    inner = lines[first + 1 : end]
     if opening == "---":
         # Otherwise --- is a horizontal rule.
         found = _from_yaml(inner) if _begins_with_a_key(inner) else None
@@ -41,6 +47,23 @@ def split_front_matter(text: str) -> tuple[FrontMatter | None, str]:
     if found is None:
         return None, text
     return found, "\n" * (end + 1) + "\n".join(lines[end + 1 :])
+
+
+def _split_json(text: str, body: str) -> tuple[FrontMatter | None, str]:
+    """As Hugo has it: an object by itself before the text, with a title among its keys."""
+    try:
+        value, length = json.JSONDecoder().raw_decode(body)
+    except (ValueError, RecursionError):
+        return None, text
+    end = len(text) - len(body) + length
+    rest = text[end:]
+    if not rest.startswith("\n") or not rest.strip() or "title" not in value:
+        return None, text
+    return FrontMatter(body[:length], _as_title(value.get("title"))), "\n" * text.count("\n", 0, end) + rest
+
+
+def _as_title(value: object) -> str:
+    return " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
 
 
 def _begins_with_a_key(lines: list[str]) -> bool:
@@ -74,7 +97,8 @@ def _yaml_string(value: str) -> str:
     if quoted := re.match(r'"(?:[^"\\]|\\.)*+"', value):
         return _unquoted(quoted[0])
     value = re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
-    return "" if value in ("null", "~") else value
+    is_list = value.startswith(("- ", "[", "{"))
+    return "" if value in ("null", "~") or is_list else value
 
 
 def _unquoted(value: str) -> str:
@@ -87,9 +111,10 @@ def _unquoted(value: str) -> str:
 
 def _from_toml(text: str) -> FrontMatter | None:
     """None where it is no TOML: then +++ was meant as text."""
+    if len(text) > MAX_TOML_CHARACTERS:
+        return None
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):
         return None
-    title = table.get("title", "")
-    return FrontMatter(text.strip(), " ".join(str(title).split()) if isinstance(title, str | int | float) else "")
+    return FrontMatter(text.strip(), _as_title(table.get("title")))

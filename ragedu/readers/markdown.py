@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from ragedu.readers.front_matter import split_front_matter
 from ragedu.readers.pictures import without_pictures
@@ -13,10 +17,8 @@ from ragedu.readers.records import PlacedRecord, parse_json
 from ragedu.readers.sections import Heading, records_from_sections, split_at
 from ragedu.readers.text_files import read_text
 
-# Each part of these patterns ends where the next could begin, and gives nothing back ("++"): so they take a time that
-# grows with the length of the heading, whatever it holds.
-LINK = re.compile(r"!?\[([^\[\]]*+)\]\((?:[^()]++|\([^()]*+\))*+\)")
-MARKUP = re.compile(r"[`*]")
+MAX_PARSED_HEADING = 500  # characters; over thousands of brackets the parser's time grows with their square
+ATTRIBUTES = re.compile(r"\s*\{:?\s*[#.][^{}]*+\}\s*$")  # {#installation .note}, which is not shown
 
 
 def headings_of(text: str) -> list[Heading]:
@@ -24,20 +26,42 @@ def headings_of(text: str) -> list[Heading]:
 
     What looks like a heading inside a code block, an HTML comment, <pre>, a list or a quotation is none.
     """
-    blocks = MarkdownIt("commonmark").disable("inline").parse(text)
+    definitions: dict[str, Any] = {}
+    blocks = MarkdownIt("commonmark").disable("inline").parse(text, definitions)
     return [
-        Heading(plain(inline.content), int(block.tag[1:]), *block.map)
+        Heading(plain(inline.content, definitions), int(block.tag[1:]), *block.map)
         for block, inline in zip(blocks, blocks[1:], strict=False)
         if block.type == "heading_open" and block.level == 0 and block.map
     ]
 
 
-def plain(heading: str) -> str:
-    """A heading without Markdown's markup: links become their text, `code` and **bold** lose their signs."""
-    heading = heading.replace("\n", " ")
-    for _ in range(2):  # a picture inside a link: [![passing](badge.svg)](builds)
-        heading = LINK.sub(r"\1", heading)
-    return MARKUP.sub("", heading).strip()
+def plain(heading: str, definitions: dict[str, Any]) -> str:
+    """A heading as it is read: links and pictures become their text, and other markup is left out.
+
+    definitions: what the parser found of the text's link definitions.
+    """
+    if len(heading) > MAX_PARSED_HEADING:
+        return " ".join(heading.split())
+    (inline,) = _parser().parseInline(ATTRIBUTES.sub("", heading), definitions)
+    return " ".join(_shown_text(inline.children or []).split())
+
+
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark")
+
+
+def _shown_text(tokens: Sequence[Token]) -> str:
+    """The text of the tokens of a heading. A picture stands for itself by its alternative text, HTML for nothing."""
+    parts = []
+    for token in tokens:
+        if token.type == "image":
+            parts.append(_shown_text(token.children or []))
+        elif token.type in ("softbreak", "hardbreak"):
+            parts.append(" ")
+        elif token.type != "html_inline":
+            parts.append(token.content)
+    return "".join(parts)
 
 
 def read_markdown(path: Path, name: str) -> list[PlacedRecord]:
@@ -70,17 +94,42 @@ def read_notebook(path: Path, name: str) -> list[PlacedRecord]:
             f"{path} is not a notebook of format 4 (it has no list of cells): "
             "open it in JupyterLab and save it, or convert it with jupyter nbconvert --to notebook"
         )
-    parts = []
+    metadata = {"source": name}
+    title = ""
+    parts: list[str] = []
+    headings: list[Heading] = []
+    line = 0  # of the text that the cells make together
     for number, cell in enumerate(cells, start=1):
-        source = _source_of(cell, f"{path}, cell {number}")
-        if cell.get("cell_type") == "markdown":
-            parts.append(source)
-        elif cell.get("cell_type") == "raw" and number == 1 and split_front_matter(source)[0] is not None:
-            parts.append(source)  # where Quarto has the title
-        elif cell.get("cell_type") == "code" and source.strip():
-            parts.append(_fenced(source))
+        source = without_pictures(_source_of(cell, f"{path}, cell {number}"))
+        kind = cell.get("cell_type")
+        if kind in ("markdown", "raw") and not parts:
+            front_matter, source = split_front_matter(source)  # where Quarto has the title
+            if front_matter is not None:
+                metadata["front_matter"], title = front_matter
+        if kind not in ("markdown", "code") or not source.strip():
+            continue
+        if kind == "code":
+            source = _fenced(source, _language_of(notebook))
+        else:
+            # Each cell is a text of its own: a code block or comment that one leaves open ends with it.
+            found = headings_of(source)
+            headings += [h._replace(start=h.start + line, end=h.end + line) for h in found]
+        parts.append(source)
+        line += source.count("\n") + 2
     # Lines of this text are not lines of the file, so the place of a section is the notebook.
-    return [(str(path), record) for _, record in records_from_markdown("\n\n".join(parts), path, name)]
+    sections = split_at(headings, "\n\n".join(parts))
+    return [(str(path), record) for _, record in records_from_sections(sections, path, name, metadata, title=title)]
+
+
+def _language_of(notebook: dict[str, Any]) -> str:
+    """Of the code, such as "julia": where the notebook says none it is Python."""
+    metadata = notebook.get("metadata")
+    for part, key in (("language_info", "name"), ("kernelspec", "language")):
+        found = metadata.get(part) if isinstance(metadata, dict) else None
+        language = found.get(key) if isinstance(found, dict) else None
+        if isinstance(language, str) and re.fullmatch(r"[\w+#-]{1,30}", language):
+            return language.lower()
+    return "python"
 
 
 def _source_of(cell: object, place: str) -> str:
@@ -92,8 +141,8 @@ def _source_of(cell: object, place: str) -> str:
     return source
 
 
-def _fenced(code: str) -> str:
+def _fenced(code: str, language: str) -> str:
     """A code block whose fence is longer than any in the code, which keeps the code together."""
     longest = max(map(len, re.findall("`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}python\n{code}\n{fence}"
+    return f"{fence}{language}\n{code}\n{fence}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragedu.readers.pictures import without_pictures
 from ragedu.readers.records import PlacedRecord
@@ -13,17 +14,22 @@ from ragedu.readers.text_files import read_text
 
 if TYPE_CHECKING:
     from docutils import nodes
+    from docutils.parsers.rst.states import Inliner
 
 SETTINGS = {
-    "_disable_config": True,  # no docutils.conf of whatever folder this runs in
-    "doctitle_xform": False,  # a title of the whole document is a section like any other
     "file_insertion_enabled": False,  # a document never reads another file: ".. include:: /etc/passwd"
     "raw_enabled": False,
-    "sectnum_xform": False,  # a title is what was written, without a number
+    "line_length_limit": 2**31,  # docutils gives up a whole file for one long line
     "halt_level": 5,  # never: Sphinx's directives and roles, which docutils does not know, are no reason to stop
     "report_level": 5,
     "syntax_highlight": "none",
 }
+
+# No title is in a grid table, and for one of thousands of columns docutils takes minutes.
+GRID_TABLE = re.compile(r"^[ \t]*\+[-=+]+\+[ \t]*\n(?:[ \t]*[|+][^\n]*\n)+", re.MULTILINE)
+# Sphinx's roles, which docutils leaves as they are: :mod:`os`, :doc:`the guide <guide>`, :func:`~os.walk`.
+ROLE = re.compile(r":[\w.+-]++(?::[\w.+-]++)*+:`~?([^`<]*+)(?:<[^`>]*+>)?`")
+MAX_INLINE_CHARACTERS = 1000  # of a piece of text whose *emphasis* is looked for; docutils' time grows with the square
 
 
 def read_restructured(path: Path, name: str) -> list[PlacedRecord]:
@@ -38,9 +44,7 @@ def read_restructured(path: Path, name: str) -> list[PlacedRecord]:
 
 def headings_of(text: str) -> list[Heading]:
     """The titles of the sections, in order."""
-    from docutils.core import publish_doctree
-
-    tree = publish_doctree(text, settings_overrides=SETTINGS)
+    tree = _parsed(text)
     lines = text.split("\n")
     headings = []
     start = 0
@@ -50,11 +54,44 @@ def headings_of(text: str) -> list[Heading]:
             continue
         above = underline - 2
         has_overline = above >= start and _is_line_of_punctuation(lines[above])
-        headings.append(
-            Heading(" ".join(title.astext().split()), level, above if has_overline else above + 1, underline + 1)
-        )
+        headings.append(Heading(plain(title.astext()), level, above if has_overline else above + 1, underline + 1))
         start = underline + 1
     return headings
+
+
+def _parsed(text: str) -> nodes.document:
+    """What the parser finds. Nothing is filled in: substitutions within substitutions would take forever."""
+    from docutils.frontend import get_default_settings
+    from docutils.parsers.rst import Parser
+    from docutils.utils import new_document
+
+    settings = get_default_settings(Parser)  # and no docutils.conf of whatever folder this runs in
+    for name, value in SETTINGS.items():
+        setattr(settings, name, value)
+    document = new_document("", settings)
+    text = GRID_TABLE.sub(lambda table: "\n" * table[0].count("\n"), text)
+    Parser(inliner=_inliner_of_short_texts()).parse(text, document)
+    return document
+
+
+def _inliner_of_short_texts() -> Inliner:
+    """docutils' reader of markup within lines, which leaves long texts as they are."""
+    from docutils import nodes
+    from docutils.parsers.rst.states import Inliner
+
+    inliner = Inliner()  # of this class itself: it takes its patterns from the names in it
+    parse = inliner.parse
+
+    def parse_if_short(text: str, *place: Any) -> Any:
+        return parse(text, *place) if len(text) <= MAX_INLINE_CHARACTERS else ([nodes.Text(text)], [])
+
+    inliner.parse = parse_if_short
+    return inliner
+
+
+def plain(title: str) -> str:
+    """A title without the roles that docutils does not know, on one line."""
+    return " ".join((ROLE.sub(r"\1", title) if len(title) <= MAX_INLINE_CHARACTERS else title).split())
 
 
 def _titles(parent: nodes.Element, level: int) -> Iterator[tuple[nodes.title, int]]:

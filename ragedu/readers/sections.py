@@ -100,7 +100,7 @@ def records_from_sections(
         headings = section.path if title or section.top == 1 else [path.stem, *section.path]
         record = {
             "id": f"{name}#{anchor}" if anchor else name,
-            "title": _full_title(title, headings),
+            "title": _full_title(title, headings) or path.stem,
             "text": section.text,
             **metadata,
         }
@@ -121,7 +121,9 @@ def _one_record(
 
 
 def _full_title(title: str, headings: list[str]) -> str:
-    """ "Guide › Installation". A first heading that repeats the title of the whole is not said twice."""
+    """ "Guide › Installation". A first heading that repeats the title of the whole is not said twice, an empty one not
+    at all."""
+    headings = [heading for heading in headings if heading]
     return " › ".join([title, *headings] if title and headings[:1] != [title] else headings)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ragedu.corpus import Corpus, Dataset, Document
 from ragedu.readers.records import make_document, parse_json
-from ragedu.readers.text_files import read_text, refuse_web_address
+from ragedu.readers.text_files import path_from, read_text, refuse_web_address
 
 
 def read_squad(path: str | PathLike[str]) -> Dataset:
@@ -26,7 +26,7 @@ def read_squad(path: str | PathLike[str]) -> Dataset:
     Raises FileNotFoundError, and ValueError, which names article, paragraph and question, for anything malformed.
     """
     refuse_web_address(path, "download the file, and give its path")
-    path = Path(path).expanduser()
+    path = path_from(path)
     documents: dict[str, Document] = {}  # by text
     queries: dict[str, str] = {}
     qrels: dict[str, dict[str, int]] = {}

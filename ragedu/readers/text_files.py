@@ -15,8 +15,29 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+MARK_AT_LINE = re.compile(r"^\ufeff+", re.MULTILINE)
 WEB_ADDRESS = re.compile(r"(https?|ftps?|s3|gs|file):/", re.IGNORECASE)
 HINT_BYTES = 65536  # so much of a file is enough to guess its encoding
+# How files begin that are no text, whatever they are called.
+SIGNATURES = {
+    b"\x1f\x8b": "is compressed by gzip: unpack it first",
+    b"BZh91AY&SY": "is compressed by bzip2: unpack it first",
+    b"\xfd7zXZ\0": "is compressed by xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd: unpack it first",
+    b"PK\x03\x04": "is a ZIP archive or an Office document, not text: unpack or export it first",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "is an Office document, not text: export it as text",
+    b"%PDF-": "is a PDF, not text: extract its text first",
+    b"{\\rtf": "is an RTF document, not text: save it as text",
+    b"SQLite format 3\0": "is an SQLite database: give it as  sqlite:///PATH",
+    b"PAR1": "is a Parquet file, not text: convert it to CSV or JSONL",
+    b"\x89PNG\r\n\x1a\n": "is a picture, not text",
+    b"\xff\xd8\xff": "is a picture, not text",
+    b"GIF89a": "is a picture, not text",
+    b"\x7fELF": "is a program, not text",
+    b"version https://git-lfs.github.com/spec/": "stands for a file that Git LFS keeps: run  git lfs pull",
+}
+# ISO-2022-JP and its like are ASCII to whoever doesn't know them.
+ESCAPED_CHARACTERS = re.compile(r"\x1b\$(?:[@AB]|\([CD]|\)[ACG])")
 
 
 def read_text(path: Path) -> str:
@@ -36,6 +57,8 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise OSError(f"{path} cannot be read: {error.strerror}") from None
     text = _decode(content, path)
+    if "\x1b$" in text and ESCAPED_CHARACTERS.search(text):
+        raise ValueError(f"{path} is not UTF-8: save it as UTF-8; it looks like {_escaped_encoding(content)}")
     if "\0" in text:
         if encoding := _utf_16_without_mark(content):
             raise ValueError(f"{path} is not UTF-8: save it as UTF-8; it looks like {encoding}")
@@ -43,10 +66,15 @@ def read_text(path: Path) -> str:
         raise ValueError(
             f"{path}, line {line}: a NUL character, so this is not a text file: remove the NUL or the file"
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Files that each begin with a byte order mark, put together, have one at every joint.
+    return MARK_AT_LINE.sub("", text) if content.startswith(codecs.BOM_UTF8) else text
 
 
 def _decode(content: bytes, path: Path) -> str:
+    for signature, what in SIGNATURES.items():
+        if content.startswith(signature):
+            raise ValueError(f"{path} {what}")
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             try:
@@ -60,11 +88,34 @@ def _decode(content: bytes, path: Path) -> str:
         return content[bom:].decode("utf-8")
     except UnicodeDecodeError as error:
         at = bom + error.start
-        guess = _utf_16_without_mark(content) or _likely_encoding(content)
-        hint = f"; it looks like {guess}" if guess else ""
+        hint = _hint(content)
         raise ValueError(
             f"{path} is not UTF-8 (byte 0x{content[at]:02x} at position {at}): save it as UTF-8{hint}"
         ) from None
+
+
+def _hint(content: bytes) -> str:
+    """What the file looks like, for the end of a sentence, or ""."""
+    guess = _utf_16_without_mark(content)
+    if not guess:
+        lines = [line for line in content[:HINT_BYTES].split(b"\n") if not line.isascii()]
+        good = sum(map(_is_utf_8, lines))
+        if good > len(lines) / 2:
+            return "; most of it is UTF-8: mend this byte and those like it"
+        guess = _likely_encoding(content)
+    return f"; it looks like {guess}" if guess else ""
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _escaped_encoding(content: bytes) -> str:
+    return "ISO-2022-KR" if b"\x1b$)C" in content else "ISO-2022-CN" if b"\x1b$)A" in content else "ISO-2022-JP"
 
 
 def _utf_16_without_mark(content: bytes) -> str:
@@ -109,6 +160,18 @@ def whole_number(text: str) -> int:
         if not number.is_integer():
             raise
         return int(number)
+
+
+def path_from(given: str | PathLike[str]) -> Path:
+    """The path, with "~" replaced. Raises ValueError for an unknown user, and for a blank path, which is a mistake."""
+    if isinstance(given, str) and not given.strip():
+        raise ValueError("the path is blank: give a file or a folder, or . for the one you are in")
+    if "\0" in str(given):
+        raise ValueError("the path has a NUL character: no file can have such a name")
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{given}: there is no such user: write ./~… for a name that begins with ~") from None
 
 
 def refuse_web_address(path: str | PathLike[str], instead: str) -> None:

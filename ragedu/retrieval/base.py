@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, Protocol, Self, SupportsIndex, overload
 import numpy as np
 
 from ragedu.corpus import Corpus, Document, check_text, shorten
-from ragedu.showing import escape, one_line, visible
+from ragedu.showing import columns, escape, fit, one_line, pad, table, visible
+
+LINE = 100  # columns of a hit in a terminal, unless its id is so long that no room is left for the text
 
 
 class Hit(NamedTuple):
@@ -43,19 +45,45 @@ class Hits(list[Hit]):
     def __repr__(self) -> str:
         if not self:
             return "no document found"
-        shown = [(one_line(hit.document.id), visible(shorten(hit.document.content, 80))) for hit in self]
+        ids = [one_line(hit.document.id) for hit in self]
+        scores = written_scores(self)
+        widest, longest = max(map(columns, ids)), max(map(len, scores))
+        room = max(LINE - widest - longest - 9, 40)
         return "\n".join(
-            f"{hit.rank:>3}  {hit.score:7.3f}  {id}  {text}" for hit, (id, text) in zip(self, shown, strict=True)
+            f"{hit.rank:>3}  {score:>{longest}}  {pad(id, widest)}  {fit(_title_and_text(hit.document), room)}"
+            for hit, score, id in zip(self, scores, ids, strict=True)
         )
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td><code>{escape(hit.document.id)}</code></td>"
-            f"<td style='text-align:left'>{escape(shorten(hit.document.content, 160))}</td></tr>"
-            for hit in self
-        )
-        header = "<tr><th>rank</th><th>score</th><th>id</th><th>document</th></tr>"
-        return f"<table>{header}{rows}</table>" if self else "<p>no document found</p>"
+        if not self:
+            return "<p>no document found</p>"
+        rows = [
+            [str(hit.rank), score, f"{name_of(hit)}<br>{escape(shorten(hit.document.text, 160))}"]
+            for hit, score in zip(self, written_scores(self), strict=True)
+        ]
+        return table(["rank", "score", "document"], rows, numbers=(0, 1))
+
+
+def name_of(hit: Hit) -> str:
+    """A document's title, in bold, and its id, which is never broken, as HTML."""
+    title = f"<b>{escape(hit.document.title)}</b> " if hit.document.title else ""
+    return f"{title}<code style='white-space:nowrap'>{escape(hit.document.id)}</code>"
+
+
+def written_scores(hits: Sequence[Hit]) -> list[str]:
+    """The scores, all with the same number of decimals."""
+    digits = decimals(hits)
+    return [f"{hit.score:.{digits}f}" for hit in hits]
+
+
+def decimals(hits: Sequence[Hit]) -> int:
+    """How many decimals these hits' scores are written with: five where all are small, as in rank fusion."""
+    return 3 if not hits or abs(hits[0].score) >= 0.1 else 5
+
+
+def _title_and_text(document: Document) -> str:
+    title, text = (visible(" ".join(part.split())) for part in (document.title, document.text))
+    return f"{title} | {text}" if title else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,11 +159,11 @@ class Embedder:
         with tqdm(total=len(todo), desc="encoding", unit=" texts", disable=quiet) as progress:
             for start in range(0, len(todo), 8 * batch_size):
                 part = dict(todo[start : start + 8 * batch_size])
-                vectors = dict(zip(part, self._encode(list(part.values()), batch_size), strict=True))
+                encoded = self._encode(list(part.values()), batch_size, progress.update)
+                vectors = dict(zip(part, encoded, strict=True))
                 if self._vectors:
                     self._vectors.put(vectors)
                 known |= vectors
-                progress.update(len(part))
         return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
 
     @property
@@ -200,12 +200,15 @@ class Embedder:
                 stacklevel=3,
             )
 
-    def _encode(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
-        """What `SentenceTransformer.encode` gives, in batches of nearly equal length and of at most BATCH_TOKENS."""
-        with ENCODING:
-            return self._encode_in_turn(texts, batch_size)
+    def _encode(self, texts: Sequence[str], batch_size: int, tick: Callable[[int], object]) -> np.ndarray:
+        """What `SentenceTransformer.encode` gives, in batches of nearly equal length and of at most BATCH_TOKENS.
 
-    def _encode_in_turn(self, texts: Sequence[str], batch_size: int) -> np.ndarray:
+        tick is called with the size of each batch that is done.
+        """
+        with ENCODING:
+            return self._encode_in_turn(texts, batch_size, tick)
+
+    def _encode_in_turn(self, texts: Sequence[str], batch_size: int, tick: Callable[[int], object]) -> np.ndarray:
         lengths = self._token_counts(texts)
         order = sorted(range(len(texts)), key=lambda position: -lengths[position])
         vectors = np.empty((len(texts), self.dimension), np.float32)
@@ -218,6 +221,7 @@ class Embedder:
                 normalize_embeddings=True,
                 show_progress_bar=False,
             )
+            tick(size)
         return vectors
 
     def _token_counts(self, texts: Sequence[str]) -> list[int]:

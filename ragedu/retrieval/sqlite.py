@@ -60,8 +60,8 @@ def fts5_score(tf: float, document_frequency: int, relative_length: float, n_doc
 class SqliteRetriever(TermRetriever):
     """Rank documents by the BM25 of SQLite's FTS5.
 
-    Documents and index are kept in tables named ragedu_…, next to any tables that the file has already. A file that was
-    fitted before is ready to be searched, by this program and by others. One that is not there is made by fit.
+    Documents and index are kept in tables named `ragedu_…`, next to any tables that the file has already. A file that
+    was fitted before is ready to be searched, by this program and by others. One that is not there is made by fit.
 
     Scores equal 2.2 times those of BM25Retriever(k1=1.2, b=0.75, variant="robertson"), except for terms in more than
     half of the documents, to which that gives nothing at all.
@@ -224,7 +224,7 @@ class SqliteRetriever(TermRetriever):
         if self._database is None:
             self._database = sqlite3.connect(
                 self.path,
-                self.timeout,
+                timeout=self.timeout,
                 isolation_level=None,  # transactions begin and end where this file says so
                 check_same_thread=sqlite3.threadsafety < 3,  # 3: SQLite lets threads take turns
             )

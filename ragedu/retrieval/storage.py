@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragedu.corpus import Corpus, Document
+from ragedu.readers.text_files import path_from
 
 if TYPE_CHECKING:
     from ragedu.retrieval.base import Retriever
@@ -135,7 +136,7 @@ def load_index(folder: str | Path, retriever: str) -> tuple[dict[str, Any], dict
 
     Raises FileNotFoundError where something is missing, ValueError for an index that is damaged or of another class.
     """
-    folder = Path(folder).expanduser()
+    folder = path_from(folder)
     settings, contents = _read_while_saved(
         folder,
         retriever,
@@ -169,7 +170,7 @@ def load_parts(
     folder: str | Path, retriever: str, load: Callable[[str, Path], Retriever]
 ) -> tuple[dict[str, Any], list[Retriever]]:
     """Read what `save_parts` wrote: settings, and each part as `load` reads it, given its class name and folder."""
-    folder = Path(folder).expanduser()
+    folder = path_from(folder)
     return _read_while_saved(
         folder,
         retriever,
@@ -247,8 +248,8 @@ def saving(folder: str | Path) -> Iterator[tuple[Path, list[Path]]]:
 
     Where the save fails they are removed at once: what stayed would fill the disk that was too full already.
     """
-    folder = Path(folder).expanduser()
-    if folder.exists() and not folder.is_dir():
+    folder = path_from(folder)
+    if os.path.exists(folder) and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: an index needs a folder of its own")
     written: list[Path] = []
     try:
@@ -332,7 +333,7 @@ def _document_bytes(corpus: Corpus) -> bytes:
         record = {"id": d.id, "text": d.text, "title": d.title, "metadata": dict(d.metadata)}
         try:
             lines.append(json.dumps(record, ensure_ascii=False).encode())
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(
                 f"the metadata of document {d.id!r} cannot be saved as JSON ({error}): "
                 "use strings, numbers, lists and dictionaries"
