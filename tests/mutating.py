@@ -5,7 +5,7 @@ import inspect
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from copy import deepcopy
+from itertools import islice
 
 OPERATORS = {
     ast.Add: (ast.Sub,),
@@ -75,14 +75,19 @@ def sources_of(function: Callable) -> tuple[str, dict]:
     return "\n\n".join(textwrap.dedent(inspect.getsource(each)) for each in found.values()), namespace
 
 
-def mutants_of_source(source: str, name: str, namespace: dict) -> Iterator[tuple[str, Callable]]:
-    tree, seen = ast.parse(source), set()
-    strip(tree)
-    seen.add(ast.dump(tree))
-    for place, node in enumerate(list(ast.walk(tree))):
+def mutants_of_source(
+    source: str, name: str, namespace: dict, *, chosen: Callable[[int], bool] = lambda number: True
+) -> Iterator[tuple[str, Callable]]:
+    """(label, function) for each change; `chosen` says which of them are made, by their number."""
+    tree = stripped(source)
+    seen, number = {ast.dump(tree)}, -1
+    for place, node in enumerate(ast.walk(tree)):
         for label, change in changes_of(node):
-            copy = deepcopy(tree)
-            target = list(ast.walk(copy))[place]
+            number += 1
+            if not chosen(number):
+                continue
+            copy = stripped(source)
+            target = next(islice(ast.walk(copy), place, None))
             try:
                 change(target, copy)
             except (IndexError, AttributeError, ValueError):
@@ -100,15 +105,21 @@ def mutants_of_source(source: str, name: str, namespace: dict) -> Iterator[tuple
             yield where, scope[name]
 
 
-def strip(tree: ast.Module) -> None:
-    """Docstrings and annotations are no place for a mistake."""
+def stripped(source: str) -> ast.Module:
+    """The syntax tree without docstrings and annotations, which are no place for a mistake; nor is `strict=`."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        if isinstance(node, ast.Call):
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "strict"]
         if isinstance(node, ast.FunctionDef):
             node.returns, node.decorator_list = None, []
             for argument in [*node.args.args, *node.args.kwonlyargs]:
                 argument.annotation = None
             if ast.get_docstring(node) is not None and len(node.body) > 1:
                 node.body = node.body[1:]
+    return tree
 
 
 def replace_with(make: Callable) -> Callable:
@@ -190,7 +201,7 @@ def constant(node: ast.Constant) -> Iterator[tuple[str, Callable]]:
     if isinstance(value, bool):
         yield "the other truth", set_field("value", not value)
     elif isinstance(value, int | float):
-        for other in (value + 1, value - 1, 2 * value, -value, 0):
+        for other in {value + 1, value - 1, 2 * value, -value, 0} - {value}:
             yield f"{other:g} for {value:g}", set_field("value", other)
     elif isinstance(value, str) and value:
         yield "another text", set_field("value", value + " " if value.isspace() else value[:-1])

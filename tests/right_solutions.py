@@ -1505,3 +1505,416 @@ def sign_test_distribution(differences):
 
     wins, n = sum(d > 0 for d in differences), sum(d != 0 for d in differences)
     return float(min(1.0, 2 * binom.cdf(min(wins, n - wins), n, 0.5)))
+
+
+# And so that each exercise has five.
+
+
+@right("00.contains")
+def by_windows(text, answers):
+    words = words_of(text)
+    windows = lambda size: zip(*(words[start:] for start in range(size)), strict=False)
+    return any(tuple(words_of(answer)) in windows(len(words_of(answer))) for answer in answers)
+
+
+@right("00.contains")
+def by_scikit_learn(text, answers):
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    wanted = [words_of(answer) for answer in answers]
+    longest = max(map(len, wanted), default=1)
+    grams = CountVectorizer(token_pattern="[a-z0-9]+", ngram_range=(1, longest)).build_analyzer()(text)
+    return not set(grams).isdisjoint(map(" ".join, wanted))
+
+
+@right("00.retrieve")
+def by_heap(question, pages, k):
+    import heapq
+
+    asked = frozenset(words_of(question))
+    return heapq.nlargest(k, pages, key=lambda name: len(asked & set(words_of(pages[name]))))
+
+
+@right("00.retrieve")
+def by_most_common(question, pages, k):
+    counts = Counter(dict.fromkeys(pages, 0))
+    for word in set(words_of(question)):
+        counts.update(name for name, text in pages.items() if word in words_of(text))
+    return [name for name, _ in counts.most_common(k)]
+
+
+@right("00.build_prompt")
+def by_bisection(question, sources, most_words):
+    kept = bisect_right(list(accumulate(len(source.split()) for source in sources)), most_words)
+    return "\n".join([*map("[{}] {}".format, range(1, kept + 1), sources), f"Question: {question}"])
+
+
+@right("00.build_prompt")
+def by_recursion(question, sources, most_words, number=1):
+    if not sources or len(sources[0].split()) > most_words:
+        return "Question: " + question
+    rest = by_recursion(question, sources[1:], most_words - len(sources[0].split()), number + 1)
+    return f"[{number}] {sources[0]}\n{rest}"
+
+
+@right("00.ask")
+def by_percent(question, retrieve, generate):
+    source = retrieve(question)
+    prompt = "%s\nQuestion: %s" % (source, question)  # noqa: UP031
+    return generate(prompt), source
+
+
+right("00.ask")(lambda question, retrieve, generate: (
+    lambda source: (generate(source + "\n" + f"Question: {question}"), source)
+)(retrieve(question)))  # fmt: skip
+
+
+@right("00.diagnose")
+def by_confusion_matrix(found, right):
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(found, right, labels=[True, False]) if found else np.zeros((2, 2), dtype=int)
+    return dict(zip(["right", "not read", "lucky", "not found"], counts.ravel().tolist(), strict=True))
+
+
+@right("00.diagnose")
+def by_bincount(found, right):
+    numbers = 2 * np.array(found, dtype=int) + np.array(right, dtype=int)
+    return dict(zip(["not found", "lucky", "not read", "right"], np.bincount(numbers, minlength=4), strict=True))
+
+
+right("01.distance_from_cosine")(lambda cosine: abs(1 - complex(cosine, math.sqrt(1 - cosine**2))))
+
+
+@right("01.decisive_term")
+def decisive_scikit_learn(query, winner, loser, vocabulary):
+    from sklearn.preprocessing import normalize
+
+    rows = normalize([winner, loser])
+    return vocabulary[(query * (rows[0] - rows[1])).argmax()]
+
+
+@right("01.decisive_term")
+def decisive_torch(query, winner, loser, vocabulary):
+    import torch
+
+    one, other = torch.nn.functional.normalize(torch.tensor(np.stack([winner, loser])), dim=1)
+    return vocabulary[int(torch.argmax(torch.tensor(query) * (one - other)))]
+
+
+@right("02.mentions_needed")
+def mentions_by_search(share, k1, b, relative_length):
+    from scipy.optimize import brentq
+
+    k = k1 * (1 - b + b * relative_length)
+    return brentq(lambda tf: tf / (tf + k) - share, 0, 1e6)
+
+
+@right("02.mentions_needed")
+def mentions_by_roots(share, k1, b, relative_length):
+    return float(np.roots([1 - share, -share * k1 * (1 - b + b * relative_length)])[0])
+
+
+@right("02.skippable")
+def skippable_loop(max_weights, threshold):
+    skipped, total = [], 0.0
+    for term, weight in sorted(max_weights.items(), key=lambda item: item[1]):
+        total += weight
+        if total > threshold:
+            break
+        skipped.append(term)
+    return skipped
+
+
+@right("02.skippable")
+def skippable_heap(max_weights, threshold):
+    import heapq
+
+    heap = [(weight, place, term) for place, (term, weight) in enumerate(max_weights.items())]
+    heapq.heapify(heap)
+    skipped, total = [], 0.0
+    while heap and total + heap[0][0] <= threshold:
+        weight, _, term = heapq.heappop(heap)
+        total, skipped = total + weight, [*skipped, term]
+    return skipped
+
+
+@right("02.analyze")
+def analyze_callback(text):
+    from ragedu import Analyzer
+
+    terms = Analyzer()(text)
+    keep = lambda match: terms.append(match[0]) if not match[0].replace("-", "").replace("/", "").isalpha() else None
+    re.sub("[a-z0-9]+(?:[/-][a-z0-9]+)+", lambda match: keep(match) or "", text.lower())
+    return terms
+
+
+@right("02.analyze")
+def analyze_merging(text):
+    from ragedu import Analyzer
+
+    codes, text = [], text.lower()
+    for match in re.finditer("[a-z0-9]+", text):
+        start, end = match.span()
+        if codes and start == codes[-1][1] + 1 and text[start - 1] in "-/":
+            codes[-1] = (codes[-1][0], end)
+        else:
+            codes.append((start, end))
+    found = [text[start:end] for start, end in codes]
+    return Analyzer()(text) + [code for code in found if set("-/") & set(code) and set("0123456789") & set(code)]
+
+
+@right("03.recall")
+def recall_sets(found, exact):
+    shared = [set(got) & set(right) for got, right in zip(found.tolist(), exact.tolist(), strict=True)]
+    return sum(map(len, shared)) / sum(map(len, exact))
+
+
+@right("03.recall")
+def recall_intersections(found, exact):
+    n, k = exact.shape
+    return sum(np.intersect1d(found[row], exact[row]).size for row in range(n)) / (n * k)
+
+
+@right("04.beam_search")
+def beam_arrays(following, start, steps, width):
+    texts, scores = [[start]], np.zeros(1)
+    for _ in range(steps):
+        parts = [[(text, 0.0)] for text in texts]
+        for place, text in enumerate(texts):
+            if text[-1] in following:
+                parts[place] = [([*text, word], math.log(p)) for word, p in following[text[-1]].items()]
+        scores = np.concatenate([score + [log_p for _, log_p in its] for score, its in zip(scores, parts, strict=True)])
+        longer = [text for its in parts for text, _ in its]
+        order = np.argsort(-scores, kind="stable")[:width]
+        texts, scores = [longer[place] for place in order], scores[order]
+    return texts[0]
+
+
+@right("04.beam_search")
+def beam_recursive(following, start, steps, width, beams=None):
+    beams = beams or [([start], 1.0)]
+    if steps == 0:
+        return max(beams, key=lambda beam: beam[1])[0]
+    longer = []
+    for words, p in beams:
+        nexts = following.get(words[-1]) or {None: 1.0}
+        longer += [(words if word is None else words + [word], p * its) for word, its in nexts.items()]
+    best = sorted(longer, key=lambda beam: beam[1])[::-1][:width]
+    return beam_recursive(following, start, steps - 1, width, best)
+
+
+@right("05.fuse")
+def fuse_bincount(rankings, k):
+    pages = [list(dict.fromkeys(piece.split("/")[0] for piece in ranking)) for ranking in rankings]
+    names, places = np.unique([page for its in pages for page in its], return_inverse=True)
+    weights = [1 / (k + rank) for its in pages for rank in range(1, len(its) + 1)]
+    return dict(zip(names.tolist(), np.bincount(places, weights, len(names)).tolist(), strict=True)) if weights else {}
+
+
+@right("05.fuse")
+def fuse_best_rank(rankings, k):
+    fused = defaultdict(Fraction)
+    for ranking in rankings:
+        first = {}
+        for place, piece in enumerate(ranking):
+            first.setdefault(piece.rpartition("/")[0], place)
+        for page, place in first.items():
+            fused[page] += Fraction(1, k + 1 + sum(other < place for other in first.values()))
+    return dict(fused)
+
+
+@right("05.within_budget")
+def budget_accumulate(sizes, fixed, budget):
+    used = list(accumulate(sizes, lambda n, size: n + size if n + size <= budget else n, initial=fixed))
+    return [place for place, size in enumerate(sizes) if used[place] + size <= budget]
+
+
+@right("05.within_budget")
+def budget_recursive(sizes, fixed, budget, place=0):
+    if place == len(sizes):
+        return []
+    if fixed + sizes[place] > budget:
+        return budget_recursive(sizes, fixed, budget, place + 1)
+    return [place] + budget_recursive(sizes, fixed + sizes[place], budget, place + 1)
+
+
+@right("05.cut")
+def cut_deque(sentences, words, overlap):
+    from collections import deque
+
+    chunks, window, used = [], deque(), 0
+    for sentence in sentences:
+        n = len(sentence.split())
+        if window and used + n > words:
+            chunks.append(" ".join(window))
+            while window and (used > overlap or used + n > words):
+                used -= len(window.popleft().split())
+        window.append(sentence)
+        used += n
+    return [*chunks, " ".join(window)] if window else chunks
+
+
+@right("05.cut")
+def cut_searchsorted(sentences, words, overlap):
+    total = np.cumsum([0, *(len(sentence.split()) for sentence in sentences)])
+    chunks, start, end = [], 0, 0
+    while end < len(sentences):
+        end = int(np.searchsorted(total, total[start] + words, side="right")) - 1
+        chunks.append(" ".join(sentences[start:end]))
+        if end < len(sentences):
+            start = int(np.searchsorted(total, max(total[end] - overlap, total[end + 1] - words)))
+    return chunks
+
+
+@right("05.choose")
+def choose_filtered(log_doubts, limit):
+    allowed = (place for place, doubt in enumerate(log_doubts) if math.exp(doubt) <= limit)
+    return min(allowed, key=lambda place: log_doubts[place], default=None)
+
+
+@right("05.choose")
+def choose_masked(log_doubts, limit):
+    doubts = np.exp(np.array(log_doubts, dtype=float))
+    allowed = np.flatnonzero(doubts <= limit)
+    return allowed[doubts[allowed].argmin()] if allowed.size else None
+
+
+@right("06.precision")
+def precision_isin(ranked, judgments, k):
+    relevant = [page for page, grade in judgments.items() if grade > 0]
+    return np.isin(np.array(ranked[:k], dtype=object), relevant).sum() / k
+
+
+@right("06.precision")
+def precision_counters(ranked, judgments, k):
+    return (Counter(ranked[:k]) & Counter(page for page in judgments if judgments[page] > 0)).total() / k
+
+
+@right("06.fair_reciprocal_rank")
+def fair_scipy(scores, relevant):
+    from scipy.stats import rankdata
+
+    first, last = (int(rankdata(-np.array(scores), how)[relevant]) for how in ("min", "max"))
+    return sum(1 / rank for rank in range(first, last + 1)) / (last - first + 1)
+
+
+@right("06.fair_reciprocal_rank")
+def fair_harmonic(scores, relevant):
+    from scipy.special import digamma
+
+    above = sum(score > scores[relevant] for score in scores)
+    equal = sum(score == scores[relevant] for score in scores)
+    return (digamma(above + equal + 1) - digamma(above + 1)) / equal
+
+
+@right("06.questions_needed")
+def needed_by_bisection(standard_deviation, half_width):
+    from bisect import bisect_left
+
+    z = 1.96
+    return bisect_left(range(10**8), True, key=lambda n: n >= (z * standard_deviation / half_width) ** 2)
+
+
+@right("06.questions_needed")
+def needed_by_remainder(standard_deviation, half_width):
+    whole, rest = divmod((1.96 / half_width * standard_deviation) ** 2, 1)
+    return int(whole) + (rest > 0)
+
+
+@right("06.best_f1")
+def best_f1_numbered(prediction, answers):
+    from ragedu.evaluation.answers import normalise
+
+    def numbered(text):
+        words = normalise(text).split()
+        return {(word, words[:place].count(word)) for place, word in enumerate(words)}
+
+    dice = lambda a, b: 2 * len(a & b) / (len(a) + len(b)) if a or b else 0.0
+    return max(dice(numbered(prediction), numbered(answer)) for answer in answers)
+
+
+@right("06.best_f1")
+def best_f1_scikit_learn(prediction, answers):
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    from ragedu.evaluation.answers import normalise
+
+    model = CountVectorizer(analyzer=lambda text: [*normalise(text).split(), "the end"])
+    counts = model.fit_transform([prediction, *answers]).toarray()
+    shared = np.minimum(counts[1:], counts[0]).sum(axis=1) - 1
+    n_words = counts[1:].sum(axis=1) + counts[0].sum() - 2
+    return float((2 * shared / np.maximum(n_words, 1)).max())
+
+
+@right("07.break_even")
+def break_even_dividing(tuned, training_tokens, closed_tokens, reader, rag_tokens):
+    saved = np.float64(2 * reader * rag_tokens - 2 * tuned * closed_tokens)
+    with np.errstate(divide="ignore"):
+        return float(6 * tuned * training_tokens / max(saved, np.float64(0)))
+
+
+@right("07.break_even")
+def break_even_lines(tuned, training_tokens, closed_tokens, reader, rag_tokens):
+    """Where the two lines of the costs cross, in units of what one question to RAG costs."""
+    unit = 2 * reader * rag_tokens
+    start, slope = 6 * tuned * training_tokens / unit, 2 * tuned * closed_tokens / unit
+    if slope >= 1:
+        return math.inf
+    return float(np.linalg.solve([[1, -1], [slope, -1]], [0, -start])[0])
+
+
+@right("07.share_right")
+def share_right_bincount(right, pages, readings):
+    numbers, groups = np.unique(np.array([readings[page] for page in pages], dtype=int), return_inverse=True)
+    means = np.bincount(groups, right, len(numbers)) / np.bincount(groups, minlength=len(numbers)) if pages else []
+    return dict(zip(numbers.tolist(), means, strict=True))
+
+
+@right("07.share_right")
+def share_right_lists(right, pages, readings):
+    from statistics import fmean
+
+    groups = defaultdict(list)
+    for place, page in enumerate(pages):
+        groups[readings[page]].append(right[place])
+    return {number: fmean(values) for number, values in groups.items()}
+
+
+@right("07.forgetting")
+def forgetting_scikit_learn(before, after):
+    from sklearn.metrics import confusion_matrix
+
+    if not before:
+        return 0.0, 0.0
+    shares = confusion_matrix(before, after, labels=[False, True], normalize="true")
+    return float(shares[1, 0]), float(shares[0, 1])
+
+
+@right("07.forgetting")
+def forgetting_means(before, after):
+    from statistics import fmean
+
+    rate = lambda values: fmean(values) if values else 0.0
+    lost = [not now for was, now in zip(before, after, strict=True) if was]
+    return rate(lost), rate([now for was, now in zip(before, after, strict=True) if not was])
+
+
+@right("08.fast_decoding")
+def decoding_logs(documents, answers):
+    total = {}
+    for document, said in zip(documents, answers, strict=True):
+        for text, log_p in said.items():
+            total[text] = np.logaddexp(total.get(text, -np.inf), document + log_p)
+    return {text: math.exp(log_p) for text, log_p in total.items()}
+
+
+@right("08.fast_decoding")
+def decoding_scipy(documents, answers):
+    from scipy.special import logsumexp
+
+    joint = defaultdict(list)
+    for place, said in enumerate(answers):
+        for text in said:
+            joint[text].append(documents[place] + said[text])
+    return {text: float(np.exp(logsumexp(values))) for text, values in joint.items()}

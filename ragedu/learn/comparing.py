@@ -65,10 +65,16 @@ def _number_difference(got: Any, expected: Any, where: str) -> str:
     if np.iscomplexobj(got):
         return f"The number{where} is complex."
     try:
-        same = np.isclose(float(got), expected, **CLOSE)  # float: of a Fraction too
+        same = _close(float(got), expected)  # float: of a Fraction too
     except (TypeError, ValueError, OverflowError):  # an array of something else, or an int beyond all floats
         same = False
     return "" if same else f"The number{where} differs."
+
+
+def _close(got: float, expected: Any) -> bool:
+    """What np.isclose says of two numbers, in a tenth of the time."""
+    tolerance = CLOSE["atol"] + CLOSE["rtol"] * abs(expected)
+    return bool(got == expected or abs(got - expected) <= tolerance < np.inf or (got != got and expected != expected))
 
 
 def _is_number(value: Any) -> bool:
@@ -88,6 +94,8 @@ def _array_difference(got: Any, expected: np.ndarray, where: str) -> str:
         return f"The numbers{where} are of type {got.dtype}, and should be {expected.dtype}."
     if expected.dtype.kind not in "biuf":  # a learner's array of anything, compared with a known mistake's
         return f"The values{where} are no numbers."
+    if np.array_equal(got, expected):  # most are, and isclose takes longer
+        return ""
     wrong = np.argwhere(~np.isclose(got, expected, **CLOSE))
     if not len(wrong):
         return ""
@@ -140,6 +148,8 @@ def reason(got: Any, expected: Any) -> str:
     if a.size > 1 and np.allclose(np.sort(a.ravel()), np.sort(b.ravel())):
         place = "stand under the wrong keys" if keys else "their order is not"
         return f"The values are right, and {place}."
+    if a.size > 1 and not a.any():
+        return "Every number is 0: is something multiplied by 0, or never filled in?"
     if (b != 0).sum() > 1 and np.allclose(a[b == 0], 0):
         ratios = a[b != 0] / b[b != 0]
         if np.allclose(ratios, ratios[0]):

@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ragedu.learn.comparing import difference
+from ragedu.learn.comparing import difference, kind
 
 Pair = tuple[Any, Any]  # (what came, what should have come)
 
 # The first that fits is told, so the special ones come before the general.
 OF_ERRORS: tuple[tuple[type, str, str], ...] = (
     (ZeroDivisionError, "", "Something is divided by 0: which count, sum or length is 0 for these arguments?"),
+    (
+        np.exceptions.AxisError,
+        "",
+        "There is no such axis: 0 goes down the columns, 1 along the rows, and a flat array has only 0.",
+    ),
     (IndexError, "", "An index reaches past the end. What is shorter than it expects, or empty?"),
     (
         KeyError,
@@ -28,6 +33,7 @@ OF_ERRORS: tuple[tuple[type, str, str], ...] = (
     (ValueError, "broadcast", "The shapes do not fit together: print the .shape of both just before this line."),
     (ValueError, "mismatch", "The shapes do not fit together: print the .shape of both just before this line."),
     (ValueError, "aligned", "The shapes do not fit together: print the .shape of both just before this line."),
+    (ValueError, "zero-size", "Something is empty here, and has neither a largest nor a smallest nor a mean."),
     (ValueError, "empty", "Something is empty here, and has neither a largest nor a smallest nor a mean."),
     (ValueError, "ambiguous", "`if`, `and` and `or` want one truth value, and this is an array of several."),
     (ValueError, "math domain", "A logarithm or a root is taken of a number that has none: 0 or less."),
@@ -51,9 +57,30 @@ def reason_of_error(error: BaseException, said: str) -> str:
     return next(fits, "")
 
 
+def nothing_computed(names: Sequence[str], cases: Sequence[tuple], pairs: Sequence[Pair]) -> str:
+    """Whether the result never changes, or is always one of the arguments; empty when it is neither."""
+    came, right = zip(*pairs, strict=True)
+    same = len(came) > 2 and not any(difference(each, came[0]) for each in came)
+    if same and np.isfinite(_leaves(came[0]) or 0).all() and any(difference(each, right[0]) for each in right):
+        return "The result is the same in every case, whatever the arguments: which of them should change it?"
+    for place, name in enumerate(names):
+        if not any(difference(value, case[place]) for value, case in zip(came, cases, strict=True)):
+            return f"The result is always `{name}` as it came: is something computed, and not used or not returned?"
+    return ""
+
+
+def exact_relation(pairs: Sequence[Pair]) -> str:
+    """One formula between what came and what should have come, in every case; empty when there is none."""
+    numbers = _flat_numbers(pairs)
+    return _of_formulas(*numbers) if numbers else ""
+
+
 def relation(pairs: Sequence[Pair]) -> str:
-    """One relation of the numbers, or of the values, that holds in every case; empty when none does."""
+    """What all that is wrong has in common: the values, or their sizes; empty when nothing is."""
     wrong = [pair for pair in pairs if difference(*pair)]
+    if wrong and not _flat_numbers(wrong) and all(_sort(got) != _sort(expected) for got, expected in wrong):
+        got, expected = map(_sort, wrong[0])
+        return f"It gives {got} where {expected} is asked for: which step at the end makes the one of the other?"
     if all(isinstance(value, bool | np.bool_) for pair in pairs for value in pair):
         return _of_truths(wrong, len(pairs))
     if all(isinstance(value, str) for pair in wrong for value in pair):
@@ -64,6 +91,10 @@ def relation(pairs: Sequence[Pair]) -> str:
     if numbers := _flat_numbers(pairs):
         return _of_numbers(*numbers)
     return ""
+
+
+def _sort(value: Any) -> str:
+    return kind(value).partition(" of shape")[0]
 
 
 def _of_truths(wrong: Sequence[Pair], n_cases: int) -> str:
@@ -111,6 +142,9 @@ def _of_collections(wrong: Sequence[Pair]) -> str:
             if isinstance(wrong[0][0], dict)
             else "The right ones, in another order: what decides it, and among equals?"
         )
+    if isinstance(wrong[0][0], dict) and all(a - b and (a - b).total() == (b - a).total() for a, b in both):
+        other, wanted = (next(iter(difference)) for difference in (both[0][0] - both[0][1], both[0][1] - both[0][0]))
+        return f"A key is another wherever it is wrong, such as {other} here, where {wanted} should be."
     if all(not a - b for a, b in both):
         missing = next(iter(both[0][1] - both[0][0]))
         return f"What is there is right, and something is missing wherever it is wrong, such as {missing} here."
@@ -162,12 +196,14 @@ RELATIONS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
 )
 
 
-def _of_numbers(came: np.ndarray, right: np.ndarray) -> str:
+def _of_formulas(came: np.ndarray, right: np.ndarray) -> str:
     with np.errstate(all="ignore"):
         finite = np.isfinite(right) & np.isfinite(came)
         a, b = came[finite], right[finite]
-        if not len(a) or np.allclose(a, b):
+        if len(a) < 2 or np.allclose(a, b):
             return ""
+        if not a.any():
+            return "Only zeros come: is something multiplied by 0, or never filled in or added to?"
         for sentence, of in RELATIONS:
             if np.allclose(a, of(b), equal_nan=True):
                 return sentence
@@ -176,15 +212,25 @@ def _of_numbers(came: np.ndarray, right: np.ndarray) -> str:
             return f"In every case this is {ratios[0]:.4g} times the right number: look for a factor."
         if np.allclose(a - b, (a - b)[0]):
             return f"In every case this is off by the same {(a - b)[0]:+.4g}: look for something that is added."
+    return ""
+
+
+def _of_numbers(came: np.ndarray, right: np.ndarray) -> str:
+    finite = np.isfinite(right) & np.isfinite(came)
+    a, b = came[finite], right[finite]
     differs = ~np.isclose(a, b)
-    if np.allclose(np.abs(a - b)[differs], 1) and np.allclose(b, np.round(b)):
-        return "Off by one wherever it is wrong: is a bound included that shouldn't be, or the other way round?"
     if differs.sum() < 3:
         return ""
+    if np.allclose(a, np.round(a)) and (np.abs(a - b) < 1).all() and not np.allclose(b, np.round(b)):
+        return "Only whole numbers come: does `//`, int or a rounding drop what is behind the point?"
+    if np.allclose(np.abs(a - b)[differs], 1) and np.allclose(b, np.round(b)):
+        return "Off by one wherever it is wrong: is a bound included that shouldn't be, or the other way round?"
+    if np.allclose(a[differs], a[differs][0]):
+        return f"Wherever it is wrong there is a {a[differs][0]:.4g}: which branch, or which start value, gives that?"
     if (a > b)[differs].all():
         return (
-            "Too large wherever it is wrong: is something counted that should not be, or is a division or a "
-            "subtraction missing?"
+            "Too large wherever it is wrong: is something counted that should not be, or is a division, a subtraction "
+            "or a factor below 1 missing?"
         )
     if (a < b)[differs].all():
         return (
@@ -196,7 +242,7 @@ def _of_numbers(came: np.ndarray, right: np.ndarray) -> str:
 
 def common_ground(names: Sequence[str], cases: Sequence[tuple], wrong: Sequence[bool]) -> str:
     """What the arguments of all cases that go wrong have in common, and no other case has; empty when nothing is."""
-    if all(wrong):
+    if not 2 <= sum(wrong) <= len(wrong) - 2:  # what one case has may be chance
         return ""
     for place, name in enumerate(names):
         for sentence, has in FEATURES:

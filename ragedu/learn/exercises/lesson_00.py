@@ -300,6 +300,9 @@ prompting = Exercise(
             _prompt(write=lambda sources, asked: "\n".join([*sources, asked, ""]))
         ),
         "All sources are in the prompt, whatever their length.": _prompt(fits=lambda used, most: True),
+        "No source stands in the prompt, only the question: are the lines collected?": (
+            _prompt(write=lambda sources, asked: asked)
+        ),
     },
     hints=(
         "Go through the sources in order, and keep count of the words so far.",

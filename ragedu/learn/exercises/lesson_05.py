@@ -364,6 +364,9 @@ cutting = Exercise(
     ],
     random_case=_sentences,
     mistakes={
+        "Nothing is cut: all sentences are in one chunk.": (
+            lambda sentences, words, overlap: [" ".join(sentences)] if sentences else []
+        ),
         "There is no overlap: the next chunk begins with the last sentences of the one before.": (
             lambda sentences, words, overlap: _cut(sentences, words, 0)
         ),
@@ -415,6 +418,12 @@ cutting = Exercise(
 
 def choose(log_doubts, limit):
     if not log_doubts or math.exp(min(log_doubts)) > limit:
+        return None
+    return log_doubts.index(min(log_doubts))
+
+
+def _turned_round(log_doubts, limit):
+    if not log_doubts or math.exp(min(log_doubts)) < limit:
         return None
     return log_doubts.index(min(log_doubts))
 
@@ -507,6 +516,9 @@ choosing = Exercise(
         ),
         "The largest value is the greatest doubt: it belongs to the source that answers least.": _most_doubtful,
         "The largest doubt is looked at, and it abstains because of it. Look for the least one.": _largest,
+        "It answers where the doubt is above the limit, and abstains below: the comparison is the wrong way round.": (
+            _turned_round
+        ),
         "This takes the doubt off 1, which is how sure the source is. The doubt itself is p, e to the power of ln p.": (
             _as_if_sure
         ),
