@@ -1,7 +1,8 @@
-# make lab       sets everything up in .venv and opens JupyterLab at the first lesson
+# make lab       sets everything up in .venv and opens JupyterLab at the learner's desk, the folder my
 # make test      sets everything up in .venv and runs the tests, the notebooks included: what continuous integration runs
 # make test-all  the same with the tests that take minutes: SciFact, every lesson in a browser
 # make lint      style and types      make notebooks  builds what has changed      make bench  measures beside the peers
+# make site      the lessons and the reference as a site that needs no network, in build/site and as a zip
 # A machine needs Python 3.11 to 3.14 and make, nothing else. make lab PYTHON=python3.13  takes another Python.
 
 PYTHON ?= python3
@@ -21,10 +22,7 @@ NBVAL := MPLBACKEND=module://matplotlib_inline.backend_inline $(IN_PAIRS) -p no:
 LONGEST := $(foreach lesson,08 07 05 04 10 03 06 00,$(wildcard notebooks/$(lesson)_*.ipynb))
 NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb exercises/solutions/*.ipynb))
 
-# By default JupyterLab refuses to run as root; in a container that is who one is.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-
-.PHONY: setup lab test test-all style lint notebooks bench clean
+.PHONY: setup lab test test-all style lint notebooks site bench clean
 
 setup: .venv/ready
 
@@ -40,7 +38,7 @@ setup: .venv/ready
 	touch $@
 
 lab: setup
-	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir=. notebooks/00_start_here.ipynb
+	$(BIN)/python -m ragedu start
 
 # mypy is one of the tests: it then runs next to others.
 test: MARKED := -m "not slow"
@@ -57,6 +55,16 @@ lint: style
 
 notebooks: setup
 	$(BIN)/python tools/build_notebooks.py
+
+# Without a network it opens from a folder: build/site/index.html, and the same as one file, build/ragedu-site-….zip.
+site: .venv/site
+	$(BIN)/python tools/build_site.py
+
+.venv/site: .venv/ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[site]"
+	touch $@
+
+test-all: .venv/site
 
 bench: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"

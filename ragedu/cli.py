@@ -1,4 +1,4 @@
-"""The command line: `ragedu ask | evaluate | serve | models | doctor`.
+"""The command line: `ragedu start | ask | evaluate | serve | models | doctor`.
 
 For each command there are two functions: `add_…` says which options it takes, and the one below it does the work.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 import time
 import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +28,7 @@ from ragedu.showing import one_line, visible, visible_json
 if TYPE_CHECKING:
     from ragedu.evaluation import Comparison
     from ragedu.generation.language_model import LanguageModel
+    from ragedu.learn.desk import Laid
     from ragedu.retrieval.base import Retriever
 
 RETRIEVERS = {
@@ -46,12 +50,13 @@ class _Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. A user's mistake is one line on standard error and exit status 2."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # A pipe on Windows may know few characters: "?" for the others is better than no answer.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
+    if options.command is not start:  # from which a JupyterLab and its kernels would inherit them
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         return options.command(options)
     except BrokenPipeError:  # whoever read the output has seen enough, as in  ragedu … | head
@@ -70,12 +75,109 @@ def parser() -> ArgumentParser:
     parser = _Parser(prog="ragedu", description="Retrieval-augmented generation, offline, with real models.")
     parser.add_argument("--version", action="version", version=f"ragedu {ragedu.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+    add_start(commands.add_parser("start", help="lay out the lessons in a folder of your own and open JupyterLab"))
     add_ask(commands.add_parser("ask", help="answer a question from documents"))
     add_evaluate(commands.add_parser("evaluate", help="score and compare retrievers on judged queries"))
     add_serve(commands.add_parser("serve", help="answer questions over HTTP"))
     add_models(commands.add_parser("models", help="fetch, verify and list the model weights"))
     add_doctor(commands.add_parser("doctor", help="check this installation"))
     return parser
+
+
+# ragedu start.
+
+
+def add_start(command: ArgumentParser) -> None:
+    command.description = start.__doc__
+    command.set_defaults(command=start)
+    command.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        type=Path,
+        help="where your copies of the lessons lie (default: my, in a checkout at its root, else in this folder)",
+    )
+    command.add_argument(
+        "--only", type=numbers, default=[], metavar="NN[,NN]", help="lay these lessons alone, such as 01,02"
+    )
+    command.add_argument(
+        "--fresh",
+        type=numbers,
+        default=[],
+        metavar="NN[,NN]",
+        help="put your notebooks of these lessons aside, under a dated name, and lay new ones",
+    )
+    command.add_argument(
+        "--finished",
+        action="store_true",
+        help="also lay the executed lessons into FOLDER/finished, for reading; from a checkout the solutions, too",
+    )
+    command.add_argument("--no-open", action="store_true", help="don't open JupyterLab")
+    command.add_argument(
+        "--jupyter",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option for JupyterLab, such as --jupyter=--no-browser; may be repeated",
+    )
+
+
+def start(options: Namespace) -> int:
+    """Lay out the lessons, without their outputs, and the exercises in a folder of your own, and open JupyterLab there.
+
+    A file of yours is never overwritten.
+    """
+    from ragedu.learn import desk, index_page, opening
+
+    if not options.no_open:
+        opening.check_jupyterlab()
+    folder = (options.folder or desk.default_folder(Path.cwd())).expanduser().resolve()
+    laid = desk.lay(folder, only=options.only, fresh=options.fresh, finished=options.finished)
+    index_page.write_page(folder)
+    print_laid(folder, laid)
+    if options.fresh and not laid.aside:
+        print(f"Nothing to put aside: lesson {', '.join(options.fresh)} is as it was laid.")
+    if options.no_open:
+        print(f"Open it with:  {own_call()} start {shell_quoted(folder)}")
+        return 0
+    if address := opening.running_at(folder):
+        print(f"JupyterLab already runs there: {one_line(address)}")
+        return 0
+    print("JupyterLab opens there. Ctrl+C in this terminal ends it.", flush=True)
+    return opening.open_desk(folder, options.jupyter)
+
+
+def print_laid(folder: Path, laid: Laid) -> None:
+    """What was laid, what was put aside, and what is older than the lessons of this version."""
+    print(f"Your desk is {one_line(str(folder))}: {len(laid.new) or 'no'} new notebook{'s' * (len(laid.new) != 1)}.")
+    for before, now in laid.aside.items():
+        print(f"Put aside: {before} is now {now}")
+    for path, reason in laid.unreadable.items():
+        print(
+            f"ragedu: {one_line(path)} stays as it is, but {one_line(reason)}; --fresh lays a new one", file=sys.stderr
+        )
+    if laid.changed:
+        print(f"Changed since you got them: {', '.join(laid.changed)}. Yours stay as they are. For the new ones:")
+        print(f"    {own_call()} start {shell_quoted(folder)} --fresh {','.join(laid.changed)}")
+
+
+def own_call() -> str:
+    """How this program was called, for a line that can be typed again."""
+    program = Path(sys.argv[0])
+    found = shutil.which(program.name)
+    if program.stem == "ragedu" and found and program.exists() and os.path.samefile(found, program):
+        return "ragedu"
+    python = sys.executable
+    with suppress(ValueError):
+        python = str(Path(python).relative_to(Path.cwd()))
+    return f"{shell_quoted(python)} -m ragedu"
+
+
+def shell_quoted(path: Path | str) -> str:
+    """A path as one types it: from here if it lies below, in quotes if it has to be."""
+    with suppress(ValueError):
+        path = Path(path).relative_to(Path.cwd())
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 # ragedu ask.
@@ -425,8 +527,11 @@ def fitted_retriever(options: Namespace) -> Retriever:
     """The retriever over the passages of the corpus."""
     from ragedu.text import chunk
 
-    corpus = chunk(load_corpus(options))
-    return new_retriever(options.retriever).fit(corpus)
+    corpus = load_corpus(options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an estimate of tokens does; whoever needs the missing model says so
+        passages = chunk(corpus)
+    return new_retriever(options.retriever).fit(passages)
 
 
 def new_retriever(name: str) -> Retriever:
@@ -497,6 +602,10 @@ def retriever_names(text: str) -> list[str]:
         if name not in RETRIEVERS:
             raise ArgumentTypeError(f"invalid choice: {name!r} (choose from {', '.join(RETRIEVERS)})")
     return names
+
+
+def numbers(text: str) -> list[str]:
+    return [number.strip() for number in text.split(",") if number.strip()]
 
 
 def positive(text: str) -> int:

@@ -416,7 +416,7 @@ def test_a_change_does_not_reach_the_next_case():
         ([6.0], "There is a list, and it should be a number."),
         (np.array([6.0, 1.0]), "a numpy array of shape (2,), and it should be a number"),
         (float("nan"), "nan or inf"),
-        (-6.0, "The sign is the wrong way round."),
+        (-6.0, "The result is the same in every case"),
         (True, "There is True or False, and it should be a number."),
         (np.complex128(6 + 1j), "The number is complex."),
         (print, "There is a function"),

@@ -47,7 +47,11 @@ class Card:
 
 
 def _html(label: str, text: str) -> str:
-    return _prose_html(text) if label in PROSE else f"<code style='white-space:pre-wrap'>{escape(text)}</code>"
+    return (
+        _prose_html(text)
+        if label in PROSE
+        else f"<code style='white-space:pre-wrap;overflow-wrap:anywhere'>{escape(text)}</code>"
+    )
 
 
 def _prose_html(text: str) -> str:

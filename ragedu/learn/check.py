@@ -22,7 +22,9 @@ from ragedu.learn.card import Card
 from ragedu.learn.cells import failed_definition
 from ragedu.learn.comparing import difference, kind, reason, show, written
 from ragedu.learn.exercise import Exercise, UnknownExercise, find
-from ragedu.learn.reasons import common_ground, reason_of_error, relation
+from ragedu.learn.index_page import write_page
+from ragedu.learn.progress import note
+from ragedu.learn.reasons import common_ground, exact_relation, nothing_computed, reason_of_error, relation
 from ragedu.learn.running import Call, TimeIsUp, call, call_here, cut, is_cell, message, own_line, quiet
 
 MAX_CALL_CHARACTERS = 600
@@ -44,7 +46,7 @@ def check(name: str, function: object) -> Card:
         return unknown(error)
     if not callable(function):
         own = name.partition(".")[2]
-        advice = f'Give the function itself, without brackets behind its name: check("{name}", {own})'
+        advice = f'Give the function itself, without brackets behind its name: `check("{name}", {own})`'
         return Card(f"✗ {name}: this is {kind(function)}, not a function", closing=advice)
     if failed := failed_definition(function):
         advice = f"Mend the cell, run it, and check again. It has a {failed}."
@@ -53,7 +55,17 @@ def check(name: str, function: object) -> Card:
         card = try_all_cases(exercise, function)
     if card.title.startswith("…"):
         found_unwritten[name] = time.monotonic()
+    else:
+        keep(name, card.passed)
     return card
+
+
+def keep(name: str, passed: bool) -> None:
+    """Note the try at the learner's desk. Whatever goes wrong there is no concern of the exercise."""
+    desk = note(name, passed=passed)
+    if desk and passed:
+        with suppress(Exception):
+            write_page(desk)
 
 
 def unknown(error: Exception) -> Card:
@@ -105,7 +117,7 @@ def hint(name: str) -> Card:
 
 
 def offer_hint(name: str) -> str:
-    return f'Stuck? hint("{name}")'
+    return f'Stuck? `hint("{name}")`'
 
 
 def unwritten(error: BaseException | None) -> str:
@@ -190,7 +202,7 @@ def likely_reason(
         )
     outcomes = all_outcomes(exercise, function, cases, position, outcome)
     right, mistakes = what_is_known(exercise, cases)
-    if outcomes and (sentence := known_mistake(mistakes, outcomes, position)):
+    if outcomes and (sentence := reason_of_outcomes(exercise, cases, outcomes, mistakes, right, position)):
         return sentence
     if isinstance(outcome.error, RecursionError):
         return "The function calls itself without end: which call should return without calling again?"
@@ -198,16 +210,17 @@ def likely_reason(
         return reason_of_error(outcome.error, message(outcome.error))
     if outcome.changed:
         return "Something like x += 1, x[0] = 1, x.append(1) or x.sort() changes the argument itself: work on a copy."
-    if outcome.value is None:
-        if all(alike(each, outcome) for each in outcomes):
-            return "The function does not `return` its result (printing is not returning)."
-        if all(value is not None for value in right):  # else None may be meant
-            return "For these arguments it gave None: does every branch that should give a value reach a `return`?"
-    if sentence := reason(outcome.value, expected):
-        return sentence
+    if outcome.value is None and all(value is not None for value in right):  # else None may be meant
+        return "For these arguments it gave None: does every branch that should give a value reach a `return`?"
     if not outcomes:
-        return ""
-    return likelier_mistake(mistakes, outcomes, right, position) or reason_of_all(exercise, cases, outcomes, right)
+        return reason(outcome.value, expected)
+    return (
+        exact_relation(pairs_of(outcomes, right))
+        or reason_that_holds(outcomes, right, position)
+        or likelier_mistake(mistakes, outcomes, right, position)
+        or reason_of_all(exercise, cases, outcomes, right)
+        or mistake_here(mistakes, outcomes[position], position)
+    )
 
 
 def what_is_known(exercise: Exercise, cases: list[tuple]) -> tuple[list[Any], dict[str, list[Call]]]:
@@ -231,27 +244,57 @@ def all_outcomes(
     return outcomes
 
 
-def known_mistake(mistakes: dict[str, list[Call]], outcomes: list[Call], position: int) -> str:
-    """What the exercise says about the mistake that does most nearly what the learner's function does.
+def reason_of_outcomes(
+    exercise: Exercise,
+    cases: list[tuple],
+    outcomes: list[Call],
+    mistakes: dict[str, list[Call]],
+    right: Sequence[Any],
+    position: int,
+) -> str:
+    """A known mistake, if the function does the same or nearly; before the latter, what is plain without it."""
+    sentence, agrees = known_mistake(mistakes, outcomes, position)
+    if agrees == len(outcomes):
+        return sentence
+    if all(alike(outcome, Call()) for outcome in outcomes):
+        return "The function does not `return` its result (printing is not returning)."
+    names = list(inspect.signature(exercise.reference).parameters)
+    if all(outcome.value is not None and not outcome.changed for outcome in outcomes) and (
+        plain := nothing_computed(names, cases, pairs_of(outcomes, right))
+    ):
+        return plain
+    return sentence if agrees > 0.75 * len(outcomes) else ""
+
+
+def known_mistake(mistakes: dict[str, list[Call]], outcomes: list[Call], position: int) -> tuple[str, int]:
+    """What the exercise says about the mistake that does most nearly what the function does, and in how many cases.
 
     On one small case several mistakes may come to the same, so all cases are compared. The mistake must agree with the
-    function on the case that went wrong, and on three of four in all.
+    function on the case that went wrong.
     """
-    best, most = "", 0.75 * len(outcomes)
+    best, most = "", 0
     for sentence, its in mistakes.items():
         agrees = list(map(alike, its, outcomes))
         if agrees[position] and sum(agrees) > most:
             best, most = sentence, sum(agrees)
-    return best
+    return best, most
+
+
+def reason_that_holds(outcomes: list[Call], right: Sequence[Any], position: int) -> str:
+    """What the numbers of this case say, unless those of another case that went wrong contradict it."""
+    said = reason(outcomes[position].value, right[position])
+    others = [reason(*pair) for pair in pairs_of(outcomes, right) if difference(*pair) and np.size(pair[1]) > 1]
+    alike_so_far = sum(other[:20] == said[:20] for other in others)
+    return said if "nan" in said or 2 * alike_so_far >= len(others) else ""
 
 
 def likelier_mistake(mistakes: dict[str, list[Call]], outcomes: list[Call], right: Sequence[Any], position: int) -> str:
-    """The same for a function with two mistakes: the one that explains most of what goes wrong.
+    """The same for a function with two mistakes: the one that explains most of what goes wrong, a third at least.
 
     It counts for a mistake where both come to the same wrong result, and against it where it alone is wrong.
     """
-    best, most = "", 0
     wrong = [is_wrong(outcome, value) for outcome, value in zip(outcomes, right, strict=True)]
+    best, most = "", sum(wrong) / 3
     for sentence, its in mistakes.items():
         its_wrong = [is_wrong(one, value) for one, value in zip(its, right, strict=True)]
         agrees = list(map(alike, its, outcomes))
@@ -262,12 +305,30 @@ def likelier_mistake(mistakes: dict[str, list[Call]], outcomes: list[Call], righ
     return best
 
 
+def mistake_here(mistakes: dict[str, list[Call]], outcome: Call, position: int) -> str:
+    """A known mistake that comes to the same in the case that is shown, though not in others: it may be one of two.
+
+    Two mistakes can have the same yes, 0, 1 or empty list by chance, and a longer result hardly ever.
+    """
+    by_chance = (
+        isinstance(outcome.value, bool | str)
+        or not np.size(outcome.value)
+        or bool(np.all(np.isin(outcome.value, (0, 1))))
+    )
+    same = [] if by_chance else [sentence for sentence, its in mistakes.items() if alike(its[position], outcome)]
+    return f"There may be two mistakes. One that gives the same result here: {same[0]}" if same else ""
+
+
 def reason_of_all(exercise: Exercise, cases: list[tuple], outcomes: list[Call], right: Sequence[Any]) -> str:
     """What all cases say together."""
     wrong = [is_wrong(outcome, value) for outcome, value in zip(outcomes, right, strict=True)]
-    values = [(outcome.value, value) for outcome, value in zip(outcomes, right, strict=True) if not outcome.error]
     names = list(inspect.signature(exercise.reference).parameters)
-    return relation(values) or common_ground(names, cases, wrong)
+    return relation(pairs_of(outcomes, right)) or common_ground(names, cases, wrong)
+
+
+def pairs_of(outcomes: list[Call], right: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """(what came, what should have come) in every case that gave a value."""
+    return [(outcome.value, value) for outcome, value in zip(outcomes, right, strict=True) if not outcome.error]
 
 
 def is_wrong(outcome: Call, right: Any) -> bool:

@@ -81,7 +81,7 @@ class Call:
 
 
 def call(function: Callable, arguments: tuple, seconds: float) -> Call:
-    """Call function(*arguments) in a thread, for at most `seconds`. The function gets copies of the arguments."""
+    """Call `function(*arguments)` in a thread, for at most `seconds`. The function gets copies of the arguments."""
     given, outcome = deepcopy(arguments), Call(error=TimeIsUp())
 
     thread = threading.Thread(target=run, args=(function, given, outcome), daemon=True)

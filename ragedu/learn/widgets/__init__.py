@@ -11,9 +11,9 @@ except ImportError:
 
 from ragedu.learn.widgets.decoding import next_token
 from ragedu.learn.widgets.embeddings import embedding_map
-from ragedu.learn.widgets.quizzes import quiz
+from ragedu.learn.widgets.quizzes import lesson_quiz, quiz
 from ragedu.learn.widgets.searching import search_explorer
 from ragedu.learn.widgets.tracing import rag_trace
 from ragedu.learn.widgets.weighting import bm25_sliders
 
-__all__ = ["bm25_sliders", "embedding_map", "next_token", "quiz", "rag_trace", "search_explorer"]
+__all__ = ["bm25_sliders", "embedding_map", "lesson_quiz", "next_token", "quiz", "rag_trace", "search_explorer"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import Checkbox, Layout, Textarea
 
-from ragedu.learn.widgets.marks import bar, count, table
+from ragedu.learn.widgets.marks import bar, count
 from ragedu.learn.widgets.panel import Panel, Slider
-from ragedu.showing import escape
+from ragedu.showing import escape, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +85,8 @@ def bars(logits: Tensor, words: list[str], temperature: float, top_p: float) -> 
             [
                 f"<code>{escape(word.translate(INVISIBLE)) or '(nothing)'}</code>",
                 f"{float(before[token]):.1%}",
-                f"{p:.1%} {bar(p, 1, width=24)}" if p else "✗ ruled out",
+                f"{p:.1%}" if p else "–",
+                bar(p, 1, width=24) if p else "✗ ruled out",
             ]
         )
     if temperature == 0:
@@ -93,4 +94,4 @@ def bars(logits: Tensor, words: list[str], temperature: float, top_p: float) -> 
     else:
         allowed = f"{count(int((after > 0).sum()), 'token')} of {len(logits):,} can be drawn"
         drawn = f"{allowed}; those not shown have {max(rest, 0):.1%} together."
-    return table(["next token", "model says", "drawn with"], rows) + f"<p>{drawn}</p>"
+    return table(["next token", "model says", "drawn with", ""], rows, numbers=(1, 2)) + f"<p>{drawn}</p>"

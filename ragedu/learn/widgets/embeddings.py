@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from ipywidgets import Layout, Text
+from ipywidgets import Box, Button, Layout, Text
 
 from ragedu.corpus import shorten
-from ragedu.learn.widgets.marks import name_of, table
-from ragedu.learn.widgets.panel import Panel, radio_buttons
-from ragedu.retrieval.base import Hits
+from ragedu.learn.widgets.panel import Panel
+from ragedu.retrieval.base import Hits, name_of
 from ragedu.retrieval.dense import DenseRetriever
-from ragedu.showing import escape, escape_attribute
+from ragedu.showing import escape, escape_attribute, table
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 28  # pixels
 MAX_DOTS = 500
@@ -38,18 +37,17 @@ def embedding_map(dense: DenseRetriever, queries: Sequence[str], *, k: int = 5) 
         return draw(places, place, near, dense.corpus.ids, query) + legend(hits, share, len(places))
 
     box = Text(queries[0], description="query", continuous_update=False, layout=Layout(width="95%"))
-    examples = radio_buttons(dict.fromkeys(queries), value=queries[0])
+    return Panel({"query": box}, show, above=[_examples(queries, box)])
 
-    def take_the_chosen(change: dict) -> None:
-        if change["new"] is not None:
-            box.value = change["new"]
 
-    def mark_the_chosen(change: dict) -> None:
-        examples.value = change["new"] if change["new"] in queries else None
-
-    examples.observe(take_the_chosen, names="value")
-    box.observe(mark_the_chosen, names="value")
-    return Panel({"query": box}, show, above=[examples])
+def _examples(queries: Sequence[str], box: Text) -> Box:
+    """A button for each query, which puts it into the box."""
+    # Not radio buttons: JupyterLab takes their arrow keys for moving from cell to cell.
+    as_large_as_needed = Layout(width="auto", height="auto")
+    buttons = [Button(description=query, layout=as_large_as_needed) for query in dict.fromkeys(queries)]
+    for button in buttons:
+        button.on_click(lambda button: setattr(box, "value", button.description))
+    return Box(buttons, layout=Layout(flex_flow="row wrap"))
 
 
 def principal_axes(vectors: np.ndarray, *, n: int = 2) -> tuple[np.ndarray, np.ndarray, float]:
@@ -137,11 +135,11 @@ def legend(hits: Hits, share: float, n_documents: int) -> str:
     """What the signs mean, how much the map leaves out, and the nearest documents as a table."""
     thinned = f" Of {n_documents:,} documents about {MAX_DOTS} are drawn." if n_documents > MAX_DOTS else ""
     rows = [
-        [f"▲ {hit.rank}", f"{hit.score:.3f}", f"{name_of(hit)} {escape(shorten(hit.document.text, 90))}"]
+        [f"▲ {hit.rank}", f"{hit.score:.3f}", f"{name_of(hit)}<br>{escape(shorten(hit.document.text, 90))}"]
         for hit in hits
     ]
     return (
         f"<p>✕ query, ▲ its nearest documents by cosine, ○ other documents.{thinned} The map holds {share:.0%} of the "
         "variance: two that lie together on it may still be far apart in the directions that it leaves out.</p>"
-        + table(["nearest", "cosine", "document"], rows)
+        + table(["nearest", "cosine", "document"], rows, numbers=(0, 1))
     )

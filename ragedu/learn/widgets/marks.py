@@ -1,29 +1,15 @@
-"""What the widgets share to show: tables, bars made of characters, and words marked in a text. No colours.
+"""What the widgets share to show: bars made of characters, and words marked in a text. No colours.
 
 Everything that comes from a person, a document or a model goes through `escape` here or in the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection
 
 from ragedu.corpus import shorten
-from ragedu.retrieval.base import Hit
 from ragedu.showing import escape
 from ragedu.text import WORD
-
-LEFT = "style='text-align:left;vertical-align:top'"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f"<th scope='col' {LEFT}>{cell}</th>" for cell in header)
-    body = "".join(f"<tr>{_cells(row)}</tr>\n" for row in rows)
-    return f"<table style='margin-left:0'>\n<tr>{head}</tr>\n{body}</table>"
-
-
-def _cells(row: Sequence[str]) -> str:
-    return "".join(f"<td {LEFT}>{cell}</td>" for cell in row)
 
 
 def bar(value: float, largest: float, *, width: int = 20) -> str:
@@ -63,12 +49,6 @@ def stands_for(analyzer: Callable[[str], list[str]], terms: Collection[str]) -> 
         return any(term in terms for term in analyzer(word))
 
     return becomes_one
-
-
-def name_of(hit: Hit) -> str:
-    """A document's title and id as HTML."""
-    title = f"<b>{escape(hit.document.title)}</b> " if hit.document.title else ""
-    return f"{title}<code>{escape(hit.document.id)}</code>"
 
 
 def count(number: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html.parser import HTMLParser
 from threading import RLock
@@ -14,12 +15,17 @@ from traitlets import Float, link
 from ragedu.corpus import shorten
 from ragedu.showing import block, escape, one_line, visible
 
-# ipywidgets gives every choice the height of one line, and lets longer ones overlap.
-WRAP = (
-    "<style>.ragedu-choices label {height: auto !important; line-height: 1.5 !important; white-space: normal;"
-    " display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: baseline}"
-    " .ragedu-choices input {flex: none}</style>"
-)
+# ipywidgets gives every choice and every button the height of one line, and lets longer ones overlap or cuts them off.
+# It lets a wide table widen the panel, so that the controls scroll away with it; and its mark of the focus is faint.
+STYLE = """<style>
+.ragedu-choices label {height: auto !important; line-height: 1.5 !important; white-space: normal;
+  display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: baseline}
+.ragedu-choices input {flex: none; align-self: flex-start; height: 1.5em !important}
+.ragedu-panel .jupyter-button {white-space: normal; text-align: left; line-height: 1.5; padding: 2px 10px}
+.ragedu-panel .widget-html-content {min-width: 0; line-height: 1.5}
+.jupyter-widgets.ragedu-panel :focus-visible {outline: 2px solid currentColor !important; outline-offset: 1px}
+</style>"""
+IN_JUPYTER = "<em>(a picture; the controls work in Jupyter)</em>"
 
 
 class Panel(VBox):
@@ -46,8 +52,9 @@ class Panel(VBox):
         self.shown = HTML().add_class("jp-RenderedHTMLCommon")
         self.controls, self._show = dict(controls), show
         self._one_at_a_time = RLock()  # JupyterLab may run this at the same time as a cell, in another thread
-        style = HTML(WRAP, layout=Layout(display="none"))
+        style = HTML(STYLE, layout=Layout(display="none"))
         super().__init__([style, *above, *self.controls.values(), self.shown])
+        self.add_class("ragedu-panel")
         for control in self.controls.values():
             control.observe(self._refresh, names="value")
         self._refresh()
@@ -66,18 +73,39 @@ class Panel(VBox):
     def static(self) -> str:
         """What the panel shows now, with the state of its controls, as HTML that needs no kernel."""
         settings = [
-            f"{escape(control.description)} <strong>{escape(str(control.value))}</strong>"
+            f"{escape(control.description)} <strong>{escape(_setting(control.value))}</strong>"
             for control in self.controls.values()
             if control.description
         ]
-        above = f"<p>{', '.join(settings)}</p>" if settings else ""
-        return above + self.shown.value
+        return f"<p>{', '.join(settings)} {IN_JUPYTER}</p>\n{pictures_as_images(self.shown.value)}"
 
     def __repr__(self) -> str:
         return as_text(self.static())
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
         return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static(), "text/plain": repr(self)}
+
+
+def _setting(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def pictures_as_images(html: str) -> str:
+    """The same with each <svg> as an image, for pages that let no SVG through: GitHub, a notebook that isn't trusted.
+
+    An image doesn't know the colours of its page, so it is black on white, as the lessons' figures are.
+    """
+    return re.sub(r"<svg .*?</svg>", _as_image, html, flags=re.DOTALL)
+
+
+def _as_image(svg: re.Match) -> str:
+    (label,) = re.findall(r"aria-label='([^']*)'", svg[0])
+    (width,) = re.findall(r" width='(\d+)' style", svg[0])
+    head, _, body = re.sub(r"<title>.*?</title>| aria-label='[^']*'", "", svg[0], flags=re.DOTALL).partition(">")
+    paper = "<rect width='100%' height='100%' fill='white' stroke='none'/>"
+    alone = f"{head} xmlns='http://www.w3.org/2000/svg'>{paper}{body}"
+    data = b64encode(alone.encode()).decode()
+    return f"<img width='{width}' alt='{label}' src='data:image/svg+xml;base64,{data}'>"
 
 
 def radio_buttons(options: Iterable[str], value: str | None) -> RadioButtons:
@@ -145,6 +173,8 @@ class _TextOfHTML(HTMLParser):
         if tag == "svg":
             self.in_picture = True
             self.pieces.append(f"\n[picture: {one_line(dict(attributes).get('aria-label') or '')}]\n")
+        elif tag == "img":
+            self.pieces.append(f"\n[picture: {one_line(dict(attributes).get('alt') or '')}]\n")
         elif tag == "pre":
             self.preformatted = []
         elif tag in self.LINES:

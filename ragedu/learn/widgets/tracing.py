@@ -7,10 +7,11 @@ from ipywidgets import Layout, Text
 from ragedu.answer import Answer
 from ragedu.evaluation.answers import is_abstention
 from ragedu.evaluation.support import support
-from ragedu.learn.widgets.marks import bar, count, excerpt, mark_words, name_of, stands_for, table
+from ragedu.learn.widgets.marks import bar, count, excerpt, mark_words, stands_for
 from ragedu.learn.widgets.panel import Panel
 from ragedu.rag import RAG
-from ragedu.showing import escape
+from ragedu.retrieval.base import decimals, name_of
+from ragedu.showing import escape, table
 from ragedu.text import Analyzer
 
 
@@ -75,17 +76,17 @@ def _sources(answer: Answer) -> str:
     if not answer.sources:
         return "<p>No source was found, so the model was not asked.</p>"
     terms, number = _supporting(answer)
-    rows = []
+    rows, digits = [], decimals(answer.sources)
     for place, hit in enumerate(answer.sources, start=1):
         marks = stands_for(Analyzer(), terms if place == number else ())
         remark = "read"
         if answer.cited:
             remark = "✓ cited" if hit.rank == answer.cited.rank else "read alone, not chosen"
         text = mark_words(excerpt(hit.document.text, marks, 400), marks)
-        rows.append([f"[{hit.rank}]", f"{hit.score:.3f}", remark, f"{name_of(hit)}<br>{text}"])
+        rows.append([f"[{hit.rank}]", f"{hit.score:.{digits}f}", remark, f"{name_of(hit)}<br>{text}"])
     for hit in answer.left_out:
-        rows.append(["–", f"{hit.score:.3f}", "✗ omitted: over the budget", name_of(hit)])
-    return table(["source", "score", "", "document"], rows)
+        rows.append(["–", f"{hit.score:.{digits}f}", "✗ omitted: over the budget", name_of(hit)])
+    return table(["source", "score", "", "document"], rows, numbers=(0, 1))
 
 
 def _prompt(prompt: str, budget: int | None, tokens: int | None) -> str:
@@ -100,4 +101,4 @@ def _prompt(prompt: str, budget: int | None, tokens: int | None) -> str:
 
 def _steps(answer: Answer) -> str:
     rows = [[escape(step.name), escape(step.outcome), f"{step.seconds:.3f}"] for step in answer.trace]
-    return table(["step", "what came of it", "seconds"], rows)
+    return table(["step", "what came of it", "seconds"], rows, numbers=(2,))

@@ -8,13 +8,13 @@ import numpy as np
 from ipywidgets import Layout, Text
 
 from ragedu.corpus import Corpus
-from ragedu.learn.widgets.marks import bar, excerpt, mark_words, name_of, stands_for, table
+from ragedu.learn.widgets.marks import bar, excerpt, mark_words, stands_for
 from ragedu.learn.widgets.panel import Panel, Slider
-from ragedu.retrieval.base import Hit, check_corpus, check_k
+from ragedu.retrieval.base import Hit, check_corpus, check_k, name_of
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
 from ragedu.retrieval.counting import count_terms
 from ragedu.retrieval.inverted_index import top_k
-from ragedu.showing import escape
+from ragedu.showing import columns, escape, pad, table
 from ragedu.text import Analyzer
 
 K1, B = 1.5, 0.75  # where the sliders begin, and what ranks are compared with
@@ -67,12 +67,13 @@ class Bm25Ranking:
         before = top_k(self.contributions(query, K1, B)[2].sum(axis=1), len(self.corpus)).tolist()
         largest = added[order].max()
         matched = stands_for(self.analyzer, terms)
+        names = [pad(term, max(map(columns, terms))) for term in terms]
         rows = []
         for rank, position in enumerate(order.tolist(), start=1):
             hit = Hit(self.corpus[position], added[position].sum(), rank)
             parts = [
-                _part(term, times, value, largest)
-                for term, times, value in zip(terms, tf[position], added[position], strict=True)
+                _part(name, times, value, largest)
+                for name, times, value in zip(names, tf[position], added[position], strict=True)
                 if value
             ]
             text = mark_words(excerpt(hit.document.text, matched, 90), matched)
@@ -84,14 +85,13 @@ class Bm25Ranking:
                     f"{name_of(hit)} · {self.relative_lengths[position]:.1f} × the average length<br>{text}",
                 ]
             )
-        return table(["rank", "score", "what each term adds", "document"], rows)
+        return table(["rank", "score", "what each term adds", "document"], rows, numbers=(1,))
 
 
 def _part(term: str, times: float, value: float, largest: float) -> str:
     """What a term that occurs this often adds to a document's score."""
-    # JupyterLab allows a line break after <code>, so that needs the style as well.
-    name = f"<code style='{ONE_LINE}'>{escape(term)}</code>"
-    return f"<span style='{ONE_LINE}'>{name} ×{times:.0f} {value:.3f} {bar(value, largest, width=12)}</span>"
+    line = f"{escape(term)} ×{times:.0f} {value:.3f} {bar(value, largest, width=12)}"
+    return f"<code style='white-space:pre'>{line}</code>"
 
 
 def _moved(before: int, now: int) -> str:
