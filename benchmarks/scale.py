@@ -1,10 +1,10 @@
 """What it costs to index and to search 1,000 to 1,000,000 documents. Each system and size runs in a process of its own,
-on one thread, and is asked one question at a time; what is measured once stays in `scale.csv`, so that an interrupted
-run goes on where it stopped. CPU is that of all threads, the server's included; it is what the curves show, since the
-machine had much other work when these were taken, and the clock counts that, too. Memory is the peak while indexing and
-searching, less what the documents took before (vectors are made as they are added, and not kept elsewhere); an
-operating system's cache of files comes on top for SQLite. Disk is what was saved, with the documents for the first
-three.
+on one thread, and is asked one question at a time; what is measured once stays in `ragedu/records/09.scale.csv`, so
+that an interrupted run goes on where it stopped. CPU is that of all threads, the server's included; it is what the
+curves show, since the machine had much other work when these were taken, and the clock counts that, too. Memory is the
+peak while indexing and searching, less what the documents took before (vectors are made as they are added, and not kept
+elsewhere); an operating system's cache of files comes on top for SQLite. Disk is what was saved, with the documents for
+the first three.
 
 Text is Port Ellery with the same lookup questions at every size, about pages among its first thousand; *recall* is the
 share of questions whose page is among the ten best. Vectors are **made**, 384 numbers each, because to encode a million
@@ -32,8 +32,9 @@ import psutil
 from benchmarks.report import machine
 from benchmarks.scale_systems import SYSTEMS, TOWN_DOCUMENTS, Text, Vectors, say
 from ragedu.datasets import port_ellery
+from ragedu.records import path_of, write_rows
 
-RESULTS = Path(__file__).with_name("scale.csv")
+RESULTS = path_of("09.scale")
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 MAX_CPU_SECONDS = 900  # for one system and size
 MAX_GIB = 8.0  # for one system and size, its server included
@@ -129,12 +130,7 @@ def keep(results: Path, row: dict[str, object]) -> None:
     """Add a line, in order of system and size; the file is the old one or the new one, never half of either."""
     order = list(SYSTEMS)
     rows = sorted([*read(results), row], key=lambda row: (order.index(row["system"]), int(row["documents"])))
-    unfinished = results.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(unfinished, results)
+    write_rows(results, rows, COLUMNS)
 
 
 def machines(results: Path = RESULTS) -> str:
