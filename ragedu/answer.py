@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from ragedu.corpus import shorten
-from ragedu.retrieval.base import Hit, Hits
+from ragedu.retrieval.base import Hit, Hits, name_of, written_scores
 from ragedu.showing import block, escape, one_line, visible
 
 
@@ -72,17 +72,17 @@ class Answer:
     def _repr_html_(self) -> str:
         """A card for Jupyter: the question, the answer, and the sources, each to be unfolded."""
         cited = f" [{self.cited.rank}]" if self.cited else ""
-        omitted = ", ".join(f"<code>{escape(hit.document.id)}</code>" for hit in self.left_out)
+        omitted = ", ".join(map(name_of, self.left_out))
+        sources = "".join(map(_source, self.sources, written_scores(self.sources)))
         return (
-            "<div style='border:1px solid #8888; border-radius:6px; padding:8px 12px; max-width:760px'>"
+            "<div style='border:1px solid #8888;border-radius:6px;padding:8px 12px;max-width:760px;overflow-x:auto'>"
             f"<div>{escape(self.question)}</div>"
             f"<div style='font-size:1.2em; margin:6px 0'><b>{escape(self.text)}</b>{cited}</div>"
-            f"<div>Sources<ol style='margin:2px 0'>{''.join(map(_source, self.sources))}</ol></div>"
+            f"<div>Sources<ol style='margin:2px 0'>{sources}</ol></div>"
             f"{f'<div>Omitted, over the budget: {omitted}</div>' if omitted else ''}</div>"
         )
 
 
-def _source(hit: Hit) -> str:
-    title, id, text = (escape(part) for part in (hit.document.title, hit.document.id, hit.document.text))
-    summary = f"<summary><b>{title}</b> <code>{id}</code>, score {hit.score:.3f}</summary>"
-    return f"<li value='{hit.rank}' style='margin:2px 0'><details>{summary}{text}</details></li>"
+def _source(hit: Hit, score: str) -> str:
+    summary = f"<summary>{name_of(hit)}, score {score}</summary>"
+    return f"<li value='{hit.rank}' style='margin:2px 0'><details>{summary}{escape(hit.document.text)}</details></li>"

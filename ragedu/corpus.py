@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from numbers import Real
 from typing import Any, SupportsIndex, TypeVar, overload
 
-from ragedu.showing import escape, one_line
+from ragedu.showing import escape, one_line, table
 
 Value = TypeVar("Value")
 
@@ -151,13 +151,12 @@ class Corpus(Sequence[Document]):
         return f"Corpus({len(self):,} documents)"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><code>{escape(d.id)}</code></td><td>{escape(d.title)}</td>"
-            f"<td style='text-align:left'>{escape(shorten(d.text, 140))}</td></tr>"
+        rows = [
+            [f"<code style='white-space:nowrap'>{escape(d.id)}</code>", escape(d.title), escape(shorten(d.text, 140))]
             for d in self.documents[:5]
-        )
+        ]
         more = f"<p>… and {len(self) - 5:,} more documents</p>" if len(self) > 5 else ""
-        return f"<table><tr><th>id</th><th>title</th><th>text</th></tr>{rows}</table>{more}"
+        return table(["id", "title", "text"], rows) + more
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def save_weights(reader: GGUFReader, config: LlamaConfig, folder: Path) -> None:
 
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads or config.num_attention_heads}
     weights = {}
-    for tensor in tqdm(reader.tensors, desc="converting the language model, once", unit="tensor"):
+    for tensor in tqdm(reader.tensors, desc="converting the language model, once", unit=" tensors"):
         weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type))
         kind, *rest = tensor.name.split(".")
         if kind == "blk":  # blk.7.attn_q.weight

@@ -62,7 +62,7 @@ def optimise(
     made_before = steps_made(optimizer)
     noted_before = len(losses)
     try:
-        with tqdm(total=steps, initial=len(losses), desc="training", unit="step") as progress:
+        with tqdm(total=steps, initial=len(losses), desc="training", unit=" steps") as progress:
             for batch in batches:
                 set_learning_rate(optimizer, learning_rate * schedule(len(losses), steps))
                 loss = loss_of_batch(batch)

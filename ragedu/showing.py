@@ -5,11 +5,15 @@ the screen, a line end in an id begins a line that looks like another source, an
 HTML has its own: "<" begins an element, and Jupyter's MathJax sets "$5 and $6" as a formula.
 
     one_line(title), block(answer), visible(message)    for a terminal
+    columns(text), fit(text, 60), pad(text, 60)         its columns in a terminal
     escape(text), escape_attribute(text)                for HTML
+    table(header, rows)                                 a table of HTML
 """
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from html import escape as escape_html
 
 # What a terminal obeys: C0 (U+0000 to U+001F), DEL and C1 (to U+009F), and the marks that turn the direction of text.
@@ -51,6 +55,37 @@ def visible_json(written: str) -> str:
     return written.translate(IN_JSON)  # C0 is escaped already: JSON demands it
 
 
+# The columns of a terminal.
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal gives the text: two for each wide character (한, 海), none for an accent."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    return 0 if unicodedata.category(character) in ("Mn", "Me", "Cf") else 1
+
+
+def pad(text: str, width: int) -> str:
+    """The text with blanks up to this many columns."""
+    return text + " " * (width - columns(text))
+
+
+def fit(text: str, width: int) -> str:
+    """The text on one line, truncated to at most `width` columns, with … at its end where something is missing."""
+    line = " ".join(text.split())
+    if columns(line) <= width:
+        return line
+    end = 0
+    room = width - 1
+    while (room := room - columns(line[end])) >= 0:
+        end += 1
+    return line[:end].rstrip() + "…"
+
+
 # Into HTML.
 
 
@@ -67,3 +102,20 @@ def escape_attribute(text: str) -> str:
     """The same where no element can stand, in an attribute or a <title>: a dollar and a backslash become characters
     that look like them."""
     return escape_html(text).translate(LOOKS_ALIKE)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int] = ()) -> str:
+    """A table of cells that are HTML already. The columns at the positions `numbers` are aligned on the right.
+
+    On a narrow page the table scrolls, and the page doesn't. Where a page takes styles away, `align` still stands.
+    """
+    head = "".join(_cell("th scope='col'", cell, place in numbers) for place, cell in enumerate(header))
+    body = "".join(
+        f"<tr>{''.join(_cell('td', cell, place in numbers) for place, cell in enumerate(row))}</tr>\n" for row in rows
+    )
+    return f"<div style='overflow-x:auto'><table style='margin-left:0'>\n<tr>{head}</tr>\n{body}</table></div>"
+
+
+def _cell(tag: str, cell: str, is_number: bool) -> str:
+    side, wrap = ("right", ";white-space:nowrap") if is_number else ("left", "")
+    return f"<{tag} align='{side}' style='text-align:{side};vertical-align:top{wrap}'>{cell}</{tag[:2]}>"

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from benchmarks import answers, report, scale
 from benchmarks.scale_systems import SYSTEMS, Server
+from ragedu import records
 
 RESULTS = Path(report.__file__).with_name("RESULTS.md")
 
@@ -87,3 +90,31 @@ def test_scale_measures_what_is_not_there_and_nothing_larger_than_what_was_stopp
     assert flat["documents"] == "1,000" and flat["index, CPU s"] == "too long" and flat["recall"] == ""
     assert scale.machines(file) == "A; B"
     assert scale.measure((1_000, 1_000_000), file) == [text, vectors] and len(begun) == len(expected)
+
+
+def test_the_records_that_lessons_show_are_what_the_results_file_tells():
+    sections = report.read_sections(RESULTS)
+    rows = records.read_record("05.answers")
+    assert len(rows) == 7 and rows[0]["system"] == "closed book"
+    without_machine = [{name: text for name, text in row.items() if name != "machine"} for row in rows]
+    assert report.table(without_machine) in sections["## Answers: the whole system"]
+    assert {row["machine"] for row in rows} == {"AMD EPYC, 2 cores which are all used, 24 GiB of memory"}
+    assert scale.read() == records.read_record("09.scale")
+    (flat,) = [row for row in scale.read() if row["system"] == "FAISS flat" and row["documents"] == "1000000"]
+    assert f"| {' | '.join(scale.as_text(flat).values())} |" in sections["## Scale: 1,000 to 1,000,000 documents"]
+
+
+def test_every_record_has_a_file_and_is_named_in_one_sentence_when_it_has_none():
+    for name, command in records.MADE_BY.items():
+        assert records.path_of(name).is_file() and command.startswith("python -m benchmarks --only ")
+    with pytest.raises(ValueError, match="there is no record called '05'; there are 05.answers, 09.scale"):
+        records.read_record("05")
+
+
+def test_a_record_is_replaced_as_a_whole(tmp_path):
+    file = tmp_path / "table.csv"
+    records.write_rows(file, [{"system": "a, b", "recall": 0.5}], ["system", "recall"])
+    assert file.read_text("utf-8") == 'system,recall\n"a, b",0.5\n'
+    with pytest.raises(ValueError):
+        records.write_rows(file, [{"system": "c"}, {"other": 1}], ["system", "recall"])
+    assert "a, b" in file.read_text("utf-8")

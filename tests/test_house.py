@@ -42,7 +42,7 @@ def test_every_file_says_what_it_is_for():
 # A file imports only from units on lines above its own, wherever in the file the import stands, and from those on its
 # own line where that makes no circle.
 ORDER = [
-    {"locks", "showing", "representation", "corpus"},
+    {"locks", "showing", "representation", "corpus", "records"},
     {"models", "gguf"},
     {"tokens"},
     {"text"},
@@ -91,6 +91,14 @@ def imported_modules(path: Path) -> set[str]:
 
 def unit_of(module: str) -> str:
     return module.split(".")[1]
+
+
+def test_every_progress_bar_says_what_it_counts():
+    calls = [node for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+    bars = [call for call in calls if ast.unparse(call.func) == "tqdm"]
+    assert len(bars) > 10
+    for bar in bars:
+        assert {"desc", "unit"} <= {keyword.arg for keyword in bar.keywords}, ast.unparse(bar)
 
 
 def test_a_file_imports_only_from_files_above_it():

@@ -606,3 +606,21 @@ def test_a_folder_may_be_called_as_it_likes(tmp_path, monkeypatch):
     (tmp_path / "smollm2").mkdir()
     monkeypatch.chdir(tmp_path)
     assert models.language_model_folder("smollm2") == "smollm2"
+
+
+def test_the_bar_moves_with_every_token(make_small, monkeypatch):
+    moves = []
+
+    class Bar(language_model.tqdm):
+        def update(self, n=1):
+            moves.append((self.disable, self.n, n))
+            return super().update(n)
+
+    monkeypatch.setattr(language_model, "tqdm", Bar)
+    small = make_small()
+    small.generate(["a b c"] * 20, max_new_tokens=5, temperature=1.0, seed=1)
+    assert len(moves) >= 2 * 5 - 2 and sum(n for *_, n in moves) == 20  # 16 and 4 at once
+    assert not any(disabled for disabled, *_ in moves) and all(n >= 0 for *_, n in moves)
+    moves.clear()
+    small.generate(["a b c"] * 2, max_new_tokens=2)
+    assert all(disabled for disabled, *_ in moves)

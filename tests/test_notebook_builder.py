@@ -35,7 +35,9 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
-from ipywidgets import HTML, IntSlider, VBox
+from ipywidgets import IntSlider
+
+from ragedu.learn.widgets.panel import Panel
 
 for number in np.random.default_rng(7).random(3):
     print(f"{number:.3f}")
@@ -47,9 +49,10 @@ plt.plot([0, 1, 2])
 plt.show()
 
 # %%
-slider, text = IntSlider(value=3), HTML("k = 3")
-slider.observe(lambda change: setattr(text, "value", f"k = {change['new']}"), names="value")
-VBox([slider, text])
+slider = IntSlider(value=3)
+panel = Panel({"k": slider}, lambda k: f"k = {k}")
+text = panel.shown
+panel
 
 # %%
 slider.value = 5
@@ -119,8 +122,10 @@ def test_one_source_gives_an_english_and_a_korean_notebook_with_the_same_executi
     english, korean = read(built / "notebooks/01_tiny.ipynb"), read(built / "notebooks/ko/01_tiny.ipynb")
     for notebook in (english, korean):
         nbformat.validate(notebook)
-    assert english.cells[0].source == "# A tiny lesson\n\nIts second paragraph."
-    assert korean.cells[0].source == "# 작은 수업\n\n둘째 문단."
+    exercises = "[Exercises](../exercises/01_tiny_exercises.ipynb)"
+    assert english.cells[0].source == f"# A tiny lesson\n\n{exercises}\n\nIts second paragraph."
+    exercises = "[연습 문제](../../exercises/01_tiny_exercises.ipynb)"
+    assert korean.cells[0].source == f"# 작은 수업\n\n{exercises}\n\n둘째 문단."
     assert [cell.id for cell in english.cells] == [cell.id for cell in korean.cells]
     assert english.cells[2].id == "01-tiny-003"
     code = [[cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (english, korean)]
@@ -220,6 +225,8 @@ def test_a_broken_solution_marker_is_refused_and_not_shown_to_students(tmp_path,
         (["# %%", "x", "#", "# ## A heading"], "line 3: a heading stands in code"),
         (['# %% alt_ko="그래프"', "x"], r"line 3: the plot is in words in \['ko'\]"),
         (["# %%%", "x"], "line 3: cannot read the cell marker"),
+        (["# %%", "", "x = 1", f"y = '{'z' * 95}'"], "line 6: a line of code has 101 characters; a cell shows 100"),
+        (["# %%", "# SOLUTION a", "x" * 101, "# END"], "line 5: a line of code has 101 characters"),
     ],
 )
 def test_a_source_with_a_mistake_is_refused_with_its_line(tmp_path, cells, message):
@@ -252,6 +259,8 @@ def display(**data):
         (code_cell(display(image_png="AAAA")), "a plot without alt text"),
         (code_cell(display(image_png="AA"), display(image_png="BB"), alt="x"), "shows 2: one plot a cell"),
         (code_cell(stream("no plot"), alt="x"), "shows 0"),
+        (code_cell(display(text_plain="VBox(children=(IntSlider(value=3),")), "a widget that is nothing without a ker"),
+        (code_cell(display(text_plain="Output()")), "widget"),
         (
             code_cell(display(text_plain="encoding:   0%|          | 0/300 [00:00<?, ? texts/s]")),
             "a progress bar.*tag it",
@@ -269,6 +278,8 @@ def test_outputs_that_must_not_be_stored(cell, message):
         code_cell(stream("careful", "stderr"), tags=["allow-stderr"]),
         code_cell(stream("0xff and /courses are fine, so is 0x7f3a")),
         code_cell(display(image_png="0x7f3a2b1c"), alt="A plot."),  # base64 says nothing
+        code_cell(display(text_plain="VBox(children=(", text_html="<p>k = 3</p>")),  # as a panel is stored
+        code_cell(display(text_plain="Text(0.5, 1.0, 'title')")),  # matplotlib's
     ],
 )
 def test_outputs_that_may_be_stored(cell):
@@ -287,7 +298,7 @@ def test_a_progress_bar_is_shown_to_a_first_run_and_kept_from_what_nbval_compare
 
 def test_a_failing_cell_is_shown_and_the_old_notebooks_stay(copy, capsys):
     before = {path: path.read_bytes() for path in copy.rglob("*.ipynb")}
-    broken = '# %% [markdown] lang="en"\n# # X\n\n# %%\nvalue = 0\n\n# %%\nprint(1 / value)\n'
+    broken = '# %% [markdown] lang="en"\n# # A tiny lesson\n\n# %%\nvalue = 0\n\n# %%\nprint(1 / value)\n'
     write(copy / "notebooks/source/01_tiny.py", broken)
     assert build_notebooks.main(["01"], copy) == 1
     message = capsys.readouterr().err
@@ -354,9 +365,10 @@ LAST_CELL = "# %%\nslider.value = 5\ntext.value\n"
         [("Its second paragraph.", "Its second, longer paragraph.\n#\n# And a third.")],
         [("A line that rises", "A straight line that rises")],
         [("# %%\nslider.value", '# %% tags=["allow-stderr"]\nslider.value')],
+        [("# %%\nslider.value", '# %% tags=["hide-input"]\nslider.value')],
         [(LAST_CELL, f'# %% [markdown] lang="en"\n# New.\n\n# %% [markdown] lang="ko"\n# 새것.\n\n{LAST_CELL}')],
     ],
-    ids=["prose", "alt text", "tag", "new prose"],
+    ids=["prose", "alt text", "tag", "collapsed", "new prose"],
 )
 def test_changed_prose_runs_nothing_and_keeps_the_outputs(copy, built, runs, changes, capsys):
     change_lesson(copy, *changes)
@@ -386,7 +398,7 @@ def test_a_lost_korean_edition_is_written_without_running(copy, built, runs):
         [("random(3)", "random(4)")],
         [("text.value\n", "text.value\n\n# %%\nslider.value\n")],
         [(LAST_CELL, "")],
-        [(LAST_CELL, ""), ("# %%\nslider, text", f"{LAST_CELL}\n# %%\nslider, text")],
+        [(LAST_CELL, ""), ("# %%\nslider = ", f"{LAST_CELL}\n# %%\nslider = ")],
         [(IMPORT_NUMPY, ""), (LAST_CELL, f"{LAST_CELL}{IMPORT_NUMPY}")],
         [("# %%\nslider.value", '# %% tags=["nbval-ignore-output"]\nslider.value')],
     ],
@@ -425,17 +437,17 @@ def test_a_changed_solution_is_run_and_a_changed_task_is_not(copy, runs):
     path = copy / "exercises/source/01_tiny.py"
     write(path, EXERCISE.replace("# # Exercises", "# # Tasks"))
     assert build_notebooks.main([], copy) == 0 and runs == []
-    assert read(copy / STUDENTS).cells[0].source == "# Tasks"
+    assert read(copy / STUDENTS).cells[0].source.startswith("# Tasks\n")
     write(path, EXERCISE.replace("return 0.0", "return 1.0"))
     assert build_notebooks.main([], copy) == 0 and runs == ["solutions"]
 
 
 def test_outputs_are_kept_for_a_renaming_and_stay_to_be_verified(copy, built, runs, capsys):
-    change_lesson(copy, ("slider", "control"), ("A tiny lesson", "A renamed lesson"))
+    change_lesson(copy, ("slider", "control"), ("Its second", "The second"))
     assert build_notebooks.main(["--keep-outputs"], copy) == 0
     assert "notebooks/source/01_tiny.py: outputs kept; verify those of 2 changed code cells" in capsys.readouterr().out
     assert runs == [] and outputs(copy / ENGLISH) == outputs(built / ENGLISH)
-    assert read(copy / ENGLISH).cells[-1].source == "control.value = 5\ntext.value"
+    assert build_notebooks.code_cells(read(copy / ENGLISH))[-1].source == "control.value = 5\ntext.value"
     assert (copy / STUDENTS).read_bytes() == (built / STUDENTS).read_bytes()
     assert build_notebooks.main(["--check"], copy) == 0
 
@@ -462,6 +474,77 @@ def test_a_new_lesson_has_no_outputs_to_keep(copy, runs, capsys):
     assert "01_tiny.ipynb is missing: run it, without --keep-outputs" in capsys.readouterr().err
 
 
+# The way from one notebook to the next
+
+
+def text_source(title: str) -> str:
+    return f'# %% [markdown] lang="en"\n# # {title}: a question?\n#\n# Prose.\n\n# %%\nx = 1\n'
+
+
+@pytest.fixture
+def course(tmp_path, runs) -> Path:
+    """Lessons 01, 03, 03a and 04, the first two with exercises."""
+    for name in ("01_words", "03_dense", "03a_more", "04_last"):
+        write(tmp_path / f"notebooks/source/{name}.py", text_source(f"Lesson {name[:3].strip('_')}"))
+    for name in ("01_words", "03_dense"):
+        write(tmp_path / f"exercises/source/{name}.py", text_source(f"Exercises {name[:2]}"))
+    assert build_notebooks.main([], tmp_path) == 0
+    runs.clear()
+    return tmp_path
+
+
+def links(notebook: Path) -> str:
+    """The line of links, which is the same at the top and at the end."""
+    first, *_, last = read(notebook).cells
+    title, line, prose = first.source.split("\n\n")
+    assert title.startswith("# ") and prose == "Prose." and last.source == line and last.cell_type == "markdown"
+    for target in re.findall(r"\]\(([^)]+)\)", line):
+        assert (notebook.parent / target).is_file(), target
+    return line
+
+
+def test_lessons_and_exercises_link_to_their_neighbours(course):
+    lessons = {path.name[:3].strip("_"): links(path) for path in course.glob("notebooks/*.ipynb")}
+    assert lessons == {
+        "01": "[Exercises](../exercises/01_words_exercises.ipynb) · Next: [Lesson 03](03_dense.ipynb)",
+        "03": "Previous: [Lesson 01](01_words.ipynb) · [Exercises](../exercises/03_dense_exercises.ipynb)"
+        " · Next: [Lesson 03a](03a_more.ipynb)",
+        "03a": "Previous: [Lesson 03](03_dense.ipynb) · Next: [Lesson 04](04_last.ipynb)",
+        "04": "Previous: [Lesson 03a](03a_more.ipynb)",
+    }
+    of_exercise = "Lesson: [Lesson 03]({0}notebooks/03_dense.ipynb) · Next: [Lesson 03a]({0}notebooks/03a_more.ipynb)"
+    assert links(course / "exercises/03_dense_exercises.ipynb") == of_exercise.format("../")
+    assert links(course / "exercises/solutions/03_dense_solutions.ipynb") == of_exercise.format("../../")
+
+
+def test_a_new_neighbour_changes_the_links_and_runs_nothing_else(course, runs, capsys):
+    write(course / "notebooks/source/02_new.py", text_source("Lesson 02"))
+    assert build_notebooks.main(["--check"], course) == 1
+    assert "01_words.ipynb: cell 1 (01-words-001) and 1 more are not" in capsys.readouterr().err
+    assert build_notebooks.main([], course) == 0
+    assert runs == ["notebooks"]  # the new lesson's own code
+    assert "Next: [Lesson 02](02_new.ipynb)" in links(course / "notebooks/01_words.ipynb")
+    assert "Previous: [Lesson 02](02_new.ipynb)" in links(course / "notebooks/03_dense.ipynb")
+
+
+def test_a_second_part_is_built_by_its_own_number(course, runs):
+    assert build_notebooks.main(["--all", "03a"], course) == 0
+    assert runs == ["notebooks"]
+    write(course / "exercises/source/03a_more.py", text_source("Exercises 03a") + "# SOLUTION y\ny = 1\n# END\n")
+    assert build_notebooks.main([], course) == 0
+    student = read(course / "exercises/03a_more_exercises.ipynb")
+    assert student.cells[1].source.endswith('raise NotImplementedError("Exercise 03a.y")')
+
+
+def test_a_collapsed_cell_is_collapsed_in_jupyterlab_and_on_the_site(course):
+    text = text_source("Lesson 04").replace("# %%\nx", '# %% tags=["hide-input"]\nx')
+    write(course / "notebooks/source/04_last.py", text)
+    assert build_notebooks.main([], course) == 0
+    metadata = read(course / "notebooks/04_last.ipynb").cells[1].metadata
+    assert metadata == {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    assert "jupyter" not in read(course / "notebooks/01_words.ipynb").cells[1].metadata
+
+
 # --check
 
 
@@ -473,6 +556,10 @@ def edit_json(path: Path, change) -> None:
 
 def first_code(notebook):
     return next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+
+
+def last_code(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][-1]
 
 
 ERROR = {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": []}
@@ -489,7 +576,7 @@ DAMAGES = {
     ),
     "cell added": (
         edit(ENGLISH, lambda notebook: notebook["cells"].append(notebook["cells"][0] | {"id": "new"})),
-        f"{ENGLISH}: it has 7 cells, its source defines 6",
+        f"{ENGLISH}: it has 8 cells, its source defines 7",
     ),
     "tag added": (
         edit(ENGLISH, lambda notebook: first_code(notebook)["metadata"].update(tags=["nbval-skip"])),
@@ -517,7 +604,7 @@ DAMAGES = {
     ),
     "cell added to the source": (
         lambda root: write(root / "notebooks/source/01_tiny.py", LESSON + "\n# %%\nx = 1\n"),
-        f"{ENGLISH}: it has 6 cells, its source defines 7",
+        f"{ENGLISH}: it has 7 cells, its source defines 8",
     ),
     "missing": (lambda root: (root / KOREAN).unlink(), f"{KOREAN} is missing"),
     "no notebook": (lambda root: write(root / ENGLISH, "<html>"), f"{ENGLISH} is no notebook"),
@@ -566,7 +653,7 @@ CHANGED = {"text/plain": "'k = 6'"}
 
 def test_nbval_passes_what_was_built_and_fails_a_changed_output(built, tmp_path):
     shutil.copy(built / ENGLISH, tmp_path)
-    edit_json(tmp_path / "01_tiny.ipynb", lambda notebook: notebook["cells"][-1]["outputs"][0]["data"].update(CHANGED))
+    edit_json(tmp_path / "01_tiny.ipynb", lambda notebook: last_code(notebook)["outputs"][0]["data"].update(CHANGED))
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-rA"]
     result = subprocess.run([*command, "--color=no", "."], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     for number in (0, 1, 2):  # prints in pieces and a repr; a plot; a widget

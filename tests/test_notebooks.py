@@ -49,9 +49,34 @@ def test_a_lesson_opens_with_its_title_and_what_it_teaches(path):
 
 @each_lesson
 def test_a_lesson_fits_into_an_hour_and_its_cells_on_a_screen(path):
-    assert len(english(path)) <= 80
-    long = [cell for cell in code(path) if len(cell.splitlines()) > 20]
+    assert len(english(path)) <= 92
+    shown = [cell.text for cell in read_source(path).cells if cell.language is None and "hide-input" not in cell.tags]
+    long = [cell for cell in shown if len(cell.splitlines()) > 20]
     assert len(long) <= 3, "\n\n".join(long)
+
+
+@each_source
+def test_a_source_works_from_any_folder(path):
+    """What a cell reads comes from the package: no path leads to where the notebook happens to lie."""
+    for cell in code(path):
+        near = re.search(r"\.\./|notebooks/|exercises/|benchmarks/|(?<![\w.])open\(\s*[f]?[\"']|Path\([\"']", cell)
+        assert near is None, f"{path.name}: {near.group()}\n{cell}"
+
+
+@each_source
+def test_links_between_notebooks_are_the_builders(path):
+    text = "\n".join(cell.text for cell in read_source(path).cells if cell.language)
+    assert not re.search(r"\.ipynb\)", text), "the builder links the notebooks: tools/navigation.py"
+
+
+@each_lesson
+def test_further_reading_has_addresses(path):
+    """Every item of the last list has a link, or there is none whose address would be sure."""
+    last = "\n".join(cell.text for cell in english(path) if cell.language)
+    reading = last[last.rindex("**Further reading") :]
+    items = re.split(r"; ", reading.split("**", 2)[2])
+    without = [item for item in items if "](https://" not in item]
+    assert not without, without
 
 
 @each_lesson

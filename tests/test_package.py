@@ -1,17 +1,13 @@
 """The package as a whole: what an import costs, that the lists of dependencies agree, and what make does first."""
 
-import json
-import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
-from jupyter_lab import jupyter_lab
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -109,15 +105,10 @@ needs_make = pytest.mark.skipif(
 
 
 @needs_make
-def test_the_lab_that_make_opens_shows_lessons_and_exercises():
-    """JupyterLab serves the folder of the notebook that it is given by default, and nothing above it."""
+def test_the_lab_that_make_opens_is_the_learners_desk():
+    """What happens there is in test_desk_browser.py."""
     would_run = subprocess.run(["make", "--dry-run", "lab"], cwd=ROOT, capture_output=True, text=True, check=True)
-    (command,) = [line for line in would_run.stdout.splitlines() if "jupyter lab" in line]
-    arguments = shlex.split(command)[2:]
-    with jupyter_lab(ROOT, arguments=[argument for argument in arguments if argument != "--allow-root"]) as address:
-        for file in (arguments[-1], "exercises/00_start_here_exercises.ipynb"):
-            contents = address(file).replace("/lab/tree/", "/api/contents/").replace("?reset&", "?content=0&")
-            assert json.load(urllib.request.urlopen(contents))["path"] == file
+    assert would_run.stdout.splitlines()[-1] == ".venv/bin/python -m ragedu start"
 
 
 @needs_make

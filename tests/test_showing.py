@@ -18,7 +18,7 @@ from ragedu.corpus import Dataset
 from ragedu.evaluation import Comparison
 from ragedu.evaluation.result import Result
 from ragedu.retrieval.base import Explanation, Hit, Hits
-from ragedu.showing import block, escape, escape_attribute, one_line, visible
+from ragedu.showing import block, columns, escape, escape_attribute, fit, one_line, pad, table, visible
 
 EVIL = "\x1b[2J\x07a\u202eb\x9b31m\r\n[2] Forged  (forged)\u2028[3] Forged\x85[4] x\x0b[5] y\x0c\x7f\t$5 \\(x\\) <b>&"
 TEXTS = st.text(
@@ -71,6 +71,38 @@ def test_ordinary_text_is_shown_as_it_is():
     assert block("a\n\n\tb\r\nc") == "a\n    \n        b\n    c"
     assert visible("a\x1b[2J\x7f\x9b\u202e\udcff") == "a␛[2J␡\\x9b\\u202e\\udcff"
     assert escape("<b> & '\"") == "&lt;b&gt; &amp; &#x27;&quot;"
+
+
+@given(st.text(), st.integers(1, 30))
+@example("한국어 ferry", 6)
+@example("e\u0301" * 9, 5)
+def test_text_for_the_columns_of_a_terminal(text, width):
+    line = " ".join(text.split())
+    short = fit(text, width)
+    assert columns(short) <= width and line.startswith(short.removesuffix("…"))
+    assert (short == line) == (columns(line) <= width)
+    assert columns(pad(short, width)) == width
+
+
+def test_columns_of_wide_and_of_no_width():
+    assert [columns(text) for text in ("ferry", "한국어", "港の", "ﾌｪﾘｰ", "ｆ", "é", "e\u0301", "")] == [
+        5,
+        6,
+        4,
+        4,
+        2,
+        1,
+        1,
+        0,
+    ]
+    assert fit("한국어", 5) == "한국…" and fit("한국어", 4) == "한…" and pad("한", 4) + "|" == "한  |"
+
+
+def test_a_table_aligns_numbers_on_the_right_with_and_without_styles():
+    html = table(["rank", "text"], [["1", "a"]], numbers=[0])
+    cells = re.findall(r"<t[hd][^>]*align='(\w+)' style='text-align:(\w+)[^']*'>(\w+)</t[hd]>", html)
+    right, left = ("right", "right"), ("left", "left")
+    assert cells == [(*right, "rank"), (*left, "text"), (*right, "1"), (*left, "a")]
 
 
 @given(TEXTS)

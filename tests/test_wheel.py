@@ -13,6 +13,7 @@ pytest.importorskip("hatchling", reason="hatchling is not installed: pip install
 ROOT = Path(__file__).parents[1]
 LESSONS = {path.name for path in ROOT.glob("notebooks/*.ipynb")}
 EXERCISES = {path.name for path in ROOT.glob("exercises/*.ipynb")}
+SOLUTIONS = {path.name for path in ROOT.glob("exercises/solutions/*.ipynb")}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,11 @@ def test_the_wheel_has_the_package_and_nothing_beside_it(installed):
     assert (installed / "ragedu/py.typed").is_file() and (info / "licenses/LICENSE").is_file()
 
 
-def test_the_wheel_has_the_lessons_and_the_students_exercises(installed):
+def test_the_wheel_has_the_lessons_the_exercises_and_their_solutions(installed):
     assert LESSONS and {path.name for path in installed.glob("ragedu/lessons/*.ipynb")} == LESSONS
     assert EXERCISES and {path.name for path in installed.glob("ragedu/lessons/exercises/*.ipynb")} == EXERCISES
-    assert not [path for path in installed.rglob("*") if path.name in ("solutions", "source")]
+    assert {path.name for path in installed.glob("ragedu/lessons/exercises/solutions/*.ipynb")} == SOLUTIONS
+    assert not [path for path in installed.rglob("*") if path.name == "source"]
 
 
 def test_the_wheel_has_every_file_of_the_package_but_the_texts_of_training_and_its_log(installed):
@@ -97,3 +99,18 @@ def test_the_version_is_that_of_the_package(installed, tmp_path):
     (info,) = installed.glob("ragedu-*.dist-info")
     version = run_installed(installed, tmp_path, "import ragedu; print(ragedu.__version__)")
     assert f"\nVersion: {version}\n" in (info / "METADATA").read_text("utf-8")
+
+
+def test_the_installed_package_lays_a_desk_in_any_folder(installed, tmp_path):
+    code = """
+from ragedu.cli import main
+assert main(["start", "--no-open", "--finished"]) == 0
+from ragedu.learn import opening
+assert (opening.DEFAULTS / "labconfig/default_setting_overrides.json").is_file()
+"""
+    assert f"Your desk is {tmp_path / 'my'}" in run_installed(installed, tmp_path, code)
+    assert {path.name for path in tmp_path.glob("my/notebooks/*.ipynb")} == LESSONS
+    assert {path.name for path in tmp_path.glob("my/exercises/*.ipynb")} == EXERCISES
+    assert {path.name for path in tmp_path.glob("my/finished/notebooks/*.ipynb")} == LESSONS
+    assert {path.name for path in tmp_path.glob("my/finished/exercises/solutions/*.ipynb")} == SOLUTIONS
+    assert "If you have two hours" in (tmp_path / "my/index.md").read_text("utf-8")

@@ -1,10 +1,12 @@
 """Widgets without a browser: set a control's value, read the HTML. (test_browser.py operates them in JupyterLab.)"""
 
+import base64
 import re
 import subprocess
 import sys
 import threading
 from html import unescape
+from xml.etree import ElementTree
 
 import nbformat
 import numpy as np
@@ -23,7 +25,7 @@ from ragedu.learn.widgets import bm25_sliders, decoding, embeddings, quiz, rag_t
 from ragedu.learn.widgets.decoding import bars, next_token, probabilities_after
 from ragedu.learn.widgets.marks import bar, excerpt, mark_words
 from ragedu.learn.widgets.panel import Panel, as_text, sentence
-from ragedu.learn.widgets.searching import side_by_side, sum_of
+from ragedu.learn.widgets.searching import side_by_side, sum_of, unknown_words
 from ragedu.learn.widgets.tracing import trace
 from ragedu.learn.widgets.weighting import Bm25Ranking
 
@@ -124,7 +126,8 @@ def test_a_panel_is_also_html_and_text_of_its_present_state(bm25):
     bundle = panel._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
     assert "bakery" in bundle["text/html"] and "query <strong>bread</strong>" in bundle["text/html"]
-    assert bundle["text/plain"].splitlines()[0] == "query bread" and "bread 1." in bundle["text/plain"]
+    first, *rest = bundle["text/plain"].splitlines()
+    assert first == "query bread (a picture; the controls work in Jupyter)" and "bread 1." in "".join(rest)
     assert "<" not in bundle["text/plain"]
 
 
@@ -140,6 +143,25 @@ def test_every_control_reports_once_and_has_a_label(bm25, harbour, language_mode
             assert control.description, name
             parts = [control, *getattr(control, "children", [])]
             assert not any(getattr(part, "continuous_update", False) for part in parts), name
+
+
+# What a page may take away (GitHub takes styles, a JupyterLab that doesn't trust the notebook takes SVG and scripts).
+
+
+def test_every_panel_on_paper_says_that_its_controls_work_in_jupyter_and_needs_no_style(bm25, harbour, language_model):
+    panels = [
+        search_explorer({"BM25": bm25}, query="ferry"),
+        bm25_sliders(harbour, "ferry"),
+        rag_trace(RAG(bm25, lambda prompt: "Nine."), "Where is the ferry?"),
+        next_token(language_model, "The", chat=True),
+    ]
+    for panel in panels:
+        html = panel.static()
+        assert "the controls work in Jupyter" in html.splitlines()[0]
+        assert not re.search(r"<(svg|script|style|button|input)|VBox|class=", html)
+        plain = re.sub(r" style='[^']*'", "", html)
+        assert as_text(plain) == as_text(html) and "<td align='right'>" in plain and "scope='col'" in plain
+    assert "as a chat message <strong>yes</strong>" in panels[-1].static()
 
 
 def test_text_of_html():
@@ -223,6 +245,31 @@ def test_nothing_found_and_nothing_asked(bm25, tfidf):
     assert rows(side_by_side({"BM25": bm25}, "zeppelin"))[1] == ["", "no document found"]
     assert "has no words to search for" in side_by_side({"BM25": bm25}, "the of")
     assert "Type a query" in search_explorer({"BM25": bm25}).shown.value
+
+
+def test_words_that_no_document_has_are_named(bm25, tfidf, make_dense, harbour):
+    ask = "Zeppelin ferries for <airmen>, zeppelin by the quay"
+    both = HybridRetriever([make_dense(), BM25Retriever()]).fit(harbour)
+    for retrievers in ({"BM25": bm25}, {"TF-IDF": tfidf, "dense": make_dense().fit(harbour)}, {"both": both}):
+        named = as_text(side_by_side(retrievers, ask)).splitlines()[0]
+        # Not "ferries", which the archive has as "ferry", and not "for", "by" and "the", which are left out.
+        assert named == "No document has these words: Zeppelin, airmen, zeppelin"
+    assert "No document has this word: <b>zeppelin</b></p>" in side_by_side({"BM25": bm25}, "zeppelin quay")
+    assert "No document has" not in side_by_side({"BM25": bm25}, "the ferry")
+    assert "No document has" not in side_by_side({"dense": make_dense().fit(harbour)}, "zeppelin")
+
+
+def test_a_word_that_one_vocabulary_has_is_known(bm25):
+    plain = BM25Retriever(analyzer=str.split).fit(Corpus.from_texts(["zeppelin"]))
+    assert unknown_words([bm25, plain], "zeppelin airmen") == ["airmen"]
+    assert unknown_words([BM25Retriever()], "zeppelin") == []  # not fitted: it knows nothing of any archive
+
+
+def test_the_scores_of_a_column_have_the_same_decimals(bm25, tfidf):
+    html = side_by_side({"TF-IDF": tfidf, "both": HybridRetriever([bm25, tfidf])}, "ferry lamp harbour", k=4)
+    for column, digits in ((1, 3), (2, 5)):
+        scores = [row[column].splitlines()[-1].split(" = ")[0] for row in rows(html)[1:] if row[column]]
+        assert len(scores) >= 3 and {len(score.partition(".")[2]) for score in scores} == {digits}
 
 
 def test_many_terms_are_summed_up():
@@ -321,10 +368,10 @@ def test_the_map_marks_the_query_and_its_nearest_by_shape(make_dense, harbour):
     assert (html.count("<polygon"), html.count("<circle"), html.count(">query</text>")) == (3, 5, 1)
     assert rows(html)[1][0] == "▲ 1" and "keeper" in rows(html)[1][2]
     _style, examples, *_ = panel.children
-    examples.value = "sailing <lessons>"
+    examples.children[1].click()
+    assert panel.controls["query"].value == "sailing <lessons>"
     assert "school" in rows(panel.shown.value)[1][2] and "<lessons>" not in panel.static()
     panel.controls["query"].value = "bread"
-    assert examples.value is None
     assert "bakery" in rows(panel.shown.value)[1][2] and "'bread'" in repr(panel)
 
 
@@ -335,6 +382,19 @@ def test_the_map_draws_in_the_colour_of_the_page_and_inside_its_frame():
     assert 300 < svg.count("<circle") <= embeddings.MAX_DOTS and svg.count("<polygon") == 2
     for x, y in re.findall(r"cx='(-?\d+)' cy='(-?\d+)'", svg):
         assert 0 <= int(x) <= embeddings.WIDTH and 0 <= int(y) <= embeddings.HEIGHT
+
+
+def test_on_a_page_without_svg_the_map_is_an_image_that_stands_alone(make_dense):
+    corpus = Corpus([Document(EVIL + "\x1b", "ferry"), Document("b", "boat"), Document("c", "sea")])
+    panel = embeddings.embedding_map(make_dense().fit(corpus), [f"ferry {EVIL}\x1b"], k=1)
+    html = panel.static()
+    assert "<svg" not in html and "<svg" in panel.shown.value
+    (data,) = re.findall(r"src='data:image/svg\+xml;base64,([^']+)'", html)
+    picture = ElementTree.fromstring(base64.b64decode(data))  # XML, and not only HTML
+    assert [child.tag.partition("}")[2] for child in picture].count("circle") == 2
+    assert picture[0].attrib["fill"] == "white"  # an image doesn't know the colours of its page
+    assert re.search(r"<img [^>]*alt='A map of 3 documents, the query &#x27;?", html)
+    assert "[picture: A map of 3 documents" in repr(panel) and "svg+xml" not in repr(panel)
 
 
 def test_the_map_wants_a_list_of_queries_and_a_fitted_retriever(make_dense, harbour):
@@ -358,16 +418,17 @@ def test_bars_by_hand():
         ["<b>", "15.0%"],
         ["(nothing)", "5.0%"],
     ]
-    assert table[1][2] == "50.0% " + "█" * 12
+    assert table[1][2:] == ["50.0%", "█" * 12]
     cold = rows(bars(LOGITS, WORDS, temperature=0.5, top_p=1))[1:]  # squares, scaled to sum to 1
-    assert [row[2].split()[0] for row in cold] == ["68.5%", "24.7%", "6.2%", "0.7%"]
+    assert [row[2] for row in cold] == ["68.5%", "24.7%", "6.2%", "0.7%"]
     nucleus = rows(bars(LOGITS, WORDS, temperature=1, top_p=0.8))[1:]
-    assert [row[2].split()[0] for row in nucleus] == ["62.5%", "37.5%", "✗", "✗"]
+    assert [row[2] for row in nucleus] == ["62.5%", "37.5%", "–", "–"]
+    assert [row[3] for row in nucleus][2:] == ["✗ ruled out"] * 2
 
 
 def test_temperature_0_is_greedy():
     html = bars(LOGITS, WORDS, temperature=0, top_p=0.5)
-    assert [row[2][:2] for row in rows(html)[1:]] == ["10", "✗ ", "✗ ", "✗ "] and "greedy decoding" in html
+    assert [row[2] for row in rows(html)[1:]] == ["100.0%", "–", "–", "–"] and "greedy decoding" in html
 
 
 @given(st.just(0) | st.floats(0.05, 2), st.floats(0.05, 1))
@@ -379,7 +440,7 @@ def test_what_can_be_drawn_is_a_distribution_with_the_first_in_it(temperature, t
 def test_of_a_tie_the_first_is_taken():
     logits = torch.zeros(5)
     assert decoding.top(logits, 2) == [0, 1]
-    assert rows(bars(logits, ["a", "b"], temperature=0, top_p=1))[1][2].startswith("100.0%")
+    assert rows(bars(logits, ["a", "b"], temperature=0, top_p=1))[1][2] == "100.0%"
 
 
 def test_next_token_shows_the_models_own_choice(language_model):

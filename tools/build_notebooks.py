@@ -22,6 +22,7 @@ from pathlib import Path
 
 import nbformat
 from lesson_source import Source, SourceError, read_source
+from navigation import navigation
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_outputs import IGNORED, LARGE_OUTPUT_BYTES, NotebookError, execute, output_problems, size
@@ -29,6 +30,7 @@ from notebook_outputs import IGNORED, LARGE_OUTPUT_BYTES, NotebookError, execute
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("notebooks", "exercises")
 MAX_NOTEBOOK_BYTES = 2_000_000
+HIDDEN = "hide-input"
 PLOT_IN_WORDS = {"en": "The plot in words", "ko": "그래프를 글로 읽기"}
 # What every machine would write: no version of Python, no name of an environment.
 METADATA = {
@@ -75,14 +77,25 @@ def blank_notebook(edition: Edition) -> NotebookNode:
             code = source.solution_code(cell) if edition.executed else source.student_code(cell)
             alt = cell.alt.get(edition.language)
             metadata = ({"tags": cell.tags} if cell.tags else {}) | ({"alt": alt} if alt else {})
+            if HIDDEN in cell.tags:  # the tag is for the site, the rest for JupyterLab
+                metadata["jupyter"] = {"source_hidden": True}
             cells.append(new_code_cell(code, metadata=metadata))
             if alt and edition.executed:
                 # JupyterLab and GitHub show no alt text of an output, so the words also stand below the plot.
                 summary = PLOT_IN_WORDS[edition.language]
                 cells.append(new_markdown_cell(f"<details><summary>{summary}</summary>\n\n{alt}\n\n</details>"))
+    add_navigation(cells, navigation(source, edition.path, edition.language))
     for position, cell in enumerate(cells, start=1):
         cell.id = f"{source.name.replace('_', '-')[:50]}-{position:03d}"
     return new_notebook(cells=cells, metadata=deepcopy(METADATA), nbformat_minor=5)
+
+
+def add_navigation(cells: list[NotebookNode], links: str) -> None:
+    """Put the links below the title, and once more at the end."""
+    if links:
+        title, _, rest = cells[0].source.partition("\n")
+        cells[0].source = "\n\n".join(part for part in (title, links, rest.strip("\n")) if part)
+        cells.append(new_markdown_cell(links))
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -268,18 +281,23 @@ def compare_outputs(notebook: NotebookNode, expected: NotebookNode) -> list[str]
 def find_sources(root: Path, names: list[str]) -> tuple[list[Source], list[str]]:
     """All sources, or those named (by `01` or `01_tfidf`), and what is wrong with those it cannot read."""
     paths = [path for folder in FOLDERS for path in sorted((root / folder / "source").glob("*.py"))]
-    known = {name for path in paths for name in (path.stem, path.stem[:2])}
+    known = {name for path in paths for name in (path.stem, number_of(path))}
     problems = [f"there is no source called {name!r}; there are {sorted(known)}" for name in names if name not in known]
     if not paths:
         problems.append("there are no sources: notebooks/source/*.py matches nothing")
     sources = []
     for path in paths:
-        if not names or path.stem in names or path.stem[:2] in names:
+        if not names or path.stem in names or number_of(path) in names:
             try:
                 sources.append(read_source(path))
             except SourceError as error:
                 problems.append(str(error))
     return sources, problems
+
+
+def number_of(source: Path) -> str:
+    """01 of 01_tfidf.py, 03a of 03a_more.py."""
+    return source.stem.partition("_")[0]
 
 
 def find_orphans(root: Path, sources: list[Source]) -> list[str]:

@@ -12,7 +12,7 @@ In an exercise the lines between `# SOLUTION name` and `# END` are the solution.
 
     raise NotImplementedError("Exercise 02.name")
 
-instead, where 02 is the number of the file.
+instead, where 02 is the number of the file. A lesson's second part is numbered 03a and follows lesson 03.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from pathlib import Path
 TAGS = {
     "nbval-ignore-output": "its output depends on the machine: a cell soon after asserts what the prose concludes",
     "allow-stderr": "what it writes to standard error is part of the lesson",
+    "hide-input": "it only draws a plot or a table: its code is collapsed, its output shown",
 }
+MAX_CODE_LINE = 100  # as many characters as a cell shows without scrolling
 OPTIONS = {"markdown": {"lang"}, "code": {"tags", "alt", "alt_ko"}}
 MARKER = re.compile(r"# %%(?: \[(?P<kind>\w+)\])?(?P<options>(?: .*)?)")
 OPTION = re.compile(r'\s+(\w+)=("(?:[^"\\]|\\.)*"|\[[^\]]*\])')
@@ -57,6 +59,10 @@ class Source:
         return self.path.stem
 
     @property
+    def number(self) -> str:
+        return self.name.partition("_")[0]
+
+    @property
     def is_exercise(self) -> bool:
         return self.path.parent.parent.name == "exercises"
 
@@ -67,7 +73,7 @@ class Source:
 
     def student_code(self, cell: Cell) -> str:
         """The cell's code with a stub instead of each solution."""
-        stub = rf'\1raise NotImplementedError("Exercise {self.name[:2]}.\2")\n'
+        stub = rf'\1raise NotImplementedError("Exercise {self.number}.\2")\n'
         return SOLUTION.sub(stub, cell.text + "\n").rstrip("\n")
 
     def solution_code(self, cell: Cell) -> str:
@@ -78,7 +84,7 @@ class Source:
 def read_source(path: Path) -> Source:
     """Parse and check one source; raises SourceError, whose message says where and why."""
     text = path.read_text(encoding="utf-8")  # any line ending becomes \n
-    if not re.fullmatch(r"\d\d_\w+", path.stem):
+    if not re.fullmatch(r"\d\d[a-z]?_\w+", path.stem):
         raise SourceError(f"{path.name}: a source is named like 01_tfidf.py")
     try:
         cells = [parse_cell(line, header, body) for line, header, body in split_cells(text)]
@@ -132,6 +138,7 @@ def parse_cell(line: int, marker: re.Match, body: list[str]) -> Cell:
             raise SourceError(f'line {line}: a markdown cell says its language, lang="en" or lang="ko"')
         text = uncomment(line, body)
     else:
+        check_width(line, body)
         text = "\n".join(body).strip("\n").rstrip()
     if not text.strip():
         raise SourceError(f"line {line}: the cell is empty; write something or remove it")
@@ -146,6 +153,14 @@ def uncomment(line: int, body: list[str]) -> str:
         if not (text.rstrip() == "#" or text.startswith("# ")):
             raise SourceError(f"line {number}: a line of a markdown cell begins with '# ': {text!r:.60}")
     return "\n".join(text[2:] for text in body).strip("\n")
+
+
+def check_width(line: int, body: list[str]) -> None:
+    for number, text in enumerate(body, start=line + 1):
+        if len(text) > MAX_CODE_LINE:
+            raise SourceError(
+                f"line {number}: a line of code has {len(text)} characters; a cell shows {MAX_CODE_LINE}, so break it"
+            )
 
 
 def check_languages(cells: list[Cell]) -> list[str]:

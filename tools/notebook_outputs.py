@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import ipywidgets
 import nbclient
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
@@ -19,6 +20,10 @@ from tqdm import tqdm
 
 LARGE_OUTPUT_BYTES = 300_000  # of one cell's outputs, above which the builder warns
 PROGRESS_BAR = re.compile(r"[^|]*\d+%\|")  # as tqdm writes it
+# What an ipywidget says of itself: `VBox(children=(…` and the like. Matplotlib's `Text(0, 0, …)` is none.
+WIDGET = re.compile(
+    rf"(?:{'|'.join(name for name, value in vars(ipywidgets).items() if isinstance(value, type))})\((?:\w+=|\))"
+)
 IGNORED = "nbval-ignore-output"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -96,6 +101,11 @@ def shows_progress(output: NotebookNode) -> bool:
     return bool(PROGRESS_BAR.match(output.get("data", {}).get("text/plain", "")))
 
 
+def shows_bare_widget(output: NotebookNode) -> bool:
+    data = output.get("data", {})
+    return "text/html" not in data and bool(WIDGET.match(data.get("text/plain", "")))
+
+
 def output_problems(cell: NotebookNode, root: Path) -> list[str]:
     """Why the outputs of this code cell must not be stored; an empty list when they may be."""
     problems = []
@@ -107,6 +117,11 @@ def output_problems(cell: NotebookNode, root: Path) -> list[str]:
             problems.append(f"it writes to standard error (silence it, or tag it allow-stderr): {output.text!r:.200}")
         if shows_progress(output):
             problems.append(f"it shows a progress bar, which stays away when the cache is full: tag it {IGNORED}")
+        if shows_bare_widget(output):
+            problems.append(
+                f"it shows a widget that is nothing without a kernel ({output.data['text/plain']:.60}): "
+                "wrap it in a Panel, whose static form is stored"
+            )
         for text in texts(output):
             found = machine_dependent(root).search(text)
             if found:

@@ -11,7 +11,8 @@
 # It tries your function on small cases and on random ones, and says what it found: what was called, what came, what should have come, and often why.
 # It never shows the solution, and nothing that you write can break it.
 # A hint tells you a little more, three times: run `hint("00.contains")`, `hint("00.retrieve")` and so on.
-# Solutions are in the folder `solutions`; look at them afterwards, there is often another way.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import re
@@ -20,7 +21,8 @@ from ragedu.learn import check, hint, when_solved
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text as these exercises understand them: runs of the letters a to z and digits, in lower case."""
+    """The words of a text as these exercises understand them: runs of the letters a to z and
+    digits, in lower case."""
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
@@ -35,7 +37,8 @@ def words_of(text: str) -> list[str]:
 
 # %%
 def contains(text: str, answers: list[str]) -> bool:
-    """Whether the words of one of the answers stand in the text, side by side and in this order. Words: `words_of`."""
+    """Whether the words of one of the answers stand in the text, side by side and in this order.
+    Words: `words_of`."""
     # SOLUTION contains
     padded = f" {' '.join(words_of(text))} "
     return any(f" {' '.join(words_of(answer))} " in padded for answer in answers)
@@ -96,8 +99,9 @@ check("00.retrieve", retrieve)
 def build_prompt(question: str, sources: list[str], most_words: int) -> str:
     """Numbered sources, one a line, then the question.
 
-    sources: best first; most_words: how many words all sources together may have (split at blanks; the numbers in
-    brackets and the question don't count).
+    sources: best first;
+    most_words: how many words all sources together may have (split at blanks; the numbers in
+        brackets and the question don't count).
     """
     # SOLUTION build_prompt
     lines, words = [], 0
@@ -126,7 +130,9 @@ check("00.build_prompt", build_prompt)
 from collections.abc import Callable
 
 
-def ask(question: str, retrieve: Callable[[str], str], generate: Callable[[str], str]) -> tuple[str, str]:
+def ask(
+    question: str, retrieve: Callable[[str], str], generate: Callable[[str], str]
+) -> tuple[str, str]:
     """(the generated text, the source that it was given).
 
     retrieve: from a question to the text of a page; generate: from a prompt to a text.
@@ -151,12 +157,20 @@ check("00.ask", ask)
 
 # %%
 def diagnose(found: list[bool], right: list[bool]) -> dict[str, int]:
-    """{"right": …, "not found": …, "not read": …, "lucky": …}: how many questions ended so; 0 where none did.
+    """{"right": …, "not found": …, "not read": …, "lucky": …}: how many questions ended so.
 
-    found: for each question, whether its page was in the prompt; right: whether the answer was right.
+    An outcome that no question had is there, with 0.
+
+    found: for each question, whether its page was in the prompt;
+    right: whether the answer was right.
     """
     # SOLUTION diagnose
-    names = {(True, True): "right", (False, False): "not found", (True, False): "not read", (False, True): "lucky"}
+    names = {
+        (True, True): "right",
+        (False, False): "not found",
+        (True, False): "not read",
+        (False, True): "lucky",
+    }
     counts = dict.fromkeys(names.values(), 0)
     for outcome in zip(found, right, strict=True):
         counts[names[outcome]] += 1
@@ -194,7 +208,10 @@ def shared_words(question: str) -> str:
 def hits(retriever, split: str) -> list[float]:
     """1 for each question whose page came first, 0 for the others."""
     some = archive.select(split=split, kind="lookup")
-    return [float(retriever(text) in some.qrels[query_id]) for query_id, text in some.queries.items()]
+    values = []
+    for query_id, text in some.queries.items():
+        values.append(float(retriever(text) in some.qrels[query_id]))
+    return values
 
 
 baseline = hits(shared_words, "test")
@@ -218,7 +235,8 @@ def my_retriever(question: str) -> str:
     pages_with = {word: sum(word in words for words in page_words.values()) for word in asked}
     worth = {word: 1 / count for word, count in pages_with.items() if count}
     # sorted: a set has no order, and the order decides how a sum is rounded, and so who wins a tie.
-    return max(page_words, key=lambda page: sum(worth[word] for word in sorted(asked & page_words[page])))
+    score = lambda page: sum(worth[word] for word in sorted(asked & page_words[page]))
+    return max(page_words, key=score)
     # END
 
 
@@ -226,7 +244,8 @@ def my_retriever(question: str) -> str:
 with when_solved():
     mine = hits(my_retriever, "test")
     gain = paired_test(mine, baseline)
-    print(f"baseline {sum(baseline) / len(baseline):.2f}, yours {sum(mine) / len(mine):.2f}; gain {gain}")
+    print(f"baseline {sum(baseline) / len(baseline):.2f}, yours {sum(mine) / len(mine):.2f}")
+    print("gain", gain)
     assert gain.low > 0, "no gain that these questions can show"
 
 # %% [markdown] lang="en"

@@ -8,7 +8,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("01.document_frequency")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import random
@@ -84,7 +85,10 @@ print((1 + np.log([1, 10, 100])).round(1))
 
 # %%
 def distance_from_cosine(cosine: float) -> float:
-    """The Euclidean distance between the tips of two vectors of length 1 whose cosine is given (-1 to 1)."""
+    """The Euclidean distance between the tips of two vectors of length 1.
+
+    cosine: that of the two vectors, from -1 to 1.
+    """
     # SOLUTION distance_from_cosine
     return float(np.sqrt(2 - 2 * cosine))
     # END
@@ -120,7 +124,8 @@ print("the same ranking of", len(documents))
 
 # %%
 def cosines(query: np.ndarray, documents: np.ndarray) -> np.ndarray:
-    """The cosine of the query with each document: float array (n_documents,); 0 where either has length 0.
+    """The cosine of the query with each document: float array (n_documents,); 0 where either has
+    length 0.
 
     query: float array (n_terms,); documents: float array (n_documents, n_terms).
     """
@@ -146,7 +151,8 @@ check("01.cosines", cosines)
 
 # %%
 def weigh(corpus_counts: np.ndarray, new_counts: np.ndarray) -> np.ndarray:
-    """TF-IDF vectors of length 1 of new texts, comparable with the corpus: float array of new_counts' shape.
+    """TF-IDF vectors of length 1 of new texts, comparable with the corpus: float array of
+    new_counts' shape.
 
     corpus_counts: (n_documents, n_terms); new_counts: (n_new, n_terms), none of its rows empty.
     """
@@ -169,7 +175,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 with when_solved():
     yesterday, today = np.array([[1, 0], [1, 2]]), np.array([[3, 1]])
-    assert np.allclose(weigh(yesterday, today), TfidfTransformer().fit(yesterday).transform(today).toarray())
+    theirs = TfidfTransformer().fit(yesterday).transform(today).toarray()
+    assert np.allclose(weigh(yesterday, today), theirs)
     print("the same numbers")
 
 # %% [markdown] lang="en"
@@ -184,10 +191,13 @@ with when_solved():
 
 
 # %%
-def decisive_term(query: np.ndarray, winner: np.ndarray, loser: np.ndarray, vocabulary: list[str]) -> str:
+def decisive_term(
+    query: np.ndarray, winner: np.ndarray, loser: np.ndarray, vocabulary: list[str]
+) -> str:
     """The term that did most to put `winner` ahead of `loser`.
 
-    query, winner, loser: TF-IDF vectors (n_terms,), not yet of length 1; vocabulary: the term of each position.
+    query, winner, loser: TF-IDF vectors (n_terms,), not yet of length 1;
+    vocabulary: the term of each position.
     """
     # SOLUTION decisive_term
     unit = lambda vector: vector / np.linalg.norm(vector)
@@ -248,20 +258,23 @@ def my_analyzer(text: str) -> list[str]:
     # SOLUTION my_analyzer
     terms = usual_terms(text)
     marked = [f"^{term}$" for term in terms]
-    # Each word also as its runs of three letters: one wrong letter spoils some of them and leaves the others.
+    # Each word also as its runs of three letters: one wrong letter spoils some of them and leaves
+    # the others.
     return terms + [f"#{word[i : i + 3]}" for word in marked for i in range(len(word) - 2)]
     # END
 
 
 # %%
 def reciprocal_ranks(analyzer, dataset):
-    result = evaluate(TfidfRetriever(analyzer=analyzer), dataset, metrics=["mrr@10"], progress=False)
+    retriever = TfidfRetriever(analyzer=analyzer)
+    result = evaluate(retriever, dataset, metrics=["mrr@10"], progress=False)
     return list(result.per_query["mrr@10"].values())
 
 
 # %%
 with when_solved():
-    print("on train:", paired_test(reciprocal_ranks(my_analyzer, train), reciprocal_ranks(usual_terms, train)))
+    mine, usual = reciprocal_ranks(my_analyzer, train), reciprocal_ranks(usual_terms, train)
+    print("on train:", paired_test(mine, usual))
 
 # %% [markdown] lang="en"
 # Once, at the end:

@@ -9,7 +9,8 @@
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # Stuck?
 # Each `hint("02.idf")` tells you a little more, three times.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import re
@@ -53,7 +54,8 @@ hint("02.mentions_needed")  # run it again for the next
 
 # %%
 with when_solved():
-    print([round(mentions_needed(0.9, 1.5, 0.75, relative_length), 1) for relative_length in (1, 3)])
+    for relative_length in (1, 3):
+        print(round(mentions_needed(0.9, 1.5, 0.75, relative_length), 1))
 
 # %% [markdown] lang="en"
 # Who stuffs **long** pages with keywords has to stuff a lot.
@@ -70,7 +72,9 @@ with when_solved():
 
 # %%
 def idf(document_frequency: np.ndarray, n_documents: int, variant: str) -> np.ndarray:
-    """The idf of each term: float array of the shape of `document_frequency` (integers, at least 1).
+    """The idf of each term: float array of the shape of `document_frequency`.
+
+    document_frequency: integers, at least 1.
 
     variant: "lucene", "robertson" or "atire".
     """
@@ -93,8 +97,9 @@ check("02.idf", idf)
 # %%
 from ragedu.retrieval.bm25 import bm25_idf
 
+frequencies = np.array([10, 10_000, 900_000])
 for variant in ("lucene", "robertson", "atire"):
-    print(f"{variant:<10}", bm25_idf(np.array([10, 10_000, 900_000]), 1_000_000, variant=variant).round(2))
+    print(f"{variant:<10}", bm25_idf(frequencies, 1_000_000, variant=variant).round(2))
 
 # %% [markdown] lang="en"
 # For words that can tell documents apart they are all but equal.
@@ -150,7 +155,8 @@ check("02.accumulate", accumulate)
 def skippable(max_weights: dict[str, float], threshold: float) -> list[str]:
     """The terms whose posting lists need not be searched for new documents, smallest weight first.
 
-    max_weights: for each term of the question its largest weight in any document, above 0, no two equal;
+    max_weights: for each term of the question its largest weight in any document, above 0, no two
+        equal;
     threshold: the score that a document has to exceed.
     """
     # SOLUTION skippable
@@ -186,7 +192,8 @@ print(usual_terms("Hull number EL-5071-L"))
 
 # %%
 def analyze(text: str) -> list[str]:
-    """The usual terms of a text, then its identifiers as they stand there, in lower case, each as often as it occurs."""
+    """The usual terms of a text, then its identifiers as they stand there, in lower case, each as
+    often as it occurs."""
     # SOLUTION analyze
     joined = re.findall(r"[A-Za-z0-9]+(?:[-/][A-Za-z0-9]+)+", text)
     return usual_terms(text) + [code.lower() for code in joined if re.search("[0-9]", code)]
@@ -213,15 +220,19 @@ from ragedu.evaluation import paired_test
 IDENTIFIER = re.compile(r"([A-Z]{2})([-/])(\d{4})([-/])([A-Z])")
 
 
+def swapped(match: re.Match) -> str:
+    """The identifier with its second and third digit exchanged."""
+    first, second, third, last = match[3]
+    digits = first + third + second + last
+    return f"{match[1]}{match[2]}{digits}{match[4]}{match[5]}"
+
+
 def as_written(question: str, number: int) -> str:
     """The question with its identifier written in one of three other ways, in turn."""
     if number % 3 == 0:
         return IDENTIFIER.sub(r"\1\3\5", question)  # EL5071L
     if number % 3 == 1:
         return IDENTIFIER.sub(r"\1 \3 \5", question)  # EL 5071 L
-    swapped = lambda match: (
-        f"{match[1]}{match[2]}{match[3][0]}{match[3][2]}{match[3][1]}{match[3][3]}{match[4]}{match[5]}"
-    )
     return IDENTIFIER.sub(swapped, question)  # EL-5701-L
 
 
@@ -232,7 +243,8 @@ def rewritten(dataset: Dataset) -> Dataset:
 
 
 archive = port_ellery.load(2000, questions=1000)
-train, test = (rewritten(archive.select(split=split, kind="identifier")) for split in ("train", "test"))
+train = rewritten(archive.select(split="train", kind="identifier"))
+test = rewritten(archive.select(split="test", kind="identifier"))
 for question in list(train.queries.values())[:3]:
     print(question)
 
@@ -247,9 +259,11 @@ def my_analyzer(text: str) -> list[str]:
     """Terms with which BM25 finds identifiers, however they are written."""
     # SOLUTION my_analyzer
     terms = usual_terms(text)
-    for letters, digits, last in re.findall(r"\b([A-Za-z]{2})[-/ ]?(\d{4})[-/ ]?([A-Za-z])\b", text):
+    identifier = r"\b([A-Za-z]{2})[-/ ]?(\d{4})[-/ ]?([A-Za-z])\b"
+    for letters, digits, last in re.findall(identifier, text):
         code = (letters + digits + last).lower()
-        # The code as a whole, however it is joined; and once more with its digits in order, which a swap leaves as they are.
+        # The code as a whole, however it is joined; and once more with its digits in order, which a
+        # swap leaves as they are.
         terms += [code, letters.lower() + "".join(sorted(digits)) + last.lower()]
     return terms
     # END
@@ -263,7 +277,8 @@ def reciprocal_ranks(analyzer, dataset):
 
 # %%
 with when_solved():
-    print("on train:", paired_test(reciprocal_ranks(my_analyzer, train), reciprocal_ranks(usual_terms, train)))
+    mine, usual = reciprocal_ranks(my_analyzer, train), reciprocal_ranks(usual_terms, train)
+    print("on train:", paired_test(mine, usual))
 
 # %% [markdown] lang="en"
 # Once, at the end:

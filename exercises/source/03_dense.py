@@ -8,7 +8,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("03.shorten")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import numpy as np
@@ -24,7 +25,8 @@ from ragedu.learn import check, hint, when_solved
 
 # %%
 def shorten(vectors: np.ndarray, dimension: int) -> np.ndarray:
-    """The first `dimension` numbers of each vector, at length 1 again: float array (n_texts, dimension).
+    """The first `dimension` numbers of each vector, at length 1 again: float array (n_texts,
+    dimension).
 
     vectors: float array (n_texts, n), each row of length 1.
     """
@@ -53,7 +55,8 @@ hint("03.shorten")  # run it again for the next
 def quantise(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(codes, scales): int8 array of the shape of `vectors`, and float array (n_texts,).
 
-    vectors: float array (n_texts, n), no row all zeros. codes * scales is as near to it as whole codes can be.
+    vectors: float array (n_texts, n), no row all zeros. codes * scales is as near to it as whole
+        codes can be.
     """
     # SOLUTION quantise
     scales = np.abs(vectors).max(axis=1) / 127
@@ -84,7 +87,8 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     found: int array (n_queries, n_candidates), filled up with -1; exact: int array (n_queries, k).
     """
     # SOLUTION recall
-    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
+    pairs = zip(found.tolist(), exact.tolist(), strict=True)
+    shares = [len(set(a) & set(b)) / len(b) for a, b in pairs]
     return float(np.mean(shares))
     # END
 
@@ -106,7 +110,8 @@ check("03.recall", recall)
 def info_nce(cosines: np.ndarray, passages: list[str], temperature: float) -> float:
     """The mean InfoNCE loss of a batch.
 
-    cosines: float array (n, n), question i with the passage of row j; its own stands on the diagonal;
+    cosines: float array (n, n), question i with the passage of row j; its own stands on the
+        diagonal;
     passages: the id of each row's passage; equal ids are copies.
     """
     # SOLUTION info_nce
@@ -133,7 +138,8 @@ check("03.info_nce", info_nce)
 def late_interaction(query: np.ndarray, document: np.ndarray, mask: np.ndarray) -> float:
     """The sum, over the pieces of the query, of the best cosine with a piece of the document.
 
-    query: float array (n_query_pieces, n); document: (n_document_pieces, n); rows of length 1;
+    query: float array (n_query_pieces, n);
+    document: (n_document_pieces, n); rows of length 1;
     mask: int array (n_document_pieces,), 1 for text and 0 for filling.
     """
     # SOLUTION late_interaction
@@ -161,7 +167,9 @@ from ragedu.retrieval.embeddings import Embedder
 from ragedu.text import sentences
 
 archive = port_ellery.load(200, questions=400)
-texts = [f"{page.title}: {sentence}" for page in archive.corpus for sentence in sentences(page.text)]
+texts = []
+for page in archive.corpus:
+    texts += [f"{page.title}: {sentence}" for sentence in sentences(page.text)]
 embedder = Embedder()
 vectors = embedder.encode(texts)
 queries = embedder.encode(list(archive.queries.values())[:150])
@@ -202,7 +210,8 @@ print(f"recall@10 of the signs: {np.mean(baseline):.3f}")
 def encode(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(codes, shared): uint8 array (n_documents, 48), and whatever all documents share."""
     # SOLUTION encode
-    # A bit tells most when it is 1 for half of the documents: so the sign is that of the difference from the mean.
+    # A bit tells most when it is 1 for half of the documents: so the sign is that of the difference
+    # from the mean.
     mean = vectors.mean(axis=0)
     return sign_codes(vectors - mean), mean
     # END
@@ -220,14 +229,16 @@ with when_solved():
     codes, shared = encode(vectors)
     mine = recalls(score(queries, codes, shared))
     gain = paired_test(mine, baseline)
-    assert codes.shape == (len(vectors), 48) and codes.dtype == np.uint8, "48 bytes for each document"
+    assert codes.shape == (len(vectors), 48), "48 bytes for each document"
+    assert codes.dtype == np.uint8, "48 bytes for each document"
     assert np.size(shared) <= 4 * 384, "what all share may be as large as four vectors"
     print(f"signs {np.mean(baseline):.3f}, yours {np.mean(mine):.3f}; gain {gain}")
 
 # %%
 with when_solved():  # in a cell of its own, since this is the same on every machine
     gain = paired_test(recalls(score(queries, *encode(vectors))), baseline)
-    print("a gain" if gain.low > 0 else "no gain that these questions can show: look at ten that you lose")
+    no_gain = "no gain that these questions can show: look at ten that you lose"
+    print("a gain" if gain.low > 0 else no_gain)
 
 # %% [markdown] lang="en"
 # Where is the limit?

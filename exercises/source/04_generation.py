@@ -8,7 +8,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("04.perplexity")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import re
@@ -31,7 +32,8 @@ from ragedu.learn import check, hint, when_solved
 def perplexity(probabilities: np.ndarray) -> float:
     """The perplexity of a text, at least 1.
 
-    probabilities: float array (n_tokens,), what the model gave to each token that then came; above 0.
+    probabilities: float array (n_tokens,), what the model gave to each token that then came; above
+        0.
     """
     # SOLUTION perplexity
     return float(np.exp(-np.log(probabilities).mean()))
@@ -78,7 +80,8 @@ check("04.softmax", softmax)
 
 # %%
 def min_p(logits: np.ndarray, share: float) -> np.ndarray:
-    """The probabilities after min-p: float array (n_tokens,) that sums to 1, with 0 for what was ruled out.
+    """The probabilities after min-p: float array (n_tokens,) that sums to 1, with 0 for what was
+    ruled out.
 
     logits: float array (n_tokens,); share: above 0, at most 1.
     """
@@ -105,7 +108,8 @@ check("04.min_p", min_p)
 
 # %%
 def penalise(logits: np.ndarray, seen: list[int], penalty: float) -> np.ndarray:
-    """New logits, lower for the tokens in `seen` (which may repeat, or be empty): float array (n_tokens,).
+    """New logits, lower for the tokens in `seen` (which may repeat, or be empty): float array
+    (n_tokens,).
 
     penalty: at least 1. `logits` is left as it is.
     """
@@ -168,7 +172,9 @@ assert 0.55 * 0.4 < 0.45 * 0.95
 
 
 # %%
-def beam_search(following: dict[str, dict[str, float]], start: str, steps: int, width: int) -> list[str]:
+def beam_search(
+    following: dict[str, dict[str, float]], start: str, steps: int, width: int
+) -> list[str]:
     """The words of the best text that is left after `steps` steps, `start` included.
 
     following: {word: {next word: probability}}; a word that is no key of it has no followers.
@@ -219,7 +225,8 @@ pages = {
 seen = Counter(word for page in pages["train"] for word in page)
 vocabulary = sorted({word for word, times in seen.items() if times > 1} | {"<unk>"})
 known = set(vocabulary)
-train, test = ([[word if word in known else "<unk>" for word in page] for page in pages[half]] for half in pages)
+train = [[word if word in known else "<unk>" for word in page] for page in pages["train"]]
+test = [[word if word in known else "<unk>" for word in page] for page in pages["test"]]
 
 # %%
 after = defaultdict(Counter)
@@ -244,9 +251,11 @@ print(len(train), "and", len(test), "pages,", len(vocabulary), "words")
 
 # %%
 def learn(train: list[list[str]]):
-    """Count in `train` what you need, and return a model: a function of (before, word) to a probability.
+    """Count in `train` what you need, and return a model: a function of (before, word) to a
+    probability.
 
-    before: the words so far, at least one, the first of them "<s>"; word: any word of the vocabulary.
+    before: the words so far, at least one, the first of them "<s>";
+    word: any word of the vocabulary.
     """
     # SOLUTION learn
     single = Counter(word for page in train for word in page)
@@ -259,7 +268,8 @@ def learn(train: list[list[str]]):
 
     def model(before, word):
         p = (single[word] + 1) / (single.total() + len(vocabulary))
-        # Witten and Bell (1991): the more different words have followed, the more is left to the shorter history.
+        # Witten and Bell (1991): the more different words have followed, the more is left to the
+        # shorter history.
         for counts in (after_one[before[-1]], after_two[tuple(before[-2:])]):
             if counts:
                 p = (counts[word] + len(counts) * p) / (counts.total() + len(counts))
@@ -272,17 +282,23 @@ def learn(train: list[list[str]]):
 # %%
 def losses(model, pages):
     """The loss of each page, in nats a word."""
-    return [np.mean([-np.log(model(page[:i], page[i])) for i in range(1, len(page))]) for page in pages]
+    values = []
+    for page in pages:
+        values.append(np.mean([-np.log(model(page[:i], page[i])) for i in range(1, len(page))]))
+    return values
 
 
 with when_solved():
     my_model = learn(train)
     baseline, mine = losses(add_one, test), losses(my_model, test)
     for page in test[:3]:
-        assert np.isclose(sum(my_model(page[:7], word) for word in vocabulary), 1), "these are no probabilities"
+        total = sum(my_model(page[:7], word) for word in vocabulary)
+        assert np.isclose(total, 1), "these are no probabilities"
     gain = paired_test(baseline, mine)
-    print(f"perplexity: add_one {np.exp(np.mean(baseline)):.0f}, yours {np.exp(np.mean(mine)):.0f}; nats gained {gain}")
-    print("a gain" if gain.low > 0.5 else "no gain of half a nat: less can be had by guessing <unk> more often")
+    print(f"perplexity: add_one {np.exp(np.mean(baseline)):.0f}", end=", ")
+    print(f"yours {np.exp(np.mean(mine)):.0f}; nats gained {gain}")
+    no_gain = "no gain of half a nat: less can be had by guessing <unk> more often"
+    print("a gain" if gain.low > 0.5 else no_gain)
 
 # %% [markdown] lang="en"
 # Can you compare this number with the perplexity of a model that has other tokens?

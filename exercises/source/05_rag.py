@@ -8,7 +8,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("05.rescale")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import math
@@ -57,14 +58,17 @@ hint("05.rescale")  # run it again for the next
 
 # %%
 def fuse(rankings: list[list[str]], k: int) -> dict[str, float]:
-    """{page: score}, the sum of 1 / (k + rank) over the rankings that have the page; ranks count pages, from 1.
+    """{page: score}, the sum of 1 / (k + rank) over the rankings that have the page; ranks count
+    pages, from 1.
 
-    rankings: of each retriever the pieces, best first; a piece's page is what stands before its slash.
+    rankings: of each retriever the pieces, best first; a piece's page is what stands before its
+        slash.
     """
     # SOLUTION fuse
     fused = {}
     for ranking in rankings:
-        pages = dict.fromkeys(piece.split("/")[0] for piece in ranking)  # each once, where it came first
+        # Each page once, where it came first.
+        pages = dict.fromkeys(piece.split("/")[0] for piece in ranking)
         for rank, page in enumerate(pages, start=1):
             fused[page] = fused.get(page, 0.0) + 1 / (k + rank)
     return fused
@@ -90,7 +94,9 @@ check("05.fuse", fuse)
 def within_budget(sizes: list[int], fixed: int, budget: int) -> list[int]:
     """The places (from 0) of the sources that are read, best first.
 
-    sizes: the tokens of each source, best first; fixed: those of instruction and question; budget: of the whole prompt.
+    sizes: the tokens of each source, best first;
+    fixed: those of instruction and question;
+    budget: of the whole prompt.
     """
     # SOLUTION within_budget
     read, used = [], fixed
@@ -119,10 +125,12 @@ check("05.within_budget", within_budget)
 
 # %%
 def cut(sentences: list[str], words: int, overlap: int) -> list[str]:
-    """Chunks of whole sentences, joined by spaces, each as long as it can be and of at most `words` words.
+    """Chunks of whole sentences, joined by spaces, each as long as it can be and of at most `words`
+    words.
 
-    sentences: in order, none of more than `words` words; overlap: the most words that neighbours share, below `words`.
-    Without sentences there are no chunks: [].
+    sentences: in order, none of more than `words` words;
+    overlap: the most words that neighbours share, below `words`. Without sentences there are no
+        chunks: [].
     """
     # SOLUTION cut
     length = lambda chunk: sum(len(sentence.split()) for sentence in chunk)
@@ -153,8 +161,8 @@ check("05.cut", cut)
 
 # %%
 def choose(log_doubts: list[float], limit: float) -> int | None:
-    """The place (from 0) of the source with the least doubt, the first of equals; None, to abstain, if even that
-    doubt is above the limit, or if there is no source.
+    """The place (from 0) of the source with the least doubt, the first of equals; None, to abstain,
+    if even that doubt is above the limit, or if there is no source.
 
     log_doubts: ln p(abstain) of each source; limit: a probability.
     """
@@ -213,7 +221,10 @@ def kept(compress, questions) -> list[bool]:
     """Of each question: whether the answer stands in the text that is left."""
     texts = [compress(question, pages) for question, pages, _ in questions]
     assert max(len(text.split()) for text in texts) <= 30, "more than thirty words"
-    return [any(answer in text for answer in answers) for text, (*_, answers) in zip(texts, questions, strict=True)]
+    values = []
+    for text, (*_, answers) in zip(texts, questions, strict=True):
+        values.append(any(answer in text for answer in answers))
+    return values
 
 
 baseline = kept(first_words, test)
@@ -229,7 +240,8 @@ print(f"the first thirty words: {sum(baseline) / len(baseline):.3f}")
 
 # %%
 def compress(question: str, pages: list[Document]) -> str:
-    """At most thirty words of the pages, with the answer if possible. pages: the best three, best first."""
+    """At most thirty words of the pages, with the answer if possible. pages: the best three, best
+    first."""
     # SOLUTION compress
     asked_for, ranked = set(terms(question)), []
     for rank, page in enumerate(pages):
@@ -238,8 +250,10 @@ def compress(question: str, pages: list[Document]) -> str:
             # A sentence is about its page: what the title says needn't be said again.
             shared = asked_for & (title | set(terms(sentence)))
             # A rare word says more about where the answer stands: inverse document frequency.
-            # sorted: a set has no order, and the order decides how a sum is rounded, and so who wins a tie.
-            weight = sum(math.log(len(archive.corpus) / pages_with[term]) for term in sorted(shared))
+            # sorted: a set has no order, and the order decides how a sum is rounded, and so who
+            # wins a tie.
+            n = len(archive.corpus)
+            weight = sum(math.log(n / pages_with[term]) for term in sorted(shared))
             ranked.append((-weight, rank, number, sentence))
     words = []
     for *_, sentence in sorted(ranked):
@@ -253,8 +267,10 @@ def compress(question: str, pages: list[Document]) -> str:
 with when_solved():
     mine = kept(compress, test)
     gain = paired_test(mine, baseline)
-    print(f"first words {sum(baseline) / len(test):.3f}, yours {sum(mine) / len(test):.3f}; gain {gain}")
-    print("a gain" if gain.low > 0 else "no gain that these questions can show: look at ten that you lose")
+    print(f"first words {sum(baseline) / len(test):.3f}, yours {sum(mine) / len(test):.3f}")
+    print("gain", gain)
+    no_gain = "no gain that these questions can show: look at ten that you lose"
+    print("a gain" if gain.low > 0 else no_gain)
 
 # %% [markdown] lang="en"
 # Look at the questions that are lost.

@@ -8,7 +8,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("06.precision")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import math
@@ -28,9 +29,11 @@ from ragedu.learn import check, hint, when_solved
 
 # %%
 def precision(ranked: list[str], judgments: dict[str, int], k: int) -> float:
-    """The share of the first k places that hold a relevant page; a place that is not filled holds none.
+    """The share of the first k places that hold a relevant page; a place that is not filled holds
+    none.
 
-    ranked: the pages found, best first; judgments: {page: grade}, relevant above 0, not judged is not relevant.
+    ranked: the pages found, best first;
+    judgments: {page: grade}, relevant above 0, not judged is not relevant.
     """
     # SOLUTION precision
     return sum(judgments.get(page, 0) > 0 for page in ranked[:k]) / k
@@ -53,9 +56,16 @@ hint("06.precision")  # run it again for the next
 
 # %%
 def ndcg(ranked: list[str], judgments: dict[str, int], k: int) -> float:
-    """nDCG@k with the gain 2**grade - 1, from 0 to 1. At least one judged page has a grade above 0."""
+    """nDCG@k with the gain 2**grade - 1, from 0 to 1.
+
+    At least one judged page has a grade above 0.
+    """
+
     # SOLUTION ndcg
-    dcg = lambda grades: sum((2**grade - 1) / math.log2(rank + 1) for rank, grade in enumerate(grades, start=1))
+    def dcg(grades):
+        ranked_grades = enumerate(grades, start=1)
+        return sum((2**grade - 1) / math.log2(rank + 1) for rank, grade in ranked_grades)
+
     best = sorted(judgments.values(), reverse=True)
     return dcg([judgments.get(page, 0) for page in ranked[:k]]) / dcg(best[:k])
     # END
@@ -74,13 +84,14 @@ check("06.ndcg", ndcg)
 from ragedu import evaluation
 
 judgments = {"fair": 1, "good": 2, "best": 3}
-values = {
-    gain: [evaluation.ndcg(ranked, judgments, k=3, gain=gain) for ranked in (["fair", "good"], ["other", "best"])]
-    for gain in ("linear", "exponential")
-}
-for gain, (first, second) in values.items():
+values = {}
+for gain in ("linear", "exponential"):
+    first = evaluation.ndcg(["fair", "good"], judgments, k=3, gain=gain)
+    second = evaluation.ndcg(["other", "best"], judgments, k=3, gain=gain)
+    values[gain] = (first, second)
     print(f"{gain:<12} first system {first:.3f}, second {second:.3f}")
-assert values["linear"][0] > values["linear"][1] and values["exponential"][0] < values["exponential"][1]
+assert values["linear"][0] > values["linear"][1]
+assert values["exponential"][0] < values["exponential"][1]
 
 # %% [markdown] lang="en"
 # ## 3. Ties, fairly (10 minutes)
@@ -116,7 +127,7 @@ check("06.fair_reciprocal_rank", fair_reciprocal_rank)
 
 # %%
 def questions_needed(standard_deviation: float, half_width: float) -> int:
-    """The smallest number of questions whose interval reaches at most `half_width` to either side."""
+    """The smallest number of questions whose interval is at most `half_width` to either side."""
     # SOLUTION questions_needed
     return math.ceil((1.96 * standard_deviation / half_width) ** 2)
     # END
@@ -142,7 +153,8 @@ check("06.questions_needed", questions_needed)
 
 # %%
 def sign_test(differences: list[float]) -> float:
-    """The exact two-sided p-value of the sign test, at most 1 (and 1 when no question has a winner)."""
+    """The exact two-sided p-value of the sign test, at most 1 (and 1 when no question has a
+    winner)."""
     # SOLUTION sign_test
     wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     as_few = sum(math.comb(wins + losses, count) for count in range(min(wins, losses) + 1))
@@ -173,7 +185,10 @@ print(normalise("The Old Mill!"))
 
 # %%
 def best_f1(prediction: str, answers: list[str]) -> float:
-    """The largest F1 that the prediction has with any of the answers (at least one), from 0 to 1."""
+    """The largest F1 that the prediction has with any of the answers, from 0 to 1.
+
+    answers: at least one.
+    """
     # SOLUTION best_f1
     said = normalise(prediction).split()
     scores = []
@@ -218,9 +233,11 @@ JOINED = ("{} or {}", "{} and {}", "{}, {}")
 
 # %%
 def cases_of(split: str) -> list[tuple[str, str, str, str]]:
-    """(wanted, wrong, both, sentence) for each answer of two words or more that another one comes close to."""
+    """(wanted, wrong, both, sentence) for each answer of two words or more that another one comes
+    close to."""
     questions = archive.select(split=split, kind="lookup")
-    answers = sorted({answers[0] for answers in questions.answers.values() if len(answers[0].split()) > 1})
+    first_answers = {answers[0] for answers in questions.answers.values()}
+    answers = sorted(answer for answer in first_answers if len(answer.split()) > 1)
     cases = []
     for wanted in answers:
         others = [other for other in answers if f1(other, [wanted]) < 1]
@@ -228,7 +245,8 @@ def cases_of(split: str) -> list[tuple[str, str, str, str]]:
         if f1(wrong, [wanted]):
             number = len(cases)
             two = (wanted, wrong) if number % 2 else (wrong, wanted)
-            cases.append((wanted, wrong, JOINED[number // 3 % 3].format(*two), SENTENCES[split][number % 3]))
+            both = JOINED[number // 3 % 3].format(*two)
+            cases.append((wanted, wrong, both, SENTENCES[split][number % 3]))
     return cases
 
 
@@ -245,7 +263,8 @@ for wanted, wrong, both, sentence in train[:3]:
 
 # %%
 def ordered_rightly(score, cases) -> np.ndarray:
-    """Array (n_cases, 4): 1 where the right answer is above, 1/2 where both are equal; twice the wrong one, twice both."""
+    """Array (n_cases, 4): 1 where the right answer is above, 1/2 where both are equal; twice the
+    wrong one, twice both."""
     values = []
     for wanted, wrong, both, sentence in cases:
         for other in (wrong, both):
@@ -262,14 +281,16 @@ def contains(said: str, wanted: str) -> bool:
 
 def show(name: str, ordered: np.ndarray) -> None:
     wrong, both = ordered[:, :2].mean(), ordered[:, 2:].mean()
-    print(f"{name:<9} {ordered.mean():.3f} (against the wrong answer {wrong:.3f}, against both at once {both:.3f})")
+    print(f"{name:<9} {ordered.mean():.3f} (against the wrong answer {wrong:.3f},", end=" ")
+    print(f"against both at once {both:.3f})")
 
 
 of_f1 = ordered_rightly(lambda said, wanted: f1(said, [wanted]), test)
 baseline = ordered_rightly(contains, test)
 show("F1", of_f1)
 show("contains", baseline)
-assert baseline.mean() > of_f1.mean() and baseline[:, :2].mean() > 0.95 and (baseline[:, 2:] == 0.5).all()
+assert baseline.mean() > of_f1.mean() and baseline[:, :2].mean() > 0.95
+assert (baseline[:, 2:] == 0.5).all()
 
 # %% [markdown] lang="en"
 # **The baseline** is the better of these two, one line long.
@@ -281,12 +302,13 @@ assert baseline.mean() > of_f1.mean() and baseline[:, :2].mean() > 0.95 and (bas
 
 # %%
 def my_score(said: str, wanted: str) -> float:
-    """How right the answer `said` is, when `wanted` is the right one; any scale, higher is better."""
+    """How right the answer `said` is, if `wanted` is the right one: any scale, higher is better."""
     # SOLUTION my_score
     answers = {word for right, wrong, *_ in train for word in normalise(f"{right} {wrong}").split()}
     said, wanted = Counter(normalise(said).split()), Counter(normalise(wanted).split())
     # More words do no harm, unless they are such as answers are made of.
-    return (said & wanted).total() / wanted.total() - 0.1 * sum(word in answers for word in said - wanted)
+    too_many = sum(word in answers for word in said - wanted)
+    return (said & wanted).total() / wanted.total() - 0.1 * too_many
     # END
 
 

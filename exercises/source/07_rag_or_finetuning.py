@@ -9,7 +9,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("07.perplexity")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import math
@@ -29,7 +30,8 @@ from ragedu.learn import check, hint, when_solved
 def perplexity(texts: list[np.ndarray]) -> float:
     """The perplexity over all tokens of all texts, at least 1.
 
-    texts: of each text a float array with the natural logarithm of each token's probability; at least one token.
+    texts: of each text a float array with the natural logarithm of each token's probability; at
+        least one token.
     """
     # SOLUTION perplexity
     return float(np.exp(-np.concatenate(texts).mean()))
@@ -55,7 +57,8 @@ hint("07.perplexity")  # run it again for the next
 def answer_loss(logits: np.ndarray, ids: list[int], prompt: int) -> float:
     """The mean of -ln p over the tokens of the answer, in nats.
 
-    logits: float array (n_tokens, n_vocabulary), small enough for np.exp; ids: the n_tokens tokens of prompt and answer;
+    logits: float array (n_tokens, n_vocabulary), small enough for np.exp;
+    ids: the n_tokens tokens of prompt and answer;
     prompt: how many of them are the prompt, at least 1.
     """
     # SOLUTION answer_loss
@@ -82,10 +85,14 @@ check("07.answer_loss", answer_loss)
 
 
 # %%
-def break_even(tuned: int, training_tokens: int, closed_tokens: int, reader: int, rag_tokens: int) -> float:
-    """The number of questions (with a fraction) after which both ways have computed the same; math.inf if never.
+def break_even(
+    tuned: int, training_tokens: int, closed_tokens: int, reader: int, rag_tokens: int
+) -> float:
+    """The number of questions (with a fraction) after which both ways have computed the same;
+    math.inf if never.
 
-    tuned, reader: the weights of the fine-tuned model and of RAG's; training_tokens: learned from, once;
+    tuned, reader: the weights of the fine-tuned model and of RAG's;
+    training_tokens: learned from, once;
     closed_tokens, rag_tokens: read and written for one question without sources and with them.
     """
     # SOLUTION break_even
@@ -108,10 +115,12 @@ check("07.break_even", break_even)
 
 # %%
 def share_right(right: list[float], pages: list[str], readings: dict[str, int]) -> dict[int, float]:
-    """{number of readings: the share right of the questions whose page was read so often}; each question counts once.
+    """{number of readings: the share right of the questions whose page was read so often}; each
+    question counts once.
 
-    right: 1.0 or 0.0 for each question; pages: the page of each; readings: {page: how often it was read}. Numbers of
-    readings without a question are left out.
+    right: 1.0 or 0.0 for each question;
+    pages: the page of each;
+    readings: {page: how often it was read}. Numbers of readings without a question are left out.
     """
     # SOLUTION share_right
     groups = {}
@@ -134,8 +143,8 @@ check("07.share_right", share_right)
 
 # %%
 def forgetting(before: list[bool], after: list[bool]) -> tuple[float, float]:
-    """(lost, won): the share of what was known before and isn't after, and the share of what wasn't known before and
-    is after; 0.0 where there was nothing to lose, or nothing to win.
+    """(lost, won): the share of what was known before and isn't after, and the share of what wasn't
+    known before and is after; 0.0 where there was nothing to lose, or nothing to win.
 
     before, after: for each question whether it was answered rightly.
     """
@@ -163,7 +172,8 @@ steady = [True] * 9 + [False] + [True] + [False] * 9
 shaken = [False] * 8 + [True] * 2 + [True] * 8 + [False] * 2
 for name, now in (("steady", steady), ("shaken", shaken)):
     kept = sum(was and is_known for was, is_known in zip(knew, now, strict=True))
-    print(f"{name}: right before {sum(knew)}, after {sum(now)}; of what it knew it kept {kept} of {sum(knew)}")
+    print(f"{name}: right before {sum(knew)}, after {sum(now)};", end=" ")
+    print(f"of what it knew it kept {kept} of {sum(knew)}")
 assert sum(steady) == sum(shaken) == sum(knew)
 
 # %% [markdown] lang="en"
@@ -186,11 +196,16 @@ by_library = {}
 for document in python_docs.load().corpus:
     sentence = document.text.strip().split("\n\n")[0].replace("\n", " ")[:160]
     if len(sentence.split()) >= 4:
-        by_library.setdefault(document.metadata["package"], {})[sentence] = None  # each sentence once
+        by_library.setdefault(document.metadata["package"], set()).add(sentence)
+
+# %%
 dice = np.random.default_rng(0)
-examples = [(text, name) for name, of_it in by_library.items() for text in dice.permutation(sorted(of_it))[:400]]
+examples = []
+for name, of_it in by_library.items():
+    examples += [(text, name) for text in dice.permutation(sorted(of_it))[:400]]
 texts, labels = np.array([examples[place] for place in dice.permutation(len(examples))]).T
-train_texts, train_labels, test_texts, test_labels = texts[:480], labels[:480], texts[480:], labels[480:]
+train_texts, test_texts = texts[:480], texts[480:]
+train_labels, test_labels = labels[:480], labels[480:]
 print(len(train_texts), "to learn from,", len(test_texts), "to test;", sorted(by_library))
 assert len(by_library) == 4 and len(test_texts) > 1000
 
@@ -208,7 +223,9 @@ assert baseline.mean() > 0.5
 
 
 # %%
-def classify(train_texts: np.ndarray, train_labels: np.ndarray, test_texts: np.ndarray) -> np.ndarray:
+def classify(
+    train_texts: np.ndarray, train_labels: np.ndarray, test_texts: np.ndarray
+) -> np.ndarray:
     """A label for each test text. All three are arrays of strings."""
     # SOLUTION classify
     # Pieces of words speak even in a word that was never seen as a whole.

@@ -8,7 +8,8 @@
 # Write your lines in the place of `raise NotImplementedError(…)`, run the cell, then run the `check` below it.
 # It tries your function on small cases and on random ones, and says what it found; it never shows the solution.
 # A hint tells you a little more, three times: run `hint("08.next_token")` and so on.
-# Solutions are in the folder `solutions`.
+# Solutions: `!ragedu start --no-open --finished` in a cell lays them in your folder `finished`.
+# Look at them afterwards; there is often another way.
 
 # %%
 import numpy as np
@@ -27,7 +28,8 @@ from ragedu.learn import check, hint, when_solved
 def next_token(documents: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """p(token | x, what was written so far): float array (n_vocabulary,).
 
-    documents: p(z | x), float array (k,); tokens: p(token | x, z, what was written), float array (k, n_vocabulary).
+    documents: p(z | x), float array (k,);
+    tokens: p(token | x, z, what was written), float array (k, n_vocabulary).
     """
     # SOLUTION next_token
     return documents @ tokens
@@ -51,9 +53,11 @@ hint("08.next_token")  # run it again for the next
 
 # %%
 def rag_sequence(documents: np.ndarray, tokens: np.ndarray) -> float:
-    """ln p(answer | x), when the whole answer is read from one document: ln sum_z p(z|x) prod_t p(y_t|x,z,y_<t).
+    """ln p(answer | x), when the whole answer is read from one document:
+    ln sum_z p(z|x) prod_t p(y_t|x,z,y_<t).
 
-    documents: ln p(z | x), float array (k,), not all minus infinity; tokens: ln p(y_t | x, z, y_<t), (k, n_tokens).
+    documents: ln p(z | x), float array (k,), not all minus infinity;
+    tokens: ln p(y_t | x, z, y_<t), (k, n_tokens).
     """
     # SOLUTION rag_sequence
     of_document = documents + tokens.sum(axis=1)
@@ -78,9 +82,11 @@ check("08.rag_sequence", rag_sequence)
 
 # %%
 def posteriors(documents: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """p(z | x, y_<=t): float array (n_tokens, k), row t after the tokens up to and with t; rows sum to 1.
+    """p(z | x, y_<=t): float array (n_tokens, k), row t after the tokens up to and with t; rows sum
+    to 1.
 
-    documents: ln p(z | x), float array (k,); tokens: ln p(y_t | x, z, y_<t), float array (k, n_tokens).
+    documents: ln p(z | x), float array (k,);
+    tokens: ln p(y_t | x, z, y_<t), float array (k, n_tokens).
     """
     # SOLUTION posteriors
     log_joint = documents[:, None] + np.cumsum(tokens, axis=1)
@@ -118,7 +124,8 @@ assert np.isclose(learning, prior @ of_tokens.prod(axis=1))
 def gradient(scores: np.ndarray, tokens: np.ndarray, temperature: float) -> np.ndarray:
     """d ln p(y | x) / d scores for RAG-Sequence: float array (k,).
 
-    scores: the retriever's, float array (k,); tokens: ln p(y_t | x, z, y_<t), float array (k, n_tokens).
+    scores: the retriever's, float array (k,);
+    tokens: ln p(y_t | x, z, y_<t), float array (k, n_tokens).
     """
     # SOLUTION gradient
     softmax = lambda values: np.exp(values - values.max()) / np.exp(values - values.max()).sum()
@@ -149,7 +156,8 @@ check("08.gradient", gradient)
 
 # %%
 def fast_decoding(documents: list[float], answers: list[dict[str, float]]) -> dict[str, float]:
-    """{answer: sum_z p(z | x) p(answer | x, z)} for every answer of any document; 0 where a document doesn't have it.
+    """{answer: sum_z p(z | x) p(answer | x, z)} for every answer of any document; 0 where a
+    document doesn't have it.
 
     documents: ln p(z | x) of each; answers: of each document {answer: ln p(answer | x, z)}.
     """
@@ -185,10 +193,14 @@ from ragedu.evaluation import paired_test
 
 
 def candidates(seed: int, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For n questions with k = 20 pages each: scores (n, k, 3), ln p(answer | page) (n, k), and marks (n, k)."""
+    """For n questions with k = 20 pages each: scores (n, k, 3), ln p(answer | page) (n, k), and
+    marks (n, k)."""
     town = port_ellery.load(600, seed=seed, questions=1000)
     views = [lambda page: page.content, lambda page: page.title, lambda page: page.text]
-    bm25 = [BM25Retriever().fit(Corpus(Document(page.id, view(page)) for page in town.corpus)) for view in views]
+    bm25 = []
+    for view in views:
+        corpus = Corpus(Document(page.id, view(page)) for page in town.corpus)
+        bm25.append(BM25Retriever().fit(corpus))
     scores, likely, marked = [], [], []
     for kind in ("lookup", "paraphrase", "identifier"):
         for query, question in town.select(kind=kind, split=split).queries.items():
@@ -196,7 +208,8 @@ def candidates(seed: int, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarra
             best = np.argsort(-of_views[:, 0], kind="stable")[:20]
             pages = [town.corpus[int(place)] for place in best]
             scores.append(of_views[best])
-            likely.append([0.0 if any(a in page.text for a in town.answers[query]) else -5.0 for page in pages])
+            has_answer = [any(a in page.text for a in town.answers[query]) for page in pages]
+            likely.append([0.0 if it_has else -5.0 for it_has in has_answer])
             marked.append([page.id in town.qrels[query] for page in pages])
     return np.array(scores), np.array(likely), np.array(marked)
 
@@ -213,7 +226,8 @@ print(train_scores.shape, test_scores.shape)
 
 # %%
 def learn(scores: np.ndarray, likely: np.ndarray):
-    """A function from scores (n, k, 3) to one score for each page (n, k), learned from answers alone.
+    """A function from scores (n, k, 3) to one score for each page (n, k), learned from answers
+    alone.
 
     scores: float array (n, k, 3); likely: ln p(answer | question, page), float array (n, k).
     """

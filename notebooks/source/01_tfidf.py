@@ -127,7 +127,8 @@ def idf(counts):
 
 
 weights = idf(counts)
-pd.DataFrame({"df": (counts > 0).sum(axis=0), "idf": weights.round(3)}, index=vocabulary).loc[chosen]
+table = pd.DataFrame({"df": (counts > 0).sum(axis=0), "idf": weights.round(3)}, index=vocabulary)
+table.loc[chosen]
 
 # %% [markdown] lang="en"
 # Check one by hand: *ferry* is in 2 of 5 notes, so its idf is $\ln(6/3) + 1 = \ln 2 + 1$.
@@ -189,21 +190,24 @@ assert ranking[0] == 0
 # You can see why in a picture: take only two of the many dimensions, *ferry* and *harbour*.
 # (Note 2 lies on note 1's arrow; note 4 has neither word.)
 
-# %% alt="The plane of the words ferry (across) and harbour (up). The question's direction is a dashed line going up to the right. Note 0 is an arrow that ends on that line, note 3 an arrow along the ferry axis, and note 1 a long arrow straight up the harbour axis; a dotted line drops from its tip to the dashed line and meets it beyond the tip of note 0."
-axes = [vocabulary.index("ferry"), vocabulary.index("harbour")]
-plane = (counts * weights)[:, axes]
-direction = (count(question) * weights)[axes]
+# %%
+two_words = [vocabulary.index("ferry"), vocabulary.index("harbour")]
+plane = (counts * weights)[:, two_words]  # of each note: its weights of these two words
+direction = (count(question) * weights)[two_words]
 direction = direction / np.linalg.norm(direction)
 
+# %% tags=["hide-input"] alt="The plane of the words ferry (across) and harbour (up). The question's direction is a dashed line going up to the right. Note 0 is an arrow that ends on that line, note 3 an arrow along the ferry axis, and note 1 a long arrow straight up the harbour axis; a dotted line drops from its tip to the dashed line and meets it beyond the tip of note 0."
 figure, axis = plt.subplots(figsize=(5.6, 4.6))
 axis.plot(*np.outer([0, 3.6], direction).T, "--", color="black")
 axis.text(2.85, 2.3, "the question's direction")
+arrow = {"arrowstyle": "->", "lw": 2.5, "color": "tab:blue"}
 for note, offset in ((0, (6, -12)), (1, (8, 0)), (3, (-10, 8))):
-    axis.annotate("", plane[note], (0, 0), arrowprops=dict(arrowstyle="->", lw=2.5, color="tab:blue"))
+    axis.annotate("", plane[note], (0, 0), arrowprops=arrow)
     axis.annotate(f"note {note}", plane[note], xytext=offset, textcoords="offset points")
 foot = direction * (plane[1] @ direction)
 axis.plot(*np.array([plane[1], foot]).T, ":", color="black")
-axis.set(xlabel="weight of “ferry”", ylabel="weight of “harbour”", xlim=(-0.1, 5.4), ylim=(-0.2, 4.6), aspect="equal")
+axis.set(xlabel="weight of “ferry”", ylabel="weight of “harbour”", aspect="equal")
+axis.set(xlim=(-0.1, 5.4), ylim=(-0.2, 4.6))
 plt.show()
 
 # %% [markdown] lang="en"
@@ -291,7 +295,7 @@ print(fill(archive.corpus[3].text, 100))
 # %%
 tfidf = TfidfRetriever().fit(archive.corpus)
 tests = archive.select(split="test")
-query_id = next(iter(tests.select(kind="lookup").queries))
+query_id = list(tests.select(kind="lookup").queries)[0]
 print(tests.queries[query_id])
 print("wanted:", *tests.qrels[query_id])
 tfidf.search(tests.queries[query_id], k=3)
@@ -306,7 +310,10 @@ tfidf.search(tests.queries[query_id], k=3)
 # %%
 def reciprocal_rank(scores, relevant):
     top10 = np.argsort(-scores, kind="stable")[:10]
-    return next((1 / rank for rank, position in enumerate(top10, 1) if position in relevant), 0.0)
+    for rank, position in enumerate(top10, start=1):
+        if position in relevant:
+            return 1 / rank
+    return 0.0
 
 
 assert reciprocal_rank(np.array([0.1, 0.9, 0.5]), {2}) == 1 / 2  # document 2 is second
@@ -319,9 +326,12 @@ wanted = [{archive.corpus.position(page) for page in tests.qrels[q]} for q in an
 
 
 def reciprocal_ranks(tokens_of, use_idf, use_cosine):
-    vectorizer = TfidfVectorizer(analyzer=tokens_of, use_idf=use_idf, norm="l2" if use_cosine else None)
-    documents, queries = vectorizer.fit_transform(texts), vectorizer.transform(questions)
-    return [reciprocal_rank(s, r) for s, r in zip((queries @ documents.T).toarray(), wanted, strict=True)]
+    norm = "l2" if use_cosine else None
+    vectorizer = TfidfVectorizer(analyzer=tokens_of, use_idf=use_idf, norm=norm)
+    documents = vectorizer.fit_transform(texts)
+    queries = vectorizer.transform(questions)
+    scores = (queries @ documents.T).toarray()  # a row for each question
+    return [reciprocal_rank(row, pages) for row, pages in zip(scores, wanted, strict=True)]
 
 
 # %% [markdown] lang="en"
@@ -336,16 +346,26 @@ def reciprocal_ranks(tokens_of, use_idf, use_cosine):
 # %%
 from ragedu.evaluation import bootstrap_interval
 
-weightings = {"counts": (False, False), "cosine": (False, True), "idf": (True, False), "idf + cosine": (True, True)}
-systems = {
-    (tokens, name): reciprocal_ranks(tokens_of, *parts)
-    for tokens, tokens_of in {"plain tokens": tokenize, "analyzer": analyzer}.items()
-    for name, parts in weightings.items()
+weightings = {  # use_idf, use_cosine
+    "counts": (False, False),
+    "cosine": (False, True),
+    "idf": (True, False),
+    "idf + cosine": (True, True),
 }
-intervals = {system: bootstrap_interval(values) for system, values in systems.items()}
-pd.Series({system: f"{interval.mean:.3f}" for system, interval in intervals.items()}).unstack()[[*weightings]]
+systems, intervals = {}, {}
+for tokens, tokens_of in (("plain tokens", tokenize), ("analyzer", analyzer)):
+    for name, (use_idf, use_cosine) in weightings.items():
+        values = reciprocal_ranks(tokens_of, use_idf, use_cosine)
+        systems[tokens, name] = values
+        intervals[tokens, name] = bootstrap_interval(values)
 
-# %% alt="MRR@10 with 95 % intervals of eight systems: counts, cosine, idf and idf with cosine, each with plain tokens (circles) and with the analyzer (squares). With bare counts the circle is far to the left of the square; with cosine the gap is smaller; with idf, circle and square lie together on the right."
+# %% tags=["hide-input"]
+table = pd.DataFrame(index=["analyzer", "plain tokens"], columns=list(weightings))
+for (tokens, name), interval in intervals.items():
+    table.loc[tokens, name] = f"{interval.mean:.3f}"
+table
+
+# %% tags=["hide-input"] alt="MRR@10 with 95 % intervals of eight systems: counts, cosine, idf and idf with cosine, each with plain tokens (circles) and with the analyzer (squares). With bare counts the circle is far to the left of the square; with cosine the gap is smaller; with idf, circle and square lie together on the right."
 figure, axis = plt.subplots(figsize=(6, 2.8))
 for (tokens, name), (mean, low, high) in intervals.items():
     place = list(weightings).index(name) + (0.15 if tokens == "analyzer" else -0.15)
@@ -354,7 +374,8 @@ for (tokens, name), (mean, low, high) in intervals.items():
 axis.plot([], [], "o", color="black", mfc="white", ms=8, label="plain tokens")
 axis.plot([], [], "s", color="black", mfc="white", ms=8, label="analyzer")
 axis.set_yticks(range(4), weightings)
-axis.set(xlabel=f"MRR@10 over {len(questions)} questions, with 95 % interval", xlim=(0, 1), ylim=(3.6, -0.6))
+axis.set(xlabel=f"MRR@10 over {len(questions)} questions, with 95 % interval")
+axis.set(xlim=(0, 1), ylim=(3.6, -0.6))
 axis.legend(loc="lower left")
 axis.grid(axis="x", alpha=0.3)
 plt.show()
@@ -379,12 +400,14 @@ comparisons = {
     "cosine on idf": (("plain tokens", "idf + cosine"), ("plain tokens", "idf")),
     "analyzer on idf + cosine": (("analyzer", "idf + cosine"), ("plain tokens", "idf + cosine")),
 }
-gains = {name: paired_test(systems[better], systems[worse]) for name, (better, worse) in comparisons.items()}
-for name, gain in gains.items():
-    print(f"{name:<27} {gain}")
+gains = {}
+for name, (better, worse) in comparisons.items():
+    gains[name] = paired_test(systems[better], systems[worse])
+    print(f"{name:<27} {gains[name]}")
 
+# %%
 stops_only = np.mean(reciprocal_ranks(Analyzer(stemmer=None), False, False))
-print(f"\nof the analyzer, dropping stop words alone gives {stops_only:.3f}")
+print(f"of the analyzer, dropping stop words alone gives {stops_only:.3f}")
 assert abs(stops_only - np.mean(systems["analyzer", "counts"])) < 0.02
 assert gains["idf rather than analyzer"].low > 0 and gains["analyzer rather than cosine"].low > 0
 assert gains["cosine on idf"].low > 0
@@ -392,7 +415,7 @@ assert gains["analyzer on idf + cosine"].low < 0 < gains["analyzer on idf + cosi
 
 # %% [markdown] lang="en"
 # As the only part, idf helps most, then the analyzer, then the cosine.
-# The analyzer does so by its stop words alone (last line), and idf gives the same words a low weight: they mend the same fault.
+# The analyzer does so by its stop words alone (the line below the table of gains), and idf gives the same words a low weight: they mend the same fault.
 # Once idf and the cosine are there, the interval of the analyzer's gain holds 0: it adds nothing that we can measure here, and is missed least.
 # (We keep it: *leave* should find *leaves*.)
 # When somebody tells you what a part is worth, ask: on top of what?
@@ -408,9 +431,9 @@ assert gains["analyzer on idf + cosine"].low < 0 < gains["analyzer on idf + cosi
 from ragedu.learn.widgets import search_explorer
 
 misspelt = "Whom has the Upturend Otter as licensee?"
-assert (
-    tfidf.search(misspelt, k=1)[0].document.title != tfidf.search(misspelt.replace("end", "ned"), k=1)[0].document.title
-)
+mended = misspelt.replace("Upturend", "Upturned")
+first_page, right_page = (tfidf.search(text, k=1)[0].document for text in (misspelt, mended))
+assert first_page.title != right_page.title
 search_explorer({"TF-IDF": tfidf}, query=misspelt)
 
 # %% [markdown] lang="en"
@@ -433,31 +456,37 @@ from ragedu import evaluate
 
 by_kind = {}
 for kind in ("lookup", "paraphrase"):
-    by_kind[kind] = evaluate(tfidf, tests.select(kind=kind), metrics=["mrr@10"], progress=False).per_query["mrr@10"]
+    result = evaluate(tfidf, tests.select(kind=kind), metrics=["mrr@10"], progress=False)
+    by_kind[kind] = result.per_query["mrr@10"]
     print(f"{kind:<11} {bootstrap_interval(by_kind[kind].values())}")
 
-assert np.mean([*by_kind["lookup"].values()]) - np.mean([*by_kind["paraphrase"].values()]) > 0.1
+mean = {kind: np.mean(list(values.values())) for kind, values in by_kind.items()}
+assert mean["lookup"] - mean["paraphrase"] > 0.1
 assert {tests.metadata[q]["pages"] for q in by_kind["paraphrase"]} == {2}
-assert abs(np.mean([*by_kind["paraphrase"].values()]) - 0.75) < 0.05
+assert abs(mean["paraphrase"] - 0.75) < 0.05
 
 # %% [markdown] lang="en"
 # Just what a coin would give: first or second by chance is (1 + 1/2) / 2 = 0.75.
 # Look at the ranks of the right pages, and at one question closely.
 
-# %%
-ranks = pd.Series(by_kind["paraphrase"]).map(lambda value: f"rank {1 / value:.0f}" if value else "not in the first 10")
-print(ranks.value_counts().to_string(), "\n")
 
-behind = next(query_id for query_id, value in by_kind["paraphrase"].items() if value < 1)
+# %%
+def rank_of(reciprocal):
+    return f"rank {1 / reciprocal:.0f}" if reciprocal else "not in the first 10"
+
+
+ranks = pd.Series(by_kind["paraphrase"]).map(rank_of)
+print(ranks.value_counts().to_string())
+assert (ranks == "rank 1").mean() < 0.7
+
+# %%
+behind = [query_id for query_id, value in by_kind["paraphrase"].items() if value < 1][0]
 print(tests.queries[behind])
 for hit in tfidf.search(tests.queries[behind], k=3):
     mark = "<- wanted" if hit.document.id in tests.qrels[behind] else ""
-    matched = [
-        term for term, value in tfidf.explain(tests.queries[behind], hit.document.id).contributions.items() if value
-    ]
+    added = tfidf.explain(tests.queries[behind], hit.document.id).contributions
+    matched = [term for term, value in added.items() if value > 0]
     print(f"{hit.rank}. {hit.document.title:<42} matched: {', '.join(matched)} {mark}")
-
-assert (ranks == "rank 1").mean() < 0.7
 
 # %% [markdown] lang="en"
 # The **name** carries the search.
@@ -465,7 +494,7 @@ assert (ranks == "rank 1").mean() < 0.7
 # Now take the name away, and keep the words that ask for something:
 
 # %%
-page = archive.corpus[next(iter(tests.qrels[behind]))]
+page = archive.corpus[list(tests.qrels[behind])[0]]
 name_terms = set(analyzer(page.title))
 asked_for = [term for term in analyzer(tests.queries[behind]) if term not in name_terms]
 print("the question asks for:", asked_for)
@@ -487,7 +516,8 @@ found = {}
 for wording in ("same", "different"):
     result = evaluate(docs_tfidf, docs.select(wording=wording), metrics=["mrr@10"], progress=False)
     found[wording] = list(result.per_query["mrr@10"].values())
-    print(f"{wording:<10} {len(found[wording]):3d} questions, MRR@10 {bootstrap_interval(found[wording])}")
+    interval = bootstrap_interval(found[wording])
+    print(f"{wording:<10} {len(found[wording]):3d} questions, MRR@10 {interval}")
 
 # %%
 assert np.mean(found["same"]) > 4 * np.mean(found["different"])
@@ -495,7 +525,8 @@ assert np.mean(found["same"]) > 4 * np.mean(found["different"])
 # %% tags=["nbval-ignore-output"]
 example = "how-010"
 print(docs.queries[example])
-print("wanted:", ", ".join(page for page, grade in docs.qrels[example].items() if grade == 3))  # grade 3: the best
+best_pages = [page for page, grade in docs.qrels[example].items() if grade == 3]  # the best grade
+print("wanted:", ", ".join(best_pages))
 docs_tfidf.search(docs.queries[example], k=3)
 
 # %% [markdown] lang="en"
@@ -513,12 +544,20 @@ docs_tfidf.search(docs.queries[example], k=3)
 # Draw one question of each sort.
 # How often will the one with an answer have the higher score: always, three times in four, or one time in two?
 
-# %% alt="Two histograms of the best cosine, one above the other: questions with an answer in the archive and questions without. They overlap over most of their range."
-best = {
-    title: [tfidf.search(question, k=1)[0].score for question in tests.select(kind=kind).queries.values()]
-    for title, kind in {"answer in the archive": "lookup", "answer not in the archive": "unanswerable"}.items()
-}
+
+# %%
+def best_scores(kind):
+    questions = tests.select(kind=kind).queries.values()
+    return np.array([tfidf.search(question, k=1)[0].score for question in questions])
+
+
+with_answer = best_scores("lookup")
+without = best_scores("unanswerable")
+assert with_answer.mean() > without.mean()
+
+# %% tags=["hide-input"] alt="Two histograms of the best cosine, one above the other: questions with an answer in the archive and questions without. They overlap over most of their range."
 figure, axes = plt.subplots(2, sharex=True, sharey=True, figsize=(6, 3.4))
+best = {"answer in the archive": with_answer, "answer not in the archive": without}
 for axis, (name, values) in zip(axes, best.items(), strict=True):
     axis.hist(values, bins=np.linspace(0, 1, 21), color="0.6", edgecolor="black")
     axis.set(title=f"{name} (n = {len(values)})", ylabel="questions")
@@ -533,9 +572,9 @@ plt.show()
 # %%
 names = [tests.metadata[q]["entity"] for q in tests.select(kind="unanswerable").queries]
 known = np.array([any(name in page.content for page in archive.corpus) for name in names])
-with_answer, without = (np.array(values) for values in best.values())
+groups = {"all": without, "name unknown": without[~known], "name known": without[known]}
 higher = {}
-for title, part in {"all": without, "name unknown": without[~known], "name known": without[known]}.items():
+for title, part in groups.items():
     higher[title] = np.mean(with_answer[:, None] > part)
     print(f"{title:<12} n = {len(part):3d}  {higher[title]:.2f}")
 
@@ -552,25 +591,17 @@ assert higher["name unknown"] > 0.8 and higher["name known"] < 0.65
 # - idf makes rare words count; the cosine takes length out of it; an analyzer decides what counts as the same word.
 # - TF-IDF can be taken apart word by word, needs no training, and sees words only.
 #
-# **Quiz.**
-# Decide before you open the answer.
+# Lesson 02 asks whether the tenth *harbour* should count as much as the first.
 #
-# 1. A word occurs in every document. What does it change in a ranking by TF-IDF and cosine?
-# <details><summary>Answer</summary>Often more than you expect: in scikit-learn's form its idf is 1, not 0, so it adds to dot
-# products and to lengths (see *the* in the table of contributions above). With the textbook form ln(N/df) its weight
-# would be 0 and it would change nothing.</details>
+# ## Quiz
 #
-# 2. You paste a document's text a second time into the same document. What happens to its cosine with any question?
-# <details><summary>Answer</summary>Nothing: the vector doubles in length and keeps its direction. (The counts of the
-# collection change idf only through df, and df stays.)</details>
-#
-# 3. Two documents have the same words in another order, “dog bites man” and “man bites dog”. Which ranks higher?
-# <details><summary>Answer</summary>Neither: a bag of words has no order. Their vectors are equal, and the tie is broken by
-# position in the corpus.</details>
-#
-# **Exercises:** [`exercises/01_tfidf_exercises`](../exercises/01_tfidf_exercises.ipynb), which check themselves.
-#
-# **Next:** 02 asks whether the tenth *harbour* should count as much as the first.
-#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("01")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# Spärck Jones (1972), *A statistical interpretation of term specificity*; Salton, Wong and Yang (1975), *A vector space model for automatic indexing*; Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, chapter 6.
+# Spärck Jones (1972), [*A statistical interpretation of term specificity*](https://doi.org/10.1108/eb026526); Salton, Wong and Yang (1975), [*A vector space model for automatic indexing*](https://doi.org/10.1145/361219.361220); Manning, Raghavan and Schütze, [*Introduction to Information Retrieval*](https://nlp.stanford.edu/IR-book/), chapter 6.

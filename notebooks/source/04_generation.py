@@ -60,7 +60,7 @@ def write(word):
 
 print(write("the"))
 print(write("boatman"))
-assert write("the") in sentences and write("boatman") not in [s.removeprefix("the ") for s in sentences]
+assert write("the") in sentences and "the " + write("boatman") not in sentences
 
 # %% [markdown] lang="en"
 # The second is fluent, and none of our sentences says it.
@@ -78,11 +78,11 @@ assert write("the") in sentences and write("boatman") not in [s.removeprefix("th
 
 # %%
 def softmax(logits):
-    exponentials = np.exp(logits - logits.max())  # taking the same number off all logits changes nothing
+    exponentials = np.exp(logits - logits.max())  # the same number off all logits: no change
     return exponentials / exponentials.sum()
 
 
-counts = np.array([*following["ferry"].values()])
+counts = np.array(list(following["ferry"].values()))
 print(softmax(np.log(counts)).round(3), (counts / counts.sum()).round(3))
 assert np.allclose(softmax(np.log(counts)), counts / counts.sum())
 
@@ -93,7 +93,8 @@ assert np.allclose(softmax(np.log(counts)), counts / counts.sum())
 # %% tags=["nbval-ignore-output"]
 import torch
 
-model = LanguageModel.load(dtype="float32")  # with all digits, so that two ways to compute the same agree
+# float32: with all digits, so that two ways to compute the same agree
+model = LanguageModel.load(dtype="float32")
 network, tokenizer = model.model, model.tokenizer
 print(f"{model.name}: {network.num_parameters() / 1e6:,.0f} million parameters, {network.dtype}")
 text = "The ship sailed into the"
@@ -166,19 +167,21 @@ assert np.exp(log_p) > 2 * p[best[0]]
 # So people **sample**: draw the next token by its probability.
 # How boldly is set by the **temperature** $T$: divide the logits by it before the softmax.
 
-# %% alt="Probabilities of the ten most probable next tokens at three temperatures. At 0.5 the first has far more than all others; at 1 it leads; at 2 the ten are nearly equal and small." tags=["nbval-ignore-output"]
+# %% alt="Probabilities of the ten most probable next tokens at three temperatures. At 0.5 the first has far more than all others; at 1 it leads; at 2 the ten are nearly equal and small." tags=["hide-input", "nbval-ignore-output"]
 top = np.argsort(-logits)[:10]
+names = [repr(tokenizer.decode(token)) for token in top]
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True)
 for axis, temperature in zip(axes, (0.5, 1, 2), strict=True):
-    axis.barh([repr(tokenizer.decode(token)) for token in top], softmax(logits / temperature)[top], color="0.4")
+    axis.barh(names, softmax(logits / temperature)[top], color="0.4")
     axis.set(title=f"T = {temperature}", xlabel="probability", xlim=(0, 1))
 axes[0].invert_yaxis()
 plt.tight_layout()
 plt.show()
 
 # %%
-share = {T: softmax(logits / T)[top].sum() for T in (0.5, 1, 2)}
-print({T: f"{of:.0%} for the ten" for T, of in share.items()})
+share = {T: softmax(logits / T)[np.argsort(-logits)[:10]].sum() for T in (0.5, 1, 2)}
+for T, of in share.items():
+    print(f"T = {T}: {of:.0%} for the ten")
 assert share[0.5] > 0.9 and share[2] < 0.3
 
 # %% [markdown] lang="en"
@@ -194,7 +197,8 @@ def keep_top_k(logits, k):
 
 def keep_top_p(logits, p):
     order = np.argsort(-logits)
-    before = np.cumsum(softmax(logits)[order]) - softmax(logits)[order]  # probability of all that are more probable
+    p_sorted = softmax(logits)[order]
+    before = np.cumsum(p_sorted) - p_sorted  # probability of all that are more probable
     kept = np.full_like(logits, -np.inf)
     kept[order[before < p]] = logits[order[before < p]]
     return kept
@@ -231,7 +235,7 @@ assert 20 < left < 500
 # %% tags=["nbval-ignore-output"]
 from html import escape
 
-import ipywidgets as widgets
+from ragedu.learn.widgets.panel import Panel, Slider
 
 
 def sampled(temperature, top_p, seed=1):
@@ -239,12 +243,13 @@ def sampled(temperature, top_p, seed=1):
     return model.generate(text, chat=False, **options).strip()
 
 
-boldness = widgets.FloatSlider(1.0, min=0, max=2, step=0.1, description="temperature", continuous_update=False)
-nucleus = widgets.FloatSlider(1.0, min=0.1, max=1, step=0.1, description="top-p", continuous_update=False)
-shown = widgets.HTML(escape(sampled(1.0, 1.0)))
-for slider in (boldness, nucleus):
-    slider.observe(lambda _: setattr(shown, "value", escape(sampled(boldness.value, nucleus.value))), names="value")
-widgets.VBox([boldness, nucleus, shown])
+def show(temperature, top_p):
+    return f"<p>{escape(text)} {escape(sampled(temperature, top_p))}</p>"
+
+
+temperature = Slider(1.0, 0, 2, "temperature", step=0.1)
+top_p = Slider(1.0, 0.1, 1, "top-p", step=0.1)
+Panel({"temperature": temperature, "top_p": top_p}, show)
 
 # %% [markdown] lang="en"
 # For those who read this on a page without widgets:
@@ -253,7 +258,8 @@ widgets.VBox([boldness, nucleus, shown])
 settings = [(0.0, 1.0), (0.7, 1.0), (1.0, 0.9), (1.0, 1.0), (1.5, 1.0)]
 texts = [sampled(*setting) for setting in settings]
 for (temperature, top_p), one in zip(settings, texts, strict=True):
-    print(f"T = {temperature}, top-p = {top_p}\n{fill(one, 100, initial_indent='    ', subsequent_indent='    ')}")
+    print(f"T = {temperature}, top-p = {top_p}")
+    print(fill(one, 100, initial_indent="    ", subsequent_indent="    "))
 
 # %% [markdown] lang="en"
 # At 1.5 the text breaks; at 0.7 or 1 it comes closest.
@@ -278,31 +284,31 @@ assert len(set(texts)) == len(texts)
 # %%
 from ragedu.retrieval.embeddings import Embedder
 
-one, other = "The keeper lit the lamp because the night was dark", "The keeper lit the lamp because the night was cold"
-bert = Embedder().model
+one = "The keeper lit the lamp because the night was dark"
+other = "The keeper lit the lamp because the night was cold"
+words = one.split()  # each of these words is one token in both models
 
 
-def movement(network, ids_of_one, ids_of_other):
+def movement(network, ids_of):
+    """How far each token's state moves when the last word is replaced, relative to its length."""
     with torch.inference_mode():
-        before, after = (
-            network(torch.tensor([ids])).last_hidden_state[0].float() for ids in (ids_of_one, ids_of_other)
-        )
+        before = network(torch.tensor([ids_of(one)])).last_hidden_state[0].float()
+        after = network(torch.tensor([ids_of(other)])).last_hidden_state[0].float()
     return ((after - before).norm(dim=1) / before.norm(dim=1)).numpy()
 
 
-# [1:-1]: without [CLS] and [SEP]. Each of these words is one token in both models.
-moved_bert = movement(bert[0].auto_model, bert.tokenizer(one).input_ids, bert.tokenizer(other).input_ids)[1:-1]
-moved_llama = movement(network.model, model.encode(one, chat=False), model.encode(other, chat=False))
-words = one.split()
+bert = Embedder().model
+moved_bert = movement(bert[0].auto_model, lambda text: bert.tokenizer(text).input_ids)
+moved_bert = moved_bert[1:-1]  # without [CLS] and [SEP]
+moved_llama = movement(network.model, lambda text: model.encode(text, chat=False))
 
-# %% alt="How far each token's state moved when the last word was replaced. In BERT all tokens moved. In the causal model the states before the last word did not move at all." tags=["nbval-ignore-output"]
+# %% alt="How far each token's state moved when the last word was replaced. In BERT all tokens moved. In the causal model the states before the last word did not move at all." tags=["hide-input", "nbval-ignore-output"]
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.4), sharex=True)
-for axis, name, moved in zip(
-    axes,
-    ("lesson 03's model, built like BERT (sees all)", "the language model (causal: looks back only)"),
-    (moved_bert, moved_llama),
-    strict=True,
-):
+rows = {
+    "lesson 03's model, built like BERT (sees all)": moved_bert,
+    "the language model (causal: looks back only)": moved_llama,
+}
+for axis, (name, moved) in zip(axes, rows.items(), strict=True):
     axis.bar(range(len(words)), moved, color="0.4")
     axis.set(ylabel="change, relative", ylim=(0, 1.3), title=name)
 axes[1].set_xticks(range(len(words)), [*words[:-1], "dark / cold"])
@@ -333,16 +339,20 @@ def seconds_per_token(ids, steps, cache):
         start = perf_counter()
         unread = ids if past is None else ids[-1:]
         with torch.inference_mode():
-            output = network(torch.tensor([unread]), past_key_values=past, use_cache=cache, logits_to_keep=1)
+            options = {"past_key_values": past, "use_cache": cache, "logits_to_keep": 1}
+            output = network(torch.tensor([unread]), **options)
         past = output.past_key_values if cache else None
         ids.append(int(output.logits[0, -1].argmax()))
         seconds.append(perf_counter() - start)
     return np.array(seconds)
 
 
-# %% alt="Milliseconds for each of six tokens after a text of 200 tokens. Without the cache every token takes as long as the first. With it, all but the first take a small part of that." tags=["nbval-ignore-output"]
+# %%
 long_text = (model.encode("The ferry waits for the tide. ", chat=False) * 50)[:200]
-without, with_cache = (1000 * seconds_per_token(long_text, 6, cache) for cache in (False, True))
+without = 1000 * seconds_per_token(long_text, 6, cache=False)
+with_cache = 1000 * seconds_per_token(long_text, 6, cache=True)
+
+# %% alt="Milliseconds for each of six tokens after a text of 200 tokens. Without the cache every token takes as long as the first. With it, all but the first take a small part of that." tags=["hide-input", "nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2.8))
 axis.plot(range(1, 7), without, "o-", color="black", label="without cache")
 axis.plot(range(1, 7), with_cache, "s--", color="tab:blue", label="with cache")
@@ -365,11 +375,8 @@ assert saved > 1.5
 # They look like this to it:
 
 # %%
-print(
-    tokenizer.apply_chat_template(
-        [{"role": "user", "content": "What is the capital of France?"}], tokenize=False, add_generation_prompt=True
-    )
-)
+turns = [{"role": "user", "content": "What is the capital of France?"}]
+print(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 # %% [markdown] lang="en"
 # No magic: a text with markers, ending where the assistant should go on.
@@ -407,10 +414,11 @@ bm25 = BM25Retriever().fit(archive.corpus)
 dice = random.Random(4)
 gold, crowded = [], []
 for query_id in query_ids:
-    page = archive.corpus[next(iter(tests.qrels[query_id]))]
-    others = [hit.document for hit in bm25.search(tests.queries[query_id], k=3) if hit.document is not page][:2]
+    page = archive.corpus[list(tests.qrels[query_id])[0]]
+    found = [hit.document for hit in bm25.search(tests.queries[query_id], k=3)]
+    others = [document for document in found if document is not page]
     gold.append([page])
-    crowded.append(dice.sample([page, *others], 3))
+    crowded.append(dice.sample([page, *others[:2]], 3))
 print(build_prompt(questions[0], gold[0]))
 
 # %% [markdown] lang="en"
@@ -432,25 +440,29 @@ for name, texts in said.items():
 print("asked:", questions[0], "wanted:", answers[0][0])
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def is_right(text, acceptable):
     return any(answer.lower() in text.lower() for answer in acceptable)
 
 
+UNSURE = ("don't know", "do not know", "not sure", "no information", "not mention")
+
+
 def is_unsure(text):
-    return any(
-        words in text.lower() for words in ("don't know", "do not know", "not sure", "no information", "not mention")
-    )
+    return any(words in text.lower() for words in UNSURE)
 
 
-right = {name: [is_right(*pair) for pair in zip(texts, answers, strict=True)] for name, texts in said.items()}
-unsure = {name: sum(map(is_unsure, texts)) for name, texts in said.items()}
-for name in said:
-    cut = sum(model.count_tokens(text) >= 23 for text in said[name])
-    print(f"{name:<21} right {sum(right[name]):>2}, doesn't know {unsure[name]}, cut off {cut}, of {len(questions)}")
+# %% tags=["nbval-ignore-output"]
+right, unsure = {}, {}
+for name, texts in said.items():
+    right[name] = [is_right(text, wanted) for text, wanted in zip(texts, answers, strict=True)]
+    unsure[name] = sum(is_unsure(text) for text in texts)
+    cut = sum(model.count_tokens(text) >= 23 for text in texts)
+    print(f"{name:<21} right {sum(right[name]):>2} of {len(questions)},", end=" ")
+    print(f"doesn't know {unsure[name]}, cut off {cut}")
 assert sum(right["no source"]) <= 2 and unsure["no source"] <= 2
 
-# %% alt="Share of right answers with 95 % intervals: nearly none without a source, about a third with the page, alone or among three, with wide intervals that overlap." tags=["nbval-ignore-output"]
+# %% alt="Share of right answers with 95 % intervals: nearly none without a source, about a third with the page, alone or among three, with wide intervals that overlap." tags=["hide-input", "nbval-ignore-output"]
 from ragedu.evaluation import bootstrap_interval
 
 figure, axis = plt.subplots(figsize=(6, 2.2))
@@ -511,10 +523,10 @@ for token, nats in zip(wanted, surprise, strict=True):
     print(f"{nats:6.2f} {tokenizer.decode(token)!r}")
 
 # %% tags=["nbval-ignore-output"]
-print(
-    f"loss {np.mean(surprise):.2f} nats a token; their sum {sum(surprise):.2f}, in one call {-model.log_likelihood(prompt, answer):.2f}"
-)
-assert np.isclose(sum(surprise), -model.log_likelihood(prompt, answer), rtol=0.05)
+in_one_call = -model.log_likelihood(prompt, answer)
+print(f"loss {np.mean(surprise):.2f} nats a token")
+print(f"their sum {sum(surprise):.2f}, in one call {in_one_call:.2f}")
+assert np.isclose(sum(surprise), in_one_call, rtol=0.05)
 assert surprise[0] > sum(surprise) / 2 and surprise[-1] < 0.1
 
 # %% [markdown] lang="en"
@@ -538,7 +550,8 @@ r, alpha, draw = 8, 16, np.random.default_rng(0)
 A, B = draw.normal(size=(r, W.shape[1])) / 24, np.zeros((W.shape[0], r))
 x = draw.normal(size=W.shape[1])
 assert np.array_equal((W + alpha / r * B @ A) @ x, W @ x)
-print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size + B.size) / W.size:.1%}")
+new = A.size + B.size
+print(f"W has {W.size:,} numbers, A and B together {new:,}: {new / W.size:.1%}")
 
 # %% [markdown] lang="en"
 # Training begins with exactly the model that we have.
@@ -550,7 +563,7 @@ print(f"W has {W.size:,} numbers, A and B together {A.size + B.size:,}: {(A.size
 live = LanguageModel.load()
 losses = live.train(examples, steps=15, batch_size=2, learning_rate=3e-3, rank=r)
 
-# %% alt="The loss of each training step: it begins above 2 nats a token and falls within ten steps to about 1, with ups and downs." tags=["nbval-ignore-output"]
+# %% alt="The loss of each training step: it begins above 2 nats a token and falls within ten steps to about 1, with ups and downs." tags=["hide-input", "nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2.6))
 axis.plot(range(1, len(losses) + 1), losses, "o-", color="black")
 axis.set(xlabel="step", ylabel="loss, nats a token", ylim=(0, None))
@@ -566,11 +579,13 @@ assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 # %%
 from copy import deepcopy
 
-layer = deepcopy(live.model.get_base_model().model.layers[0].self_attn.q_proj).float()  # bfloat16 would round it away
+first_layer = live.model.get_base_model().model.layers[0]
+layer = deepcopy(first_layer.self_attn.q_proj).float()  # bfloat16 would round it away
 some = torch.randn(3, W.shape[1], generator=torch.Generator().manual_seed(0))
 with torch.inference_mode():
     A, B = layer.lora_A.default.weight, layer.lora_B.default.weight
-    added, by_hand = layer(some) - layer.base_layer(some), layer.scaling["default"] * some @ A.T @ B.T
+    added = layer(some) - layer.base_layer(some)
+    by_hand = layer.scaling["default"] * some @ A.T @ B.T
 print("what the layer adds is (alpha / r) B A x:", torch.allclose(added, by_hand, atol=1e-4))
 assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 
@@ -593,36 +608,32 @@ assert torch.allclose(added, by_hand, atol=1e-4) and by_hand.abs().max() > 0.01
 from ragedu.evaluation.answers import abstention_scores, exact_match
 
 unanswerable = list(archive.select(kind="unanswerable", split="test").queries.values())[:6]
-nowhere = [build_prompt(question, [hit.document for hit in bm25.search(question, k=3)]) for question in unanswerable]
+nowhere = []
+for question in unanswerable:
+    found = [hit.document for hit in bm25.search(question, k=3)]
+    nowhere.append(build_prompt(question, found))
 crowd = prompts["the page among three"] + nowhere
 wanted = answers + [[] for _ in nowhere]
+
 shipped = LanguageModel.load(adapter="reader")
-replies = {
-    name: lm.generate(crowd, max_new_tokens=24)
-    for name, lm in {"trained live": live, "shipped reader": shipped}.items()
-}
-replies = {"as it was": said["the page among three"] + model.generate(nowhere, max_new_tokens=24)} | replies
+as_it_was = said["the page among three"] + model.generate(nowhere, max_new_tokens=24)
+replies = {"as it was": as_it_was}
+replies["trained live"] = live.generate(crowd, max_new_tokens=24)
+replies["shipped reader"] = shipped.generate(crowd, max_new_tokens=24)
 
 # %% tags=["nbval-ignore-output"]
 asked = len(questions)
-exact, contains = (
-    {name: [score(*pair) for pair in zip(texts[:asked], answers, strict=True)] for name, texts in replies.items()}
-    for score in (exact_match, is_right)
-)
+exact, contains, table = {}, {}, pd.DataFrame()
+for name, texts in replies.items():
+    pairs = list(zip(texts[:asked], answers, strict=True))
+    exact[name] = [exact_match(text, acceptable) for text, acceptable in pairs]
+    contains[name] = [is_right(text, acceptable) for text, acceptable in pairs]
+    column = {"exact match": np.mean(exact[name]), "contains the answer": np.mean(contains[name])}
+    abstention = abstention_scores(dict(enumerate(texts)), dict(enumerate(wanted)))
+    for measure, value in abstention.items():
+        column[f"abstention, {measure}"] = value
+    table[name] = pd.Series(column)
 assert np.mean(exact["trained live"]) > np.mean(exact["as it was"]) + 0.1
-as_dict = lambda rows: dict(enumerate(rows))
-table = pd.DataFrame(
-    {
-        name: {
-            "exact match": np.mean(exact[name]),
-            "contains the answer": np.mean(contains[name]),
-            **{
-                f"abstention, {key}": value for key, value in abstention_scores(as_dict(texts), as_dict(wanted)).items()
-            },
-        }
-        for name, texts in replies.items()
-    }
-)
 table.round(2)
 
 # %% tags=["nbval-ignore-output"]
@@ -631,7 +642,8 @@ from ragedu.evaluation import paired_test
 print("live against as it was:", paired_test(exact["trained live"], exact["as it was"]))
 print("shipped against live:  ", paired_test(exact["shipped reader"], exact["trained live"]))
 for name in ("trained live", "shipped reader"):
-    print(f"contained, {name} against as it was:", paired_test(contains[name], contains["as it was"]))
+    gain = paired_test(contains[name], contains["as it was"])
+    print(f"contained, {name} against as it was:", gain)
 
 # %%
 assert np.mean(exact["shipped reader"]) > np.mean(exact["as it was"]) + 0.3
@@ -655,15 +667,20 @@ import json
 
 from ragedu.generation.loading import find_adapter
 
-log = [json.loads(line) for line in (find_adapter("reader") / "log.jsonl").read_text("utf-8").splitlines()]
+lines = (find_adapter("reader") / "log.jsonl").read_text("utf-8").splitlines()
+log = [json.loads(line) for line in lines]
 record = {entry["model"]: entry["evaluation"] for entry in log if "evaluation" in entry}
-on_record = pd.DataFrame({name: record[name]["port-ellery"] for name in ("untrained", "reader")})
-for measure in ("recall", "f1"):
-    on_record.loc[f"abstention, {measure}"] = [record[name]["port-ellery-abstention"][measure] for name in on_record]
 print(sum("step" in entry for entry in log), "steps of training")
-for name in on_record:
-    answerable, all_asked = (record[name][key]["questions"] for key in ("port-ellery", "port-ellery-abstention"))
-    print(f"{name}: {answerable} questions with an answer; abstention counted over {all_asked}")
+
+on_record = pd.DataFrame()
+for name in ("untrained", "reader"):
+    answers_on, abstention = record[name]["port-ellery"], record[name]["port-ellery-abstention"]
+    column = pd.Series(answers_on)
+    column["abstention, recall"] = abstention["recall"]
+    column["abstention, f1"] = abstention["f1"]
+    on_record[name] = column
+    print(f"{name}: {answers_on['questions']} questions with an answer;", end=" ")
+    print(f"abstention counted over {abstention['questions']}")
 on_record.drop(["questions", "f1"]).round(2)
 
 # %%
@@ -681,22 +698,26 @@ assert on_record["reader"]["abstention, recall"] < 0.5
 # Look at what the shipped reader gets wrong, and where its wrong answers stand.
 
 # %% tags=["nbval-ignore-output"]
-wrong = [n for n in range(asked) if not is_right(replies["shipped reader"][n], answers[n])]
-reply = {n: replies["shipped reader"][n].strip() for n in wrong}
-pages = {n: [page.title for page in crowded[n] if reply[n].lower() in page.text.lower()] for n in wrong}
+reply = [text.strip() for text in replies["shipped reader"]]
+wrong = [n for n in range(asked) if not is_right(reply[n], answers[n])]
+pages = {}
+for n in wrong:
+    pages[n] = [page.title for page in crowded[n] if reply[n].lower() in page.text.lower()]
 for n in wrong[:3]:
     print(f"{questions[n]}\n    it says {reply[n]!r}, which stands in {pages[n]}")
     print(f"    wanted {answers[n][0]!r}, in {gold[n][0].title!r}")
-print(f"{len(wrong)} wrong, and {sum(map(bool, pages.values()))} of these replies stand in a source")
+copied = [n for n in wrong if pages[n]]
+print(f"{len(wrong)} wrong, and {len(copied)} of these replies stand in a source")
 
 # %% tags=["nbval-ignore-output"]
-made_up = [n for n in range(asked, len(crowd)) if replies["shipped reader"][n].strip(" .") != ABSTAIN.strip(".")]
+made_up = [n for n in range(asked, len(crowd)) if reply[n].strip(" .") != ABSTAIN.strip(".")]
 print(f"{len(made_up)} of {len(nowhere)} unanswerable questions are answered all the same")
-assert 2 * sum(map(bool, pages.values())) >= len(wrong) > 0
+assert 2 * len(copied) >= len(wrong) > 0
 for n in made_up[:2]:
-    said_there, found = replies["shipped reader"][n].strip(" ."), bm25.search(unanswerable[n - asked], k=3)
-    where = [hit.document.title for hit in found if said_there.lower() in hit.document.text.lower()]
-    print(f"{unanswerable[n - asked]} -> {said_there!r}, which stands in {where}")
+    question, said_there = unanswerable[n - asked], reply[n].strip(" .")
+    found = [hit.document for hit in bm25.search(question, k=3)]
+    where = [page.title for page in found if said_there.lower() in page.text.lower()]
+    print(f"{question} -> {said_there!r}, which stands in {where}")
 
 # %% [markdown] lang="en"
 # Most of the wrong answers stand in a source.
@@ -719,28 +740,17 @@ for n in made_up[:2]:
 # - Without sources it invents, fluently. Sources help, and long training to read them helps more.
 # - LoRA trains a small part of the numbers and leaves the model as it was.
 #
-# **Quiz.**
-# Decide before you open the answer.
+# Lesson 05 puts retriever and model together.
 #
-# 1. Add 5 to all logits. What happens to the probabilities? And if you multiply all by 5?
-# <details><summary>Answer</summary>Adding changes nothing: the factor e⁵ stands above and below the fraction. Multiplying by 5 is a temperature
-# of 0.2: the distribution becomes much sharper.</details>
+# ## Quiz
 #
-# 2. With top-p of 0.1 and a most probable token of 0.3, how many tokens are left?
-# <details><summary>Answer</summary>One. The smallest set that sums to 0.1 or more is the most probable token alone, so this is
-# greedy decoding.</details>
-#
-# 3. Why is the loss computed on the answer's tokens and not on the prompt's?
-# <details><summary>Answer</summary>The model would spend its effort on learning to predict the sources themselves, hundreds of tokens against a
-# few. We want it to learn what to do with sources, whichever they are.</details>
-#
-# 4. Temperature 0 gives the same text every time. Is that text therefore true?
-# <details><summary>Answer</summary>No. It is the model's most probable choice at each step, and it repeats an invention as faithfully as a
-# fact.</details>
-#
-# **Exercises:** [`exercises/04_generation_exercises`](../exercises/04_generation_exercises.ipynb), which check themselves.
-#
-# **Next:** 05, the whole RAG system.
-#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("04")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# Holtzman et al. (2020), *The Curious Case of Neural Text Degeneration*; Hu et al. (2021), *LoRA: Low-Rank Adaptation of Large Language Models*; Devlin et al. (2019), *BERT*; Ji et al. (2023), *Survey of Hallucination in Natural Language Generation*.
+# Holtzman et al. (2020), [*The Curious Case of Neural Text Degeneration*](https://arxiv.org/abs/1904.09751); Hu et al. (2021), [*LoRA: Low-Rank Adaptation of Large Language Models*](https://arxiv.org/abs/2106.09685); Devlin et al. (2019), [*BERT*](https://arxiv.org/abs/1810.04805); Ji et al. (2023), [*Survey of Hallucination in Natural Language Generation*](https://arxiv.org/abs/2202.03629).

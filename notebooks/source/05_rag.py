@@ -18,7 +18,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ragedu import RAG, BM25Retriever, Corpus, DenseRetriever, Document, HybridRetriever, LanguageModel
+from ragedu import (
+    RAG,
+    BM25Retriever,
+    Corpus,
+    DenseRetriever,
+    Document,
+    HybridRetriever,
+    LanguageModel,
+)
 from ragedu.datasets import port_ellery
 from ragedu.evaluation import bootstrap_interval, evaluate_run, paired_test
 from ragedu.evaluation.answers import exact_match
@@ -32,7 +40,8 @@ from ragedu.evaluation.answers import exact_match
 # A toy:
 
 # %%
-text = "The Blue Drifter was built by Ann Orr. She was launched in 1884. Her first cargo was salt for Bergen."
+text = "The Blue Drifter was built by Ann Orr. She was launched in 1884. "
+text += "Her first cargo was salt for Bergen."
 for start in range(0, len(text), 50):
     print(f"{start:>3}  {text[start : start + 50]!r}")
 
@@ -48,11 +57,12 @@ for start in range(0, len(text), 50):
 archive = port_ellery.load(400, questions=300)
 pages = list(archive.corpus)
 volume_of = {page.id: number // 20 for number, page in enumerate(pages)}
-volumes = [
-    "\n\n".join(f"## {page.title}\n\n{page.text}" for page in pages[start : start + 20])
-    for start in range(0, len(pages), 20)
-]
-print(len(volumes), "volumes of about", round(np.mean([len(volume.split()) for volume in volumes])), "words")
+volumes = []
+for start in range(0, len(pages), 20):
+    articles = [f"## {page.title}\n\n{page.text}" for page in pages[start : start + 20]]
+    volumes.append("\n\n".join(articles))
+words = np.mean([len(volume.split()) for volume in volumes])
+print(len(volumes), "volumes of about", round(words), "words")
 
 
 # %% [markdown] lang="en"
@@ -94,7 +104,11 @@ tests = archive.select(kind="lookup", split="test")
 
 
 def chunked(cut):
-    return Corpus(Document(f"{n}/{m}", part) for n, volume in enumerate(volumes) for m, part in enumerate(cut(volume)))
+    chunks = []
+    for n, volume in enumerate(volumes):
+        for m, part in enumerate(cut(volume)):
+            chunks.append(Document(f"{n}/{m}", part))
+    return Corpus(chunks)
 
 
 def answered(hits, query_id):
@@ -106,11 +120,16 @@ def answered(hits, query_id):
 # %%
 success = {}
 for name, cut in cuts.items():
-    found = BM25Retriever().fit(chunked(cut)).search_many(list(tests.queries.values()), k=3)
-    success[name] = [answered(hits, query_id) for query_id, hits in zip(tests.queries, found, strict=True)]
-    words = np.mean([len(hit.document.text.split()) for hits in found for hit in hits])
-    size = sum(len(chunk.text.split()) for chunk in chunked(cut))
-    print(f"{name:<19} answered {bootstrap_interval(success[name])}  {words:4.0f} words a chunk, {size:,} in all")
+    chunks = chunked(cut)
+    retriever = BM25Retriever().fit(chunks)
+    success[name], words = [], []
+    for query_id, text in tests.queries.items():
+        hits = retriever.search(text, k=3)
+        success[name].append(answered(hits, query_id))
+        words += [len(hit.document.text.split()) for hit in hits]
+    size = sum(len(chunk.text.split()) for chunk in chunks)
+    print(f"{name:<19} answered {bootstrap_interval(success[name])}", end="  ")
+    print(f"{np.mean(words):4.0f} words a chunk, {size:,} in all")
 
 # %%
 mean = {name: np.mean(values) for name, values in success.items()}
@@ -118,7 +137,8 @@ assert mean["headings"] == max(mean.values()) and mean["characters"] == min(mean
 assert mean["sentences, overlap"] >= mean["sentences"]
 difference = paired_test(success["headings"], success["characters"])
 print("headings against characters:", difference)
-print("overlap against none:       ", paired_test(success["sentences, overlap"], success["sentences"]))
+overlap = paired_test(success["sentences, overlap"], success["sentences"])
+print("overlap against none:       ", overlap)
 assert difference.p_value < 0.05
 
 # %% [markdown] lang="en"
@@ -135,14 +155,15 @@ assert difference.p_value < 0.05
 # %% tags=["nbval-ignore-output"]
 reader = LanguageModel.load(adapter="reader")
 bm25 = BM25Retriever().fit(archive.corpus)
-question = next(iter(tests.queries.values()))
+question = list(tests.queries.values())[0]
 answer = RAG(bm25, reader, k=4).ask(question)
 print(question, "->", answer.text)
 for step in answer.trace:
     print(f"{step.name:<9} {1000 * step.seconds:7.1f} ms  {step.outcome}")
 
 # %%
-assert answer.trace[-1].name == "generate" and answer.trace[-1].seconds > 10 * answer.trace[0].seconds
+first, last = answer.trace[0], answer.trace[-1]
+assert last.name == "generate" and last.seconds > 10 * first.seconds
 
 # %% [markdown] lang="en"
 # Finding takes next to nothing.
@@ -151,8 +172,9 @@ assert answer.trace[-1].name == "generate" and answer.trace[-1].seconds > 10 * a
 
 # %%
 tight = RAG(bm25, reader, k=4, budget=450).ask(question)
-print(f"{len(reader.encode(tight.prompt))} tokens; read {len(tight.sources)}, left out {len(tight.left_out)}")
-assert len(reader.encode(tight.prompt)) <= 450 and len(tight.left_out) >= 1
+tokens = len(reader.encode(tight.prompt))
+print(f"{tokens} tokens; read {len(tight.sources)}, left out {len(tight.left_out)}")
+assert tokens <= 450 and len(tight.left_out) >= 1
 assert question in tight.prompt and all(hit.document.text in tight.prompt for hit in tight.sources)
 
 # %% [markdown] lang="en"
@@ -170,20 +192,27 @@ asked = list(few.queries.values())
 right, found, seconds = {}, {}, {}
 for k in (1, 3, 20):
     start = perf_counter()
-    replies = dict(zip(few.queries, RAG(bm25, reader, k=k).ask_many(asked), strict=True))
-    seconds[k] = (perf_counter() - start) / len(few.queries)
-    right[k] = [exact_match(reply.text, few.answers[query]) for query, reply in replies.items()]
-    found[k] = [any(h.document.id in few.qrels[query] for h in reply.sources) for query, reply in replies.items()]
+    replies = RAG(bm25, reader, k=k).ask_many(asked)
+    seconds[k] = (perf_counter() - start) / len(asked)
+    right[k], found[k] = [], []
+    for query, reply in zip(few.queries, replies, strict=True):
+        right[k].append(exact_match(reply.text, few.answers[query]))
+        found[k].append(any(hit.document.id in few.qrels[query] for hit in reply.sources))
     print(
-        f"k = {k:>2}: found {np.mean(found[k]):.2f}, right {bootstrap_interval(right[k])}, {seconds[k]:.2f} s a question"
+        f"k = {k:>2}: found {np.mean(found[k]):.2f}, right {bootstrap_interval(right[k])},", end=" "
     )
+    print(f"{seconds[k]:.2f} s a question")
 
-# %% alt="Left, against the number of sources from 1 to 20: the share of questions whose page is among the sources, a dashed line that is lower at 1 and reaches 1 at 3; and the share of right answers, with wide intervals, which doesn't rise with it. Right: seconds a question, rising with every source." tags=["nbval-ignore-output"]
+# %% alt="Left, against the number of sources from 1 to 20: the share of questions whose page is among the sources, a dashed line that is lower at 1 and reaches 1 at 3; and the share of right answers, with wide intervals, which doesn't rise with it. Right: seconds a question, rising with every source." tags=["hide-input", "nbval-ignore-output"]
 figure, (left, side) = plt.subplots(1, 2, figsize=(9, 3))
 ks = list(right)
-left.plot(ks, [np.mean(found[k]) for k in ks], "s--", color="tab:blue", label="page among the sources")
-left.plot(ks, [np.mean(right[k]) for k in ks], "o-", color="black", label="answer exactly right")
-left.vlines(ks, *zip(*(bootstrap_interval(right[k])[1:] for k in ks), strict=True), color="0.6", zorder=0)
+shares_found = [np.mean(found[k]) for k in ks]
+shares_right = [np.mean(right[k]) for k in ks]
+left.plot(ks, shares_found, "s--", color="tab:blue", label="page among the sources")
+left.plot(ks, shares_right, "o-", color="black", label="answer exactly right")
+for k in ks:
+    _, low, high = bootstrap_interval(right[k])
+    left.vlines(k, low, high, color="0.6", zorder=0)
 left.set(xlabel="sources in the prompt (k)", ylabel="share of questions", ylim=(0, 1.05), xticks=ks)
 left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
 side.plot(ks, [seconds[k] for k in ks], "o-", color="black")
@@ -194,9 +223,12 @@ plt.show()
 # %%
 assert np.mean(found[20]) == 1 >= np.mean(found[1]) and seconds[20] > 4 * seconds[1]
 assert max(np.mean(right[k]) for k in (1, 3)) >= np.mean(right[20])
-n = next(n for n, question in enumerate(asked) if "godparent" in question)
-(only,) = bm25.search(asked[n], k=1)
-print(f"{asked[n]} {few.answers[list(few.queries)[n]][0]}\n{only.document.title}: {only.document.text}")
+
+# %%
+n = [n for n, question in enumerate(asked) if "godparent" in question][0]
+only = bm25.search(asked[n], k=1)[0].document
+print(asked[n], few.answers[list(few.queries)[n]][0])
+print(f"{only.title}: {only.text}")
 assert right[1][n] and not found[1][n]
 
 # %% [markdown] lang="en"
@@ -207,7 +239,7 @@ assert right[1][n] and not found[1][n]
 #
 # ## Does it matter where it stands?
 #
-# Liu et al. (2023) found that large models overlook what stands in the middle of a long prompt.
+# [Liu et al. (2023)](https://arxiv.org/abs/2307.03172) found that large models overlook what stands in the middle of a long prompt.
 # Ours?
 # Put the wanted page first, in the middle or last among five, and see how surprised the model is by the right answer: nats a token, less is better, a finer scale than right or wrong.
 
@@ -216,16 +248,17 @@ from ragedu.generation.prompts import build_prompt
 
 
 def surprise_at(query, place):
-    wanted = archive.corpus[next(iter(few.qrels[query]))]
-    others = [hit.document for hit in bm25.search(few.queries[query], k=6) if hit.document is not wanted][:4]
+    wanted = archive.corpus[list(few.qrels[query])[0]]
+    found = [hit.document for hit in bm25.search(few.queries[query], k=6)]
+    others = [document for document in found if document is not wanted][:4]
     prompt = build_prompt(few.queries[query], [*others[:place], wanted, *others[place:]])
     answer = few.answers[query][-1]
     return -reader.log_likelihood(prompt, answer) / reader.count_tokens(answer)
 
 
-places = {"first": 0, "middle": 2, "last": 4}
-told = {name: [surprise_at(query, place) for query in few.queries] for name, place in places.items()}
-for name in places:
+told = {}
+for name, place in (("first", 0), ("middle", 2), ("last", 4)):
+    told[name] = [surprise_at(query, place) for query in few.queries]
     print(f"{name:<7} {np.mean(told[name]):6.2f} nats a token")
 for name in ("first", "last"):
     print(f"{name} against middle: {paired_test(told[name], told['middle'])}")
@@ -249,7 +282,8 @@ toy_dense = {"A": 0.10, "B": 0.15, "C": 0.90, "D": 0.20}
 
 
 def raw_sum(*found):
-    return {page: sum(scores.get(page, 0) for scores in found) for page in set().union(*found)}
+    pages = set().union(*found)  # every page that somebody found
+    return {page: sum(scores.get(page, 0) for scores in found) for page in pages}
 
 
 def best_first(scores):
@@ -274,7 +308,9 @@ print(best_first(raw_sum(toy_bm25, toy_dense)))
 # %%
 def scaled(scores):
     low, high = min(scores.values()), max(scores.values())
-    return {page: (score - low) / (high - low) if high > low else 1.0 for page, score in scores.items()}
+    if high == low:
+        return dict.fromkeys(scores, 1.0)
+    return {page: (score - low) / (high - low) for page, score in scores.items()}
 
 
 def by_rank(scores):
@@ -293,15 +329,21 @@ assert best_first(raw_sum(scaled(toy_bm25), scaled(toy_dense)))[0] == "C"
 # %% tags=["nbval-ignore-output", "allow-stderr"]
 dense = DenseRetriever().fit(archive.corpus)
 kinds = ("lookup", "paraphrase", "identifier")
-mixed = {
-    split: archive.select([q for kind in kinds for q in archive.select(kind=kind, split=split).queries])
-    for split in ("train", "test")
-}
+mixed = {}
+for split in ("train", "test"):
+    chosen = []
+    for kind in kinds:
+        chosen += archive.select(kind=kind, split=split).queries
+    mixed[split] = archive.select(chosen)
 
 
 def run(retriever, dataset):
+    """{question: {page: score}} of the hundred best pages of each."""
     found = retriever.search_many(list(dataset.queries.values()), k=100)
-    return {q: {h.document.id: h.score for h in hits} for q, hits in zip(dataset.queries, found, strict=True)}
+    scores = {}
+    for q, hits in zip(dataset.queries, found, strict=True):
+        scores[q] = {hit.document.id: hit.score for hit in hits}
+    return scores
 
 
 both = {split: (run(bm25, dataset), run(dense, dataset)) for split, dataset in mixed.items()}
@@ -313,10 +355,15 @@ ways = {"raw sum": dict, "scaled scores": scaled, "ranks (RRF)": by_rank}
 
 
 def fused(way, split, weight):
-    """MRR@10 of each question, when the dense retriever's vote counts `weight` and BM25's the rest."""
+    """MRR@10 of each question; the dense retriever's vote counts `weight`, BM25's the rest."""
     lexical, semantic = both[split]
-    times = lambda factor, scores: {page: factor * score for page, score in ways[way](scores).items()}
-    run = {q: raw_sum(times(1 - weight, lexical[q]), times(weight, semantic[q])) for q in lexical}
+
+    def times(factor, scores):
+        return {page: factor * score for page, score in ways[way](scores).items()}
+
+    run = {}
+    for q in lexical:
+        run[q] = raw_sum(times(1 - weight, lexical[q]), times(weight, semantic[q]))
     return evaluate_run(run, mixed[split].qrels, metrics=["mrr@10"]).per_query["mrr@10"]
 
 
@@ -332,7 +379,8 @@ table.round(3)
 by_ranks = paired_test(list(per_query["ranks (RRF)"].values()), list(per_query["BM25"].values()))
 print("RRF minus BM25, all questions:", by_ranks)
 assert by_ranks.high < 0.02 and table["all"]["BM25"] < table["all"]["scaled scores"]
-assert table["identifier"]["dense"] < table["identifier"]["ranks (RRF)"] < table["identifier"]["BM25"] - 0.1
+of = table["identifier"]
+assert of["dense"] < of["ranks (RRF)"] < of["BM25"] - 0.1
 assert table["paraphrase"]["ranks (RRF)"] > table["paraphrase"]["BM25"] + 0.03
 
 # %% [markdown] lang="en"
@@ -344,9 +392,11 @@ assert table["paraphrase"]["ranks (RRF)"] > table["paraphrase"]["BM25"] + 0.03
 # So the question is not *how to add* but *how much each vote should count*.
 # Choose that on the training questions:
 
-# %% alt="MRR at 10 on the training questions against the weight of the dense retriever. Raw sum: nearly flat, a peak at nine tenths, then a steep fall. Scaled scores: a peak near three tenths, then falling. Ranks: falling, with a hump at six tenths, never above the beginning. At weight 1 all three meet, for there the dense retriever is alone." tags=["nbval-ignore-output"]
+# %%
 weights = np.linspace(0, 1, 11).round(1)
 curve = {way: [np.mean(list(fused(way, "train", w).values())) for w in weights] for way in ways}
+
+# %% alt="MRR at 10 on the training questions against the weight of the dense retriever. Raw sum: nearly flat, a peak at nine tenths, then a steep fall. Scaled scores: a peak near three tenths, then falling. Ranks: falling, with a hump at six tenths, never above the beginning. At weight 1 all three meet, for there the dense retriever is alone." tags=["hide-input", "nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(7, 3))
 for (way, values), style in zip(curve.items(), ("o:", "s-", "^--"), strict=True):
     axis.plot(weights, values, style, color="black", label=way)
@@ -355,11 +405,11 @@ axis.legend(loc="lower left")
 plt.show()
 
 # %% tags=["nbval-ignore-output"]
-best = {way: float(weights[np.argmax(values)]) for way, values in curve.items()}
-gain = {
-    way: paired_test(list(fused(way, "test", best[way]).values()), list(per_query["BM25"].values())) for way in ways
-}
-for way in ways:
+best, gain = {}, {}
+for way, values in curve.items():
+    best[way] = float(weights[np.argmax(values)])
+    on_test = fused(way, "test", best[way])
+    gain[way] = paired_test(list(on_test.values()), list(per_query["BM25"].values()))
     print(f"{way:<13} weight {best[way]}: {gain[way]} against BM25, test questions")
 
 # %%
@@ -376,9 +426,10 @@ assert best["ranks (RRF)"] <= 0.1
 # %%
 hybrid = HybridRetriever([bm25, dense], method="weighted", weights=[0.7, 0.3], depth=100)
 ours = fused("scaled scores", "test", 0.3)
-theirs = evaluate_run(run(hybrid, mixed["test"]), mixed["test"].qrels, metrics=["mrr@10"]).per_query["mrr@10"]
-print(f"by hand {np.mean(list(ours.values())):.4f}, HybridRetriever {np.mean(list(theirs.values())):.4f}")
-assert np.allclose(list(ours.values()), list(theirs.values()))
+result = evaluate_run(run(hybrid, mixed["test"]), mixed["test"].qrels, metrics=["mrr@10"])
+ours, theirs = list(ours.values()), list(result.per_query["mrr@10"].values())
+print(f"by hand {np.mean(ours):.4f}, HybridRetriever {np.mean(theirs):.4f}")
+assert np.allclose(ours, theirs)
 
 # %% [markdown] lang="en"
 # ## A second look
@@ -398,18 +449,26 @@ after = {query: rerank(hard.queries[query], hits) for query, hits in before.item
 spent = (perf_counter() - start) / len(before)
 
 
+# %% tags=["nbval-ignore-output"]
 def reciprocal_ranks(found):
-    good = {query: [hit.rank for hit in hits if hit.document.id in hard.qrels[query]] for query, hits in found.items()}
-    return [1 / min(ranks) if ranks else 0.0 for ranks in good.values()]
+    values = []
+    for query, hits in found.items():
+        ranks = [hit.rank for hit in hits if hit.document.id in hard.qrels[query]]
+        values.append(1 / min(ranks) if ranks else 0.0)
+    return values
 
 
-print(f"BM25 MRR {np.mean(reciprocal_ranks(before)):.2f}, reranked {np.mean(reciprocal_ranks(after)):.2f}")
-print(f"{paired_test(reciprocal_ranks(after), reciprocal_ranks(before))}; {spent:.1f} s a question")
+by_bm25, reranked = reciprocal_ranks(before), reciprocal_ranks(after)
+difference = paired_test(reranked, by_bm25)
+print(f"BM25 MRR {np.mean(by_bm25):.2f}, reranked {np.mean(reranked):.2f}")
+print(f"{difference}; {spent:.1f} s a question")
 
 # %%
-assert all({h.document.id for h in after[q]} == {h.document.id for h in before[q]} for q in before)
+for query in before:
+    same_pages = {hit.document.id for hit in before[query]}
+    assert {hit.document.id for hit in after[query]} == same_pages
 assert spent > 100 * answer.trace[0].seconds
-assert paired_test(reciprocal_ranks(after), reciprocal_ranks(before)).p_value > 0.05
+assert difference.p_value > 0.05
 
 # %% [markdown] lang="en"
 # Five questions show no gain, at more than a hundred times the retriever's price.
@@ -454,25 +513,29 @@ said = {}
 for reading in ("together", "each"):
     system = RAG(bm25, reader, k=5, reading=reading)
     said[reading] = system.ask_many([*asked, *without.queries.values()])
-    hit = sum(exact_match(reply.text, few.answers[q]) for q, reply in zip(few.queries, said[reading], strict=False))
-    says_no = [reply.text == ABSTAIN for reply in said[reading]]
-    wrongly, admitted = sum(says_no[: len(asked)]), sum(says_no[len(asked) :])
-    print(
-        f"{reading:<9} right {hit:.0f} of {len(asked)}, abstained wrongly {wrongly}; admitted {admitted} of {len(without.queries)}"
-    )
+
+# %% tags=["nbval-ignore-output"]
+admitted = {}
+for reading, replies in said.items():
+    answerable, unanswerable = replies[: len(asked)], replies[len(asked) :]
+    pairs = zip(few.queries, answerable, strict=True)
+    hits = sum(exact_match(reply.text, few.answers[q]) for q, reply in pairs)
+    wrongly = sum(reply.text == ABSTAIN for reply in answerable)
+    admitted[reading] = sum(reply.text == ABSTAIN for reply in unanswerable)
+    print(f"{reading:<9} right {hits:.0f} of {len(asked)}, abstained wrongly {wrongly};", end=" ")
+    print(f"admitted {admitted[reading]} of {len(unanswerable)}")
+assert admitted["each"] >= admitted["together"] + 2
 said["each"][0]
 
 # %%
 first = said["each"][0]
 least = np.argmin(doubts(asked[0], [hit.document for hit in first.sources]))
 assert first.cited == first.sources[least]
-admitted = {name: [reply.text == ABSTAIN for reply in replies[len(asked) :]] for name, replies in said.items()}
-assert sum(admitted["each"]) >= sum(admitted["together"]) + 2
 
 # %% [markdown] lang="en"
 # The same pages, one prompt or five: the model admits more of what it doesn't find, and may refuse a question that it could have answered (*abstained wrongly*): the limit buys the one with the other.
 # Two things help reading one by one: a page alone can't be mixed up with another, and most of the shipped reader's last training was on pages alone.
-# Lewis et al. (2020) read each document alone too, and add up the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
+# [Lewis et al. (2020)](https://arxiv.org/abs/2005.11401) read each document alone too, and add up the answers' probabilities, weighted by how well each document fits; lesson 08 does that.
 #
 # ## Is the answer supported?
 #
@@ -531,12 +594,15 @@ def two_steps(question, k=3):
     rest, second = without_names(question, titles=titles), []
     for name in names(first.document.text, titles=titles):
         if name not in question + first.document.title:
-            second += [hit for hit in bm25.search(f"{name} {rest}", k=4) if name in hit.document.title]
+            hits = bm25.search(f"{name} {rest}", k=4)
+            second += [hit for hit in hits if name in hit.document.title]
     second.sort(key=lambda hit: -hit.score)
     found = [first, *second, *others]
-    return list(dict.fromkeys(hit.document.id for hit in found))[:k]
+    ids = dict.fromkeys(hit.document.id for hit in found)  # each once, in this order
+    return list(ids)[:k]
 
 
+# %%
 first_page = bm25.search(two_hop.queries[first_id], k=1)[0].document
 print("in the first page:", names(first_page.text, titles=titles))
 print([archive.corpus[page].title for page in two_steps(two_hop.queries[first_id])])
@@ -544,11 +610,18 @@ assert set(two_hop.qrels[first_id]) <= set(two_steps(two_hop.queries[first_id]))
 
 
 # %%
+def one_step(question):
+    return [hit.document.id for hit in bm25.search(question, k=3)]
+
+
 def both_found(pages_of):
-    return [set(two_hop.qrels[query]) <= set(pages_of(text)) for query, text in two_hop.queries.items()]
+    found = []
+    for query, text in two_hop.queries.items():
+        found.append(set(two_hop.qrels[query]) <= set(pages_of(text)))
+    return found
 
 
-one, two = both_found(lambda text: [hit.document.id for hit in bm25.search(text, k=3)]), both_found(two_steps)
+one, two = both_found(one_step), both_found(two_steps)
 print("both pages, one search:  ", bootstrap_interval(one))
 print("both pages, two searches:", bootstrap_interval(two))
 print(paired_test(two, one))
@@ -569,7 +642,9 @@ some = two_hop.select(list(two_hop.queries)[:6])
 hop_right = {}
 for name, retriever in {"one search": bm25, "two searches": hops}.items():
     replies = RAG(retriever, reader, k=3).ask_many(list(some.queries.values()))
-    hop_right[name] = [exact_match(reply.text, some.answers[q]) for q, reply in zip(some.queries, replies, strict=True)]
+    hop_right[name] = []
+    for q, reply in zip(some.queries, replies, strict=True):
+        hop_right[name].append(exact_match(reply.text, some.answers[q]))
     print(f"{name:<13} right {bootstrap_interval(hop_right[name])}")
 
 # %%
@@ -611,38 +686,42 @@ def naive(question, sources):
 
 
 # %%
-SUSPICIOUS = re.compile(r"^(.*\b(?:ignore|disregard)\b.*|(?:question|answer):.*)$", re.IGNORECASE | re.MULTILINE)
+# A whole line that says "ignore" or "disregard", or that begins like a turn of a conversation.
+pattern = r"^(.*\b(?:ignore|disregard)\b.*|(?:question|answer):.*)$"
+SUSPICIOUS = re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
 
 def filtered(question, sources):
-    return build_prompt(question, [Document(s.id, SUSPICIOUS.sub("", s.text), s.title) for s in sources])
+    clean = [Document(s.id, SUSPICIOUS.sub("", s.text), s.title) for s in sources]
+    return build_prompt(question, clean)
 
 
-print(f"pages without poison that the filter would change: {sum(bool(SUSPICIOUS.search(page.text)) for page in pages)}")
+changed = [page for page in pages if SUSPICIOUS.search(page.text)]
+print("pages without poison that the filter would change:", len(changed))
 
 # %% tags=["nbval-ignore-output"]
-taken = pd.DataFrame(index=["naive", "fenced", "filtered"])
 victims = list(tests.queries)[:6]
+taken = pd.DataFrame()
 for poison in (nothing, order, forged_turn, lie):
-    for prompt in (naive, build_prompt, filtered):
+    for name, prompt in (("naive", naive), ("fenced", build_prompt), ("filtered", filtered)):
         prompts = []
         for query in victims:
-            page = archive.corpus[next(iter(tests.qrels[query]))]
+            page = archive.corpus[list(tests.qrels[query])[0]]
             bad = poison(page.text, tests.queries[query], tests.answers[query][-1])
             prompts.append(prompt(tests.queries[query], [Document(page.id, bad, page.title)]))
         texts = reader.generate(prompts, max_new_tokens=8)
-        row = {naive: "naive", build_prompt: "fenced", filtered: "filtered"}[prompt]
-        taken.loc[row, poison.__name__] = sum("fish" in text.lower() for text in texts)
+        taken.loc[name, poison.__name__] = sum("fish" in text.lower() for text in texts)
 print(f"taken over, of {len(victims)}:")
 taken.astype(int)
 
 # %%
 assert (taken["nothing"] == 0).all()
-assert max(taken.loc[["naive", "fenced"], "order"]) <= 1 and taken.loc["filtered", "forged_turn"] <= 1
+assert max(taken.loc[["naive", "fenced"], "order"]) <= 1
+assert taken.loc["filtered", "forged_turn"] <= 1
 assert taken.loc["fenced", "forged_turn"] >= 1 and taken.loc["filtered", "lie"] >= 2
 
 # %% [markdown] lang="en"
-# A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence, and no comfort: Greshake et al. (2023) led large models astray with such orders.
+# A surprise: the order is ignored even with the naive prompt, so that is no merit of the fence, and no comfort: [Greshake et al. (2023)](https://arxiv.org/abs/2302.12173) led large models astray with such orders.
 # The forged turn works now and then, and *through* the fence.
 # The fence keeps a page from ending its own fence; it can't keep a model from believing what is inside.
 # A filter for such lines stops the forgery, until somebody words it otherwise.
@@ -666,11 +745,11 @@ class MyLLMWithRAG(nn.Module):
     def forward(self, question):
         sources = [hit.document for hit in self.retriever.search(question, k=2)]
         chat = [{"role": "user", "content": build_prompt(question, sources)}]
-        inputs = self.tokenizer.apply_chat_template(
-            chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
+        options = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True}
+        inputs = self.tokenizer.apply_chat_template(chat, **options)
         output = self.llm.generate(**inputs, max_new_tokens=20, do_sample=False)
-        return self.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        written = output[0, inputs["input_ids"].shape[1] :]  # without the prompt
+        return self.tokenizer.decode(written, skip_special_tokens=True)
 
 
 mine = MyLLMWithRAG(reader.model, reader.tokenizer, bm25)
@@ -692,8 +771,17 @@ assert shout.ask(question).text.isupper()
 # Here are questions about Python, put to the harbour:
 
 # %%
-foreign = ["How do I sort a dictionary by value?", "How can I replace a substring using a regular expression?"]
-best = lambda query: max((hit.score for hit in bm25.search(query, k=1)), default=0.0)
+foreign = [
+    "How do I sort a dictionary by value?",
+    "How can I replace a substring using a regular expression?",
+]
+
+
+def best(query):
+    hits = bm25.search(query, k=1)
+    return hits[0].score if hits else 0.0
+
+
 floor = np.quantile([best(query) for query in tests.queries.values()], 0.05)
 print(f"best score of 19 in 20 of the archive's own questions: above {floor:.1f}")
 for query in foreign:
@@ -707,21 +795,24 @@ assert max(map(best, foreign)) < floor
 # ## The whole chain
 #
 # So few questions a cell make wide intervals.
-# The same system was therefore put to other questions on 2,000 pages by a script (`python -m benchmarks --only answers`), which wrote this table:
+# The same system was therefore put to other questions on 2,000 pages by a script (`python -m benchmarks --only answers`, in the repository).
+# It takes twenty minutes, so its table comes with `ragedu`:
 
 # %%
-from pathlib import Path
+from ragedu.records import path_of
 
-from IPython.display import Markdown
+record = pd.read_csv(path_of("05.answers"), index_col="system")
+print("measured on", record["machine"].iloc[0])
+record.drop(columns="machine")
 
-results = Path("../benchmarks/RESULTS.md").read_text("utf-8")
-whole = results.split("## Answers: the whole system")[1].split("\n## ")[0]
-lines = [[cell.split()[0] for cell in line.split("|")[2:-1]] for line in whole.splitlines() if line[:2] == "| "]
-closed, each, together, hops_together = (list(map(float, lines[n])) for n in (2, -3, -2, -1))
-assert closed[0] == 0 and each[-1] > together[-1] and hops_together[4] > max(together[4], each[4])
+# %%
+abstaining = record["abstaining, F1"]
+two_hops = record["two-hop"].str.split().str[0].astype(float)  # without the interval
+assert record.loc["closed book", "one page"].startswith("0.000")
+assert abstaining["hybrid, each"] > abstaining["hybrid, together"]
+assert two_hops.idxmax() == "hybrid, two hops, three together"
 always_abstaining = 2 * 0.2 / 1.2  # 36 of the 180 questions have no answer: precision 1/5, recall 1
-assert abs(closed[-1] - always_abstaining) < 0.05
-Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
+assert abs(abstaining["closed book"] - always_abstaining) < 0.05
 
 # %% [markdown] lang="en"
 # *One page* is the mean of the three kinds that one page answers.
@@ -748,25 +839,17 @@ Markdown("\n".join(line for line in whole.splitlines() if line.startswith("|")))
 # - Read one by one, our model admits more often what it doesn't find.
 # - A fence marks what is data. Nothing in a prompt stops a lie.
 #
-# **Quiz.**
-# Decide before you open the answer.
+# Lesson 06 asks which of these differences are real.
 #
-# 1. BM25 gives two pages 12.1 and 11.9, the cosine 0.2 and 0.8. Which wins by raw sum? By scaled scores?
-# <details><summary>Answer</summary>Raw: 12.3 against 12.7, the second. Had BM25 said 13.1 and 11.9, the first would win, however clear the cosine is. Scaled:
-# 1 + 0 against 0 + 1, a tie: each has one vote.</details>
+# ## Quiz
 #
-# 2. From k = 4 to k = 8 recall rises, and fewer answers are right. Is that a contradiction?
-# <details><summary>Answer</summary>No. Recall counts what is in the prompt. The reader has twice as many passages to choose from, most of
-# them look-alikes.</details>
-#
-# 3. Every answer of a system stands word for word in a source. Can half of them be wrong?
-# <details><summary>Answer</summary>Yes: right words about somebody else. Support compares words, not what they are about.</details>
-#
-# 4. Why is *launched in 1884* a bad chunk, and what would save it?
-# <details><summary>Answer</summary>It doesn't say who. Overlap with the sentence before, a cut at the heading, or the title in front of every chunk.</details>
-#
-# **Exercises:** [`exercises/05_rag_exercises`](../exercises/05_rag_exercises.ipynb), which check themselves.
-# **Next:** 06, evaluation: which of these differences are real?
-#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("05")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Liu et al. (2023), *Lost in the Middle*; Cormack, Clarke and Büttcher (2009), *Reciprocal Rank Fusion*; Qi et al. (2019), *Answering Complex Open-domain Questions Through Iterative Query Generation*; Sachan et al. (2022), *Improving Passage Retrieval with Zero-Shot Question Generation*; Greshake et al. (2023), *Not What You've Signed Up For*; Zou et al. (2024), *PoisonedRAG*.
+# Lewis et al. (2020), [*Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*](https://arxiv.org/abs/2005.11401); Liu et al. (2023), [*Lost in the Middle*](https://arxiv.org/abs/2307.03172); Cormack, Clarke and Büttcher (2009), [*Reciprocal Rank Fusion*](https://doi.org/10.1145/1571941.1572114); Qi et al. (2019), [*Answering Complex Open-domain Questions Through Iterative Query Generation*](https://arxiv.org/abs/1910.07000); Sachan et al. (2022), [*Improving Passage Retrieval with Zero-Shot Question Generation*](https://arxiv.org/abs/2204.07496); Greshake et al. (2023), [*Not What You've Signed Up For*](https://arxiv.org/abs/2302.12173); Zou et al. (2024), [*PoisonedRAG*](https://arxiv.org/abs/2402.07867).

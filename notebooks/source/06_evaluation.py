@@ -32,7 +32,8 @@ from ragedu.datasets import port_ellery
 from ragedu.evaluation import compare
 
 few = port_ellery.load(2000).select(split="test")
-undecided = compare({"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}, few, metrics=["mrr@10"], progress=False)
+rivals = {"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}
+undecided = compare(rivals, few, metrics=["mrr@10"], progress=False)
 assert undecided.rows[1].test.p_value > 0.2
 undecided
 
@@ -115,7 +116,7 @@ def dcg(gains):
     return (gains / np.log2(np.arange(len(gains)) + 2)).sum()
 
 
-best = np.sort([*judged.values()])[::-1]
+best = np.sort(list(judged.values()))[::-1]
 by_hand["nDCG@10"] = dcg(grades) / dcg(best)
 print(f"DCG {dcg(grades):.3f}, at best {dcg(best):.3f}, nDCG {by_hand['nDCG@10']:.4f}")
 
@@ -131,12 +132,15 @@ from ragedu import evaluation
 
 qrels = {"q": judged}
 run = {"q": {page: 10.0 - place for place, page in enumerate(ranked)}}
-theirs = ir_measures.calc_aggregate([ir_measures.parse_measure(name) for name in by_hand], qrels, run)
-ours = evaluation.evaluate_run(run, qrels, metrics=["p@5", "recall@5", "success@5", "mrr", "map", "ndcg@10"])
+measures = [ir_measures.parse_measure(name) for name in by_hand]
+theirs = ir_measures.calc_aggregate(measures, qrels, run)
+metrics = ["p@5", "recall@5", "success@5", "mrr", "map", "ndcg@10"]
+ours = evaluation.evaluate_run(run, qrels, metrics=metrics)
 
 # %%
-table = pd.DataFrame({"by hand": by_hand, "ir_measures": {str(m): v for m, v in theirs.items()}})
-table["ragedu"] = [*ours.values()]
+table = pd.DataFrame({"by hand": by_hand})
+table["ir_measures"] = {str(measure): value for measure, value in theirs.items()}
+table["ragedu"] = list(ours.values())
 assert np.allclose(table, table[["by hand"]])
 table.round(4)
 
@@ -144,7 +148,7 @@ table.round(4)
 # What does each care about?
 # Take a single relevant page and move it from rank 1 to rank 10.
 
-# %% alt="Four metrics against the rank of the only relevant page. Reciprocal rank falls fastest, to one half at rank 2. nDCG at 10 falls more slowly, to 0.63 at rank 2 and 0.29 at rank 10. Success at 5 is 1 up to rank 5 and 0 after it. Precision at 5 is 0.2 up to rank 5 and 0 after it."
+# %% tags=["hide-input"] alt="Four metrics against the rank of the only relevant page. Reciprocal rank falls fastest, to one half at rank 2. nDCG at 10 falls more slowly, to 0.63 at rank 2 and 0.29 at rank 10. Success at 5 is 1 up to rank 5 and 0 after it. Precision at 5 is 0.2 up to rank 5 and 0 after it."
 positions = np.arange(1, 11)
 curves = {
     "reciprocal rank": 1 / positions,
@@ -156,7 +160,8 @@ figure, axis = plt.subplots(figsize=(6, 3.2))
 for (name, values), style in zip(curves.items(), ("o-", "s--", "^:", "v-."), strict=True):
     steps = "steps-mid" if "5" in name else "default"
     axis.plot(positions, values, style, color="black", mfc="white", label=name, drawstyle=steps)
-axis.set(xlabel="rank of the only relevant page", ylabel="value", xticks=positions, ylim=(-0.03, 1.05))
+axis.set(xlabel="rank of the only relevant page", ylabel="value")
+axis.set(xticks=positions, ylim=(-0.03, 1.05))
 axis.legend()
 plt.show()
 
@@ -178,9 +183,11 @@ plt.show()
 # %%
 from ragedu import evaluate
 
-many = port_ellery.load(2000, questions=2000).select(split="test")  # at most 2,000 questions of each kind: all
+# At most 2,000 questions of each kind: all.
+many = port_ellery.load(2000, questions=2000).select(split="test")
 bm25 = BM25Retriever().fit(many.corpus)
-two_hop = evaluate(bm25, many.select(kind="two-hop"), metrics=["success@10", "recall@10"], progress=False)
+metrics = ["success@10", "recall@10"]
+two_hop = evaluate(bm25, many.select(kind="two-hop"), metrics=metrics, progress=False)
 both = np.mean([value == 1 for value in two_hop.per_query["recall@10"].values()])
 print(two_hop, f"\nboth pages found: {both:.2f}")
 assert two_hop["success@10"] > 0.95 and both < 0.15
@@ -213,7 +220,8 @@ from ragedu.evaluation import get_retrieval_score
 all_grades, all_scores = [*grades, 3], [*scores, 0]
 for metric in ("ndcg", "recall", "precision", "mrr", "map", "success"):
     print(f"{metric:<10} {get_retrieval_score(all_grades, all_scores, metric=metric, k=10):.4f}")
-assert np.isclose(get_retrieval_score(all_grades, all_scores, metric="ndcg", k=10), by_hand["nDCG@10"])
+ours = get_retrieval_score(all_grades, all_scores, metric="ndcg", k=10)
+assert np.isclose(ours, by_hand["nDCG@10"])
 
 # %% [markdown] lang="en"
 # **Ties.**
@@ -222,12 +230,13 @@ assert np.isclose(get_retrieval_score(all_grades, all_scores, metric="ndcg", k=1
 
 # %%
 tied = {"b": 1.0, "a": 1.0, "c": 1.0}  # in the order in which the retriever showed them
-rows = {}
+measures = [ir_measures.RR, ir_measures.RR @ 10]
+table = pd.DataFrame(columns=["RR", "RR@10", "as shown"], dtype=float).rename_axis("relevant")
 for relevant in tied:
-    values = ir_measures.calc_aggregate([ir_measures.RR, ir_measures.RR @ 10], {"q": {relevant: 1}}, {"q": tied})
+    values = ir_measures.calc_aggregate(measures, {"q": {relevant: 1}}, {"q": tied})
     shown = get_retrieval_score([page == relevant for page in tied], [1, 1, 1], metric="mrr")
-    rows[relevant] = {str(measure): value for measure, value in values.items()} | {"as shown": shown}
-table = pd.DataFrame(rows).T.rename_axis("relevant")[["RR", "RR@10", "as shown"]]
+    table.loc[relevant] = [values[measures[0]], values[measures[1]], shown]
+
 assert table["RR"].tolist() == [1 / 2, 1 / 3, 1] and table["RR@10"].tolist() == [1 / 2, 1, 1 / 3]
 assert table["as shown"].tolist() == [1, 1 / 2, 1 / 3]
 table.round(3)
@@ -244,10 +253,12 @@ import pytrec_eval
 
 qrels, run = {"easy": {"a": 1}, "hard": {"b": 1}}, {"easy": {"a": 1.0}}
 answered = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(run)
-print("mean over what pytrec_eval returns:", np.mean([values["recip_rank"] for values in answered.values()]))
+returned = [values["recip_rank"] for values in answered.values()]
+print("mean over what pytrec_eval returns:", np.mean(returned))
 print("ir_measures:", ir_measures.calc_aggregate([ir_measures.RR], qrels, run)[ir_measures.RR])
-print("ragedu:     ", evaluation.evaluate_run(run, qrels, metrics=["mrr"])["mrr"])
-assert len(answered) == 1 and evaluation.evaluate_run(run, qrels, metrics=["mrr"])["mrr"] == 0.5
+ours = evaluation.evaluate_run(run, qrels, metrics=["mrr"])["mrr"]
+print("ragedu:     ", ours)
+assert len(returned) == 1 and ours == 0.5
 
 # %% [markdown] lang="en"
 # By such a mean, silence on every hard question would be the best strategy.
@@ -299,8 +310,10 @@ def clipped(prediction, reference, n):
 reference = "the ferry to the rock leaves the harbour at nine".split()
 print("the " * 7, clipped(["the"] * 7, reference, 1))
 prediction = "the ferry to the island leaves at nine".split()
-parts = [clipped(prediction, reference, n) for n in (1, 2, 3, 4)]
-print(" ".join(prediction), "->", [f"{n}-grams: {found} of {total}" for n, (found, total) in enumerate(parts, start=1)])
+print(" ".join(prediction))
+for n in (1, 2, 3, 4):
+    found, total = clipped(prediction, reference, n)
+    print(f"    {n}-grams: {found} of {total}")
 
 # %% [markdown] lang="en"
 # BLEU is the geometric mean of the four precisions.
@@ -311,7 +324,10 @@ print(" ".join(prediction), "->", [f"{n}-grams: {found} of {total}" for n, (foun
 
 # %%
 def bleu(prediction, reference):
-    precisions = [matched / total for matched, total in (clipped(prediction, reference, n) for n in (1, 2, 3, 4))]
+    precisions = []
+    for n in (1, 2, 3, 4):
+        matched, total = clipped(prediction, reference, n)
+        precisions.append(matched / total)
     brevity_penalty = min(1, np.exp(1 - len(reference) / len(prediction)))
     return brevity_penalty * np.prod(precisions) ** (1 / 4)
 
@@ -321,7 +337,8 @@ print(f"penalty {np.exp(1 - 10 / 8):.4f}, BLEU {bleu(prediction, reference):.4f}
 # %%
 import sacrebleu
 
-metric, text, wanted = sacrebleu.BLEU(effective_order=True), " ".join(prediction), " ".join(reference)
+metric = sacrebleu.BLEU(effective_order=True)
+text, wanted = " ".join(prediction), " ".join(reference)
 theirs = metric.sentence_score(text, [wanted])
 print(theirs)
 print(str(metric.get_signature()).split("|version")[0])
@@ -349,7 +366,8 @@ def common_sequence(a, b):
 
 common = common_sequence(tuple(prediction), tuple(reference))
 rouge_l = 2 * len(common) / (len(prediction) + len(reference))
-print(" ".join(common), f"-> 2 · {len(common)} / ({len(prediction)} + {len(reference)}) = {rouge_l:.4f}")
+print(" ".join(common))
+print(f"2 · {len(common)} / ({len(prediction)} + {len(reference)}) = {rouge_l:.4f}")
 assert np.isclose(evaluation.rouge_l(text, [wanted]), rouge_l)
 
 # %% [markdown] lang="en"
@@ -367,23 +385,23 @@ cases = [
 ]
 rows = []
 for verdict, said, wanted in cases:
-    values = [
-        exact_match(said, wanted),
-        f1(said, wanted),
-        evaluation.bleu(said, [wanted]),
-        evaluation.rouge_l(said, [wanted]),
-    ]
-    rows.append([verdict, said, wanted, *values])
-perfect = ["nine", "Marseilles", "fog"]
-print("corpus BLEU of perfect one-word answers:", sacrebleu.corpus_bleu(perfect, [perfect]).score)
+    by_words = [exact_match(said, wanted), f1(said, wanted)]
+    by_order = [evaluation.bleu(said, [wanted]), evaluation.rouge_l(said, [wanted])]
+    rows.append([verdict, said, wanted, *by_words, *by_order])
 table = pd.DataFrame(rows, columns=["", "said", "wanted", "EM", "F1", "BLEU", "ROUGE-L"]).round(2)
 table
 
 # %%
-assert sacrebleu.corpus_bleu(perfect, [perfect]).score == 0 == evaluation.bleu(perfect, [[word] for word in perfect])
+perfect = ["nine", "Marseilles", "fog"]
+theirs = sacrebleu.corpus_bleu(perfect, [perfect]).score
+print("corpus BLEU of perfect one-word answers:", theirs)
+assert theirs == 0 == evaluation.bleu(perfect, [[word] for word in perfect])
+
+# %%
 assert table["BLEU"][2:].min() > table["BLEU"][1] and table["F1"][2:].min() > table["F1"][1]
 assert table["ROUGE-L"][2:].min() > table["ROUGE-L"][1]
-scores = evaluation.answer_scores(dict(enumerate(table["said"])), {i: [w] for i, w in enumerate(table["wanted"])})
+acceptable = {number: [wanted] for number, wanted in enumerate(table["wanted"])}
+scores = evaluation.answer_scores(dict(enumerate(table["said"])), acceptable)
 assert scores == {"exact_match": table["EM"].mean(), "f1": table["F1"].mean()}
 
 # %% [markdown] lang="en"
@@ -410,8 +428,11 @@ from ragedu.evaluation import Comparison, evaluate_answers
 chosen = many.select(list(many.select(kind="paraphrase").queries)[::27][:24])
 reader = LanguageModel.load(adapter="reader")
 metrics = ["success@3", "exact_match"]
-results = {k: evaluate_answers(RAG(bm25, reader, k=k), chosen, metrics=metrics, progress=False) for k in (1, 3)}
-Comparison({f"k = {k}": result for k, result in results.items()})
+results = {}
+for k in (1, 3):
+    rag = RAG(bm25, reader, k=k)
+    results[k] = evaluate_answers(rag, chosen, metrics=metrics, progress=False)
+Comparison({"k = 1": results[1], "k = 3": results[3]})
 
 # %% [markdown] lang="en"
 # A wrong answer was lost at one of two places: the page was not in the prompt (**retrieval**), or it was and the model did not take the answer from it (**reading**).
@@ -422,17 +443,20 @@ from ragedu.evaluation import diagnose
 
 diagnoses = {k: diagnose(result, chosen) for k, result in results.items()}
 lost = pd.DataFrame({f"k = {k}": diagnosis.counts for k, diagnosis in diagnoses.items()})
-assert lost.drop(["right", "lost by retrieval", "lost by reading"]).to_numpy().sum() == 0  # lucky, or invented
+others = lost.drop(["right", "lost by retrieval", "lost by reading"])  # lucky, or invented
+assert others.to_numpy().sum() == 0
 one, three = lost["k = 1"], lost["k = 3"]
 assert one["lost by retrieval"] > one["lost by reading"] + 3 and three["right"] > one["right"] + 2
 assert three["lost by retrieval"] <= 1 and three["lost by reading"] > three["lost by retrieval"]
 lost
 
-# %% alt="Two bars, one for one page in the prompt and one for three. With one page most questions are lost by retrieval. With three pages none or nearly none is lost by retrieval, more are right, and the rest is lost by reading." tags=["nbval-ignore-output"]
+# %% alt="Two bars, one for one page in the prompt and one for three. With one page most questions are lost by retrieval. With three pages none or nearly none is lost by retrieval, more are right, and the rest is lost by reading." tags=["hide-input", "nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(7, 2.2))
 left = np.zeros(2)
-for name, shade, hatch in (("right", "white", ""), ("lost by retrieval", "0.8", "//"), ("lost by reading", "0.5", "")):
-    axis.barh(lost.columns, lost.loc[name], left=left, color=shade, edgecolor="black", hatch=hatch, label=name)
+looks = {"right": ("white", ""), "lost by retrieval": ("0.8", "//"), "lost by reading": ("0.5", "")}
+for name, (shade, hatch) in looks.items():
+    look = {"color": shade, "hatch": hatch, "edgecolor": "black", "label": name}
+    axis.barh(lost.columns, lost.loc[name], left=left, **look)
     left += lost.loc[name].to_numpy()
 axis.set(xlabel="questions", xlim=(0, 24), ylim=(1.5, -0.5))
 axis.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.3), frameon=False)
@@ -448,14 +472,20 @@ plt.show()
 from ragedu.evaluation import support
 
 wrong = [q for q, outcome in diagnoses[3].items() if outcome == "lost by reading"]
-stands_in = lambda q, pages: any(support(results[3].answers[q], [many.corpus[p]]).contained for p in pages)
-contained = {q: stands_in(q, results[3].run[q]) for q in wrong}
-beside = {q: stands_in(q, results[3].run[q].keys() - chosen.qrels[q].keys()) for q in wrong}
+contained, beside = {}, {}
+for q in wrong:
+    said, right_pages = results[3].answers[q], chosen.qrels[q]
+    holding = [page for page in results[3].run[q] if support(said, [many.corpus[page]]).contained]
+    contained[q] = len(holding) > 0
+    beside[q] = any(page not in right_pages for page in holding)
+
 for q in wrong[:4]:
-    print(f"{chosen.queries[q]}\n    {results[3].answers[q]!r}, wanted {chosen.answers[q][0]!r}", end="")
-    print(f", in a page: {contained[q]}, in one beside the right one: {beside[q]}")
-print(f"of {len(wrong)} wrong answers {sum(contained.values())} stand in a page, {sum(beside.values())} in one beside")
-assert sum(contained.values()) >= len(wrong) * 2 / 3 and sum(beside.values()) > len(wrong) / 2
+    print(f"{chosen.queries[q]}\n    {results[3].answers[q]!r}", end=", ")
+    print(f"wanted {chosen.answers[q][0]!r}, in a page: {contained[q]},", end=" ")
+    print(f"in one beside the right one: {beside[q]}")
+in_a_page, in_one_beside = sum(contained.values()), sum(beside.values())
+print(f"of {len(wrong)} wrong answers {in_a_page} stand in a page, {in_one_beside} in one beside")
+assert in_a_page >= len(wrong) * 2 / 3 and in_one_beside > len(wrong) / 2
 
 # %% [markdown] lang="en"
 # Support finds what comes out of thin air: here hardly anything.
@@ -470,10 +500,13 @@ assert sum(contained.values()) >= len(wrong) * 2 / 3 and sum(beside.values()) > 
 # (It can't draw what it never saw: 24 right of 24 gives [1, 1].)
 
 # %%
-values = {name: np.array([*result.per_query["mrr@10"].values()]) for name, result in undecided.items()}
+values = {}
+for name, result in undecided.items():
+    values[name] = np.array(list(result.per_query["mrr@10"].values()))
 scores = values["BM25"]
 dice = np.random.default_rng(0)
-draws = dice.integers(len(scores), size=(10_000, len(scores)))  # each row: the questions of one draw
+size = (10_000, len(scores))  # each row: the questions of one draw
+draws = dice.integers(len(scores), size=size)
 low, high = np.quantile(scores[draws].mean(axis=1), [0.025, 0.975])
 print(f"BM25 over {len(scores)} questions: {scores.mean():.4f} [{low:.4f}, {high:.4f}]")
 assert np.allclose((low, high), evaluation.bootstrap_interval(scores)[1:])
@@ -494,9 +527,8 @@ def p_value(differences, tosses=10_000):
 
 
 differences = values["BM25"] - values["TF-IDF"]
-print(
-    f"{differences.mean():+.4f}, p = {p_value(differences):.4f}; equal on {np.mean(differences == 0):.0%} of the questions"
-)
+print(f"{differences.mean():+.4f}, p = {p_value(differences):.4f};", end=" ")
+print(f"equal on {np.mean(differences == 0):.0%} of the questions")
 assert np.isclose(p_value(differences), undecided.rows[1].test.p_value, atol=1e-3)
 
 # %% [markdown] lang="en"
@@ -504,7 +536,7 @@ assert np.isclose(p_value(differences), undecided.rows[1].test.p_value, atol=1e-
 # So ask all that the archive offers.
 
 # %%
-decided = compare({"TF-IDF": TfidfRetriever(), "BM25": BM25Retriever()}, many, metrics=["mrr@10"], progress=False)
+decided = compare(rivals, many, metrics=["mrr@10"], progress=False)
 all_questions = decided.rows[1].test
 assert all_questions.low > 0.01 and 2 * all_questions.p_value < 0.001
 decided
@@ -519,9 +551,10 @@ decided
 # So draw **entities** instead of questions:
 
 # %%
-bm25_values, tfidf_values = (decided[name].per_query["mrr@10"] for name in ("BM25", "TF-IDF"))
-difference = pd.Series(bm25_values) - pd.Series(tfidf_values)
-by_entity = difference.groupby(lambda q: many.metadata[q]["entity"]).agg(["sum", "count"]).to_numpy()
+bm25_values = pd.Series(decided["BM25"].per_query["mrr@10"])
+difference = bm25_values - pd.Series(decided["TF-IDF"].per_query["mrr@10"])
+entities = difference.groupby(lambda q: many.metadata[q]["entity"])
+by_entity = entities.agg(["sum", "count"]).to_numpy()
 draws = by_entity[dice.integers(len(by_entity), size=(10_000, len(by_entity)))].sum(axis=1)
 low, high = np.quantile(draws[:, 0] / draws[:, 1], [0.025, 0.975])
 print(f"{len(difference)} questions about {len(by_entity)} entities: [{low:+.4f}, {high:+.4f}]")
@@ -539,18 +572,23 @@ assert 0 < low < all_questions.low
 
 # %%
 differences = difference.to_numpy()
-sizes, found = [25, 50, 100, 200, 400, 800, 1600], []
-for n in sizes:
-    samples = [dice.choice(differences, n) for _ in range(100)]
-    found.append(float(np.mean([sample.mean() > 0 and p_value(sample, tosses=500) < 0.05 for sample in samples])))
-power = dict(zip(sizes, found, strict=True))
+power = {}
+for n in (25, 50, 100, 200, 400, 800, 1600):
+    found = 0
+    for _ in range(100):
+        sample = dice.choice(differences, n)
+        if sample.mean() > 0 and p_value(sample, tosses=500) < 0.05:
+            found += 1
+    power[n] = found / 100
 assert power[50] < 0.2 and power[200] < 0.5 < power[400] and power[800] > 0.9
 power
 
-# %% alt="The share of samples that find the difference, against the number of questions from 25 to 1600 on a logarithmic axis. It stays near one tenth or below up to 50 questions, passes one half between 200 and 400, and is above nine tenths from 800 on."
+# %% tags=["hide-input"] alt="The share of samples that find the difference, against the number of questions from 25 to 1600 on a logarithmic axis. It stays near one tenth or below up to 50 questions, passes one half between 200 and 400, and is above nine tenths from 800 on."
 figure, axis = plt.subplots(figsize=(6, 2.8))
-axis.semilogx(sizes, found, "o-", color="black")
-axis.set(xlabel="questions", ylabel="share that find it (p < 0.05)", ylim=(0, 1.05), xticks=sizes, xticklabels=sizes)
+sizes = list(power)
+axis.semilogx(sizes, list(power.values()), "o-", color="black")
+axis.set(xlabel="questions", ylabel="share that find it (p < 0.05)")
+axis.set(ylim=(0, 1.05), xticks=sizes, xticklabels=sizes)
 axis.minorticks_off()
 plt.show()
 
@@ -563,7 +601,8 @@ s = differences.std()
 for n in (50, 200, 800):
     print(f"{n:4d} questions: ± {1.96 * s / np.sqrt(n):.3f}")
 equal = (1.96 * s / differences.mean()) ** 2
-print(f"at {equal:.0f} it equals the difference, {differences.mean():.3f}: a toss-up whether you see it")
+print(f"at {equal:.0f} it equals the difference, {differences.mean():.3f}:", end=" ")
+print("a toss-up whether you see it")
 wider = ((high - low) / (all_questions.high - all_questions.low)) ** 2
 print(f"drawn by entities, at {wider * equal:.0f}")
 
@@ -577,16 +616,22 @@ print(f"drawn by entities, at {wider * equal:.0f}")
 
 # %%
 tries = [1, 2, 5, 10, 20, 50, 100]
-best_of = {n: [dice.binomial(n, 0.7, size=(3000, m)).max(axis=1).mean() / n for m in tries] for n in (50, 500)}
-print({n: round(float(expected[tries.index(20)]), 3) for n, expected in best_of.items()})
+best_of = {}
+for n in (50, 500):
+    best_of[n] = []
+    for m in tries:  # m systems, each with a binomial number of right answers; 3,000 times
+        right = dice.binomial(n, 0.7, size=(3000, m))
+        best_of[n].append(right.max(axis=1).mean() / n)
+    print(f"{n} questions, best of 20: {best_of[n][tries.index(20)]:.3f}")
 assert best_of[50][tries.index(20)] > 0.81
 
-# %% alt="Expected score of the best of m equally good systems whose true score is 0.7, against m from 1 to 100. With 50 questions it rises to about 0.82 at 20 systems and 0.85 at 100; with 500 questions to about 0.74 and 0.75. A line marks the truth at 0.7."
+# %% tags=["hide-input"] alt="Expected score of the best of m equally good systems whose true score is 0.7, against m from 1 to 100. With 50 questions it rises to about 0.82 at 20 systems and 0.85 at 100; with 500 questions to about 0.74 and 0.75. A line marks the truth at 0.7."
 figure, axis = plt.subplots(figsize=(6, 2.8))
 for (n, expected), style in zip(best_of.items(), ("o-", "s--"), strict=True):
     axis.semilogx(tries, expected, style, color="black", mfc="white", label=f"{n} questions")
 axis.axhline(0.7, color="tab:blue", lw=1, label="truth")
-axis.set(xlabel="systems tried", ylabel="score of the best", ylim=(0.65, 0.9), xticks=tries, xticklabels=tries)
+axis.set(xlabel="systems tried", ylabel="score of the best")
+axis.set(ylim=(0.65, 0.9), xticks=tries, xticklabels=tries)
 axis.minorticks_off()
 axis.legend()
 plt.show()
@@ -603,10 +648,11 @@ settings = [(k1, b) for k1 in (0.8, 1.2, 1.5, 2.0) for b in (0.3, 0.45, 0.6, 0.7
 grid = []
 for k1, b in settings:
     result = evaluate(BM25Retriever(k1=k1, b=b), lookup, metrics=["mrr@10"], progress=False)
-    grid.append([*result.per_query["mrr@10"].values()])
+    grid.append(list(result.per_query["mrr@10"].values()))
 gains = np.array(grid) - grid[settings.index((1.5, 0.75))]
 print(gains.shape, "settings, questions")
 
+# %%
 seen, unseen = [], []
 for _ in range(500):
     order = dice.permutation(gains.shape[1])
@@ -654,18 +700,17 @@ reader = None  # one model at a time
 judge = LanguageModel.load()
 answers = results[3].answers
 labels = np.array([value == 1 for value in results[3].per_query["exact_match"].values()])
-prompts = [
-    f"Question: {chosen.queries[q]}\nCorrect answer: {chosen.answers[q][0]}\nStudent's answer: {answers[q]}\n"
-    "Is the student's answer correct? Reply Yes or No."
-    for q in answers
-]
+prompts = []
+for q in answers:
+    prompt = f"Question: {chosen.queries[q]}\nCorrect answer: {chosen.answers[q][0]}\n"
+    prompt += f"Student's answer: {answers[q]}\n"
+    prompts.append(f"{prompt}Is the student's answer correct? Reply Yes or No.")
 leaning = judge.log_likelihood(prompts, ["Yes"] * 24) - judge.log_likelihood(prompts, ["No"] * 24)
 verdicts = leaning > 0
 print(prompts[0], "\n")
 print(f"it says Yes to {verdicts.sum()} of 24; exact match to {labels.sum()}")
-print(
-    f"judge and exact match agree on {np.mean(verdicts == labels):.2f}, always-Yes and exact match on {np.mean(labels):.2f}"
-)
+print(f"judge and exact match agree on {np.mean(verdicts == labels):.2f},", end=" ")
+print(f"always-Yes and exact match on {np.mean(labels):.2f}")
 
 # %% [markdown] lang="en"
 # Agreement alone says little: always No agrees with the wrong share, always Yes with the right one.
@@ -687,7 +732,7 @@ a, b = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0]), np.array([1, 0, 0, 1, 0, 0, 0, 
 print(f"agreement {np.mean(a == b)}, kappa {kappa(a, b):.3f}")
 assert np.isclose(kappa(a, b), cohen_kappa_score(a, b))
 
-# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No; the right answers lie mostly nearer to 0." tags=["nbval-ignore-output"]
+# %% alt="The judge's leaning towards Yes, in nats, for each answer, in two rows: answers that are right and answers that are wrong. Both rows lie below 0, which means No; the right answers lie mostly nearer to 0." tags=["hide-input", "nbval-ignore-output"]
 figure, axis = plt.subplots(figsize=(6, 2))
 for place, which in enumerate((labels, ~labels)):
     beside_each_other = place + np.linspace(-0.2, 0.2, which.sum())
@@ -696,14 +741,16 @@ axis.axvline(0, color="tab:blue", lw=1)
 axis.set_yticks([0, 1], ["right answers", "wrong answers"])
 axis.set(xlabel="log p(Yes) − log p(No): it says Yes where this is above 0", ylim=(1.5, -0.5))
 plt.show()
+
+# %% tags=["nbval-ignore-output"]
 steps = leaning.round(3)  # in bfloat16 they come in steps of 1/8; the rest is rounding
 pairs = steps[labels][:, None] - steps[~labels]
 area = (pairs > 0).mean() + (pairs == 0).mean() / 2
 after_looking = max(kappa(steps > line, labels) for line in steps)
-print(
-    f"kappa of our judge: {kappa(verdicts, labels):.2f}; with the line that suits these answers best: {after_looking:.2f}"
-)
-print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all pairs, ties counted as one half")
+print(f"kappa of our judge: {kappa(verdicts, labels):.2f};", end=" ")
+print(f"with the line that suits these answers best: {after_looking:.2f}")
+print(f"a right answer leans more to Yes than a wrong one in {area:.2f} of all pairs,", end=" ")
+print("ties counted as one half")
 assert kappa(verdicts, labels) < 0.4 < after_looking and area > 0.5 and (~labels).sum() < 12
 
 # %% [markdown] lang="en"
@@ -719,17 +766,22 @@ others = wanted[1:] + wanted[:1]  # the right answer to another question
 
 
 def says_a(first, second, labels):
-    prompts = [
-        f"Question: {question}\n{labels[0]}: {one}\n{labels[1]}: {two}\nWhich answer is better? Reply A or B."
-        for question, one, two in zip(asked, first, second, strict=True)
-    ]
-    return (judge.log_likelihood(prompts, ["A"] * 12) > judge.log_likelihood(prompts, ["B"] * 12)).mean()
+    """How often the judge prefers the letter A, when these answers stand first and second."""
+    prompts = []
+    for question, one, two in zip(asked, first, second, strict=True):
+        prompt = f"Question: {question}\n{labels[0]}: {one}\n{labels[1]}: {two}\n"
+        prompts.append(f"{prompt}Which answer is better? Reply A or B.")
+    for_a = judge.log_likelihood(prompts, ["A"] * 12)
+    for_b = judge.log_likelihood(prompts, ["B"] * 12)
+    return (for_a > for_b).mean()
 
 
+# %% tags=["nbval-ignore-output"]
 for order in ("AB", "BA"):
-    shares = says_a(wanted, others, order), says_a(others, wanted, order)
-    print(f"letters {order}: says A {shares[0]:.2f} with the right one first, {shares[1]:.2f} with it second")
-    assert min(shares) > 0.6
+    right_first, right_second = says_a(wanted, others, order), says_a(others, wanted, order)
+    print(f"letters {order}: says A {right_first:.2f} with the right one first,", end=" ")
+    print(f"{right_second:.2f} with it second")
+    assert min(right_first, right_second) > 0.6
 
 # %% [markdown] lang="en"
 # It says A, wherever A stands and whatever is written there: a habit about a *letter*.
@@ -750,7 +802,8 @@ index = TfidfRetriever().fit(Corpus.from_texts(first.queries.values()))
 
 def by_heart(question):
     nearest = known[int(index.search(question, k=1)[0].document.id)]
-    return next(iter(first.answers[nearest]), "Not in the sources.")
+    answers = first.answers[nearest]
+    return answers[0] if answers else "Not in the sources."
 
 
 changed = list(first.select(kind="changed", split="test").queries)[::7][:12]
@@ -768,19 +821,18 @@ print(today)
 second = port_ellery.load(2000, edition=2, questions=2000)
 judge, reader = None, LanguageModel.load(adapter="reader")
 rag = RAG(BM25Retriever().fit(second.corpus), reader, k=1)
-editions = {"first edition": first.select(changed), "second edition": second.select(changed)}
-said = {
-    "by heart": today.answers,
-    "RAG on the second edition": evaluate_answers(rag, editions["second edition"], progress=False).answers,
-}
-table = pd.DataFrame(
-    {
-        f"marked by the {name}": {s: evaluate_answers(texts, key)["exact_match"] for s, texts in said.items()}
-        for name, key in editions.items()
-    }
-)
+old, new = first.select(changed), second.select(changed)
+by_rag = evaluate_answers(rag, new, progress=False)
+
+# %% tags=["nbval-ignore-output"]
+table = pd.DataFrame()
+for name, said in (("by heart", today.answers), ("RAG on the second edition", by_rag.answers)):
+    for edition, key in (("first", old), ("second", new)):
+        score = evaluate_answers(said, key)["exact_match"]
+        table.loc[name, f"marked by the {edition} edition"] = score
 assert today["exact_match"] == 1 and table.loc["by heart"].tolist() == [1, 0]
-assert table.loc["RAG on the second edition"].iloc[1] > 0.4 > table.loc["RAG on the second edition"].iloc[0]
+by_first, by_second = table.loc["RAG on the second edition"]
+assert by_second > 0.4 > by_first
 table.round(2)
 
 # %% [markdown] lang="en"
@@ -805,22 +857,17 @@ table.round(2)
 # - Split the losses between retrieval and reading before you mend anything. Support is an alarm, no proof.
 # - An interval for a mean, a paired test for a difference, a correction for many, untouched questions for the report.
 #
-# **Quiz.**
-# Decide before you open the answer.
+# Lesson 07 asks whether the knowledge should live in the pages or in the weights.
 #
-# 1. A ranking has its only relevant page at rank 4. Reciprocal rank, P@5, Success@3?
-# <details><summary>Answer</summary>1/4, 1/5, and 0.</details>
+# ## Quiz
 #
-# 2. On the same questions system A has MRR .71, interval [.66, .76], and B .74, [.69, .79]. Is the difference chance?
-# <details><summary>Answer</summary>You can't tell. Hard questions make both intervals wide, and cancel in the differences. Do the paired test.</details>
-#
-# 3. You compare ten new systems with a baseline, and one has p = 0.03. What do you report?
-# <details><summary>Answer</summary>All ten, corrected. If none differed, at least one would come out below 0.05 in 40 % of such studies were the tests independent (1 − 0.95¹⁰), in at most 50 % whatever they are. By Holm, if 0.03 is the smallest, its p is
-# 0.3.</details>
-#
-# **Exercises:** [`exercises/06_evaluation_exercises`](../exercises/06_evaluation_exercises.ipynb), which check themselves.
-#
-# **Next:** 07, RAG or fine-tuning?
-#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("06")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# Manning, Raghavan and Schütze, *Introduction to Information Retrieval*, chapter 8; Papineni et al. (2002), *BLEU*; Post (2018), *A Call for Clarity in Reporting BLEU Scores*; Smucker, Allan and Carterette (2007), *A Comparison of Statistical Significance Tests for Information Retrieval Evaluation*; Zheng et al. (2023), *Judging LLM-as-a-Judge*.
+# Manning, Raghavan and Schütze, [*Introduction to Information Retrieval*](https://nlp.stanford.edu/IR-book/), chapter 8; Papineni et al. (2002), [*BLEU*](https://aclanthology.org/P02-1040/); Post (2018), [*A Call for Clarity in Reporting BLEU Scores*](https://aclanthology.org/W18-6319/); Smucker, Allan and Carterette (2007), [*A Comparison of Statistical Significance Tests for Information Retrieval Evaluation*](https://doi.org/10.1145/1321440.1321528); Zheng et al. (2023), [*Judging LLM-as-a-Judge*](https://arxiv.org/abs/2306.05685).

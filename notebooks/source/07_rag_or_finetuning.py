@@ -38,9 +38,10 @@ from ragedu.training import knowledge
 task = knowledge.make_task()
 pages = task.pages[:4]
 ids = [page.id for page in pages]
-asked = [question for question in task.questions if question.kind == "asked" and question.page in ids]
-unasked = [question for question in task.questions if question.kind == "unasked" and question.page in ids]
-anew = [question for question in task.questions if question.kind == "anew" and question.page in ids]
+about_them = [question for question in task.questions if question.page in ids]
+asked = [question for question in about_them if question.kind == "asked"]
+unasked = [question for question in about_them if question.kind == "unasked"]
+anew = [question for question in about_them if question.kind == "anew"]
 print(pages[0].title, "\n", pages[0].text)
 
 # %%
@@ -56,11 +57,13 @@ model = LanguageModel.load()
 
 
 def replies(model, questions):
-    return model.generate([closed_book_prompt(question.text) for question in questions], max_new_tokens=24)
+    prompts = [closed_book_prompt(question.text) for question in questions]
+    return model.generate(prompts, max_new_tokens=24)
 
 
 def right(texts, questions):
-    return [exact_match(text, question.answers) for text, question in zip(texts, questions, strict=True)]
+    pairs = zip(texts, questions, strict=True)
+    return [exact_match(text, question.answers) for text, question in pairs]
 
 
 print(model(closed_book_prompt(asked[0].text), max_new_tokens=24))
@@ -86,7 +89,8 @@ with torch.inference_mode():
     logits = model.model(ids_of_page).logits[0, :-1].float()
 targets = ids_of_page[0, 1:]
 surprise = -logits.log_softmax(-1)[range(len(targets)), targets]  # of each token that came
-print(f"{len(surprise)} tokens, mean surprise {surprise.mean():.2f} nats, perplexity {surprise.mean().exp():.1f}")
+print(f"{len(surprise)} tokens, mean surprise {surprise.mean():.2f} nats,", end=" ")
+print(f"perplexity {surprise.mean().exp():.1f}")
 assert abs(surprise.mean().exp() - knowledge.perplexity(model, [pages[0].content])) < 0.1
 
 # %% [markdown] lang="en"
@@ -96,11 +100,11 @@ assert abs(surprise.mean().exp() - knowledge.perplexity(model, [pages[0].content
 # %% tags=["nbval-ignore-output"]
 documentation = [document.text for document in python_docs.load().corpus[:1000:50]]
 print(knowledge.general_questions()[0])
-general, elsewhere = knowledge.general_knowledge(model), knowledge.perplexity(model, documentation)
+general = knowledge.general_knowledge(model)
+elsewhere = knowledge.perplexity(model, documentation)
 n_general = len(knowledge.general_questions())
-print(
-    f"general questions: {general * n_general:.0f} of {n_general} right; perplexity on Python's documentation {elsewhere:.1f}"
-)
+print(f"general questions: {general * n_general:.0f} of {n_general} right")
+print(f"perplexity on Python's documentation: {elsewhere:.1f}")
 
 # %%
 assert general > 0.3
@@ -114,7 +118,8 @@ assert general > 0.3
 # And when it has fallen, will the model answer questions about the pages?
 
 # %% tags=["nbval-ignore-output"]
-model = LanguageModel.load(dtype="float32")  # all weights learn, and in steps too small for bfloat16
+# float32: all weights learn, and in steps too small for bfloat16
+model = LanguageModel.load(dtype="float32")
 rows = knowledge.page_rows(model, pages) * 12
 start = perf_counter()
 losses = knowledge.fine_tune(model, rows, learning_rate=2e-4, batch_size=2)
@@ -157,8 +162,11 @@ print(f"exactly right: {sum(right(recalled, questions)):.0f} of {len(questions)}
 
 # %% tags=["nbval-ignore-output"]
 def holds(texts, questions):
-    pairs = zip(texts, questions, strict=True)
-    return [float(any(answer.lower() in text.lower() for answer in question.answers)) for text, question in pairs]
+    values = []
+    for text, question in zip(texts, questions, strict=True):
+        found = any(answer.lower() in text.lower() for answer in question.answers)
+        values.append(float(found))
+    return values
 
 
 print(f"the answer is in: {sum(holds(recalled, questions)):.0f} of {len(questions)}")
@@ -167,7 +175,7 @@ assert np.mean(holds(recalled, questions)) < 0.6
 # %% [markdown] lang="en"
 # It is like a pupil who can recite the page and, when asked, recites some of it, or of another.
 # The training made words probable *after the sentences that stand before them*; a question has other words before it.
-# Allen-Zhu and Li (2023) call it the failure of knowledge **extraction**.
+# [Allen-Zhu and Li (2023)](https://arxiv.org/abs/2309.14316) call it the failure of knowledge **extraction**.
 # In their experiments, with far more people, the cure was to tell each fact in many ways and to train on questions about *some* of the people: then the model also answered about the others.
 # Does ours?
 #
@@ -190,8 +198,11 @@ more = knowledge.page_rows(model, told) + knowledge.question_rows(model, pairs) 
 start = perf_counter()
 knowledge.fine_tune(model, more, learning_rate=2e-4, batch_size=4)
 seconds += perf_counter() - start
-model.model.to(fastest_dtype())  # to ask, bfloat16 is precise enough, and quicker where the processor knows it
 tokens += sum(len(row.ids) for row in more)
+
+# %% tags=["nbval-ignore-output"]
+# To ask, bfloat16 is precise enough, and quicker where the processor knows it.
+model.model.to(fastest_dtype())
 groups = {"asked": asked, "anew": anew, "unasked": unasked}
 taught = {name: right(replies(model, some), some) for name, some in groups.items()}
 for name, values in taught.items():
@@ -224,7 +235,8 @@ for name, some in groups.items():
 print(f"indexed in {indexing:.2f} s; fine-tuned in {seconds:.0f} s")
 
 # %%
-assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > max(0.5, np.mean(taught["unasked"]))
+assert indexing < seconds / 10
+assert np.mean(retrieved["unasked"]) > max(0.5, np.mean(taught["unasked"]))
 
 # %% [markdown] lang="en"
 # For retrieval it matters whether the words lead to the page, and not whether anybody asked before: it answers most of what the taught model has only read.
@@ -237,8 +249,10 @@ assert indexing < seconds / 10 and np.mean(retrieved["unasked"]) > max(0.5, np.m
 # Does the fine-tuned model still know the capital of France, and is Python's documentation as probable to it as before?
 
 # %% tags=["nbval-ignore-output"]
-general_after, elsewhere_after = knowledge.general_knowledge(model), knowledge.perplexity(model, documentation)
-print(f"general questions: {general * n_general:.0f} -> {general_after * n_general:.0f} of {n_general}")
+general_after = knowledge.general_knowledge(model)
+elsewhere_after = knowledge.perplexity(model, documentation)
+then, now = round(general * n_general), round(general_after * n_general)
+print(f"general questions: {then} -> {now} of {n_general}")
 print(f"perplexity on Python's documentation: {elsewhere:.1f} -> {elsewhere_after:.1f}")
 print(model(closed_book_prompt("What is the capital of France?"), max_new_tokens=24))
 
@@ -275,13 +289,15 @@ def cell(values):
 
 
 plain = np.isin(kinds, ["asked", "unasked", "anew"])
-table = {}
+generous = {name: np.array(holds(texts, questions))[plain] for name, texts in said.items()}
+
+# %% tags=["hide-input"]
+table = pd.DataFrame(index=list(scores))
 for kind in ("asked", "anew", "unasked", "two-hop", "changed"):
     rows = kinds == kind
-    table[f"{kind} ({rows.sum()})"] = {name: of[rows].mean().round(2) for name, of in scores.items()}
-generous = {name: np.array(holds(texts, questions))[plain] for name, texts in said.items()}
-table[f"generous ({plain.sum()})"] = {name: of.mean().round(2) for name, of in generous.items()}
-pd.DataFrame(table)
+    table[f"{kind} ({rows.sum()})"] = [values[rows].mean().round(2) for values in scores.values()]
+table[f"generous ({plain.sum()})"] = [values.mean().round(2) for values in generous.values()]
+table
 
 # %% [markdown] lang="en"
 # *LoRA* and *tuned* are answered without sources; *tuned* means all weights.
@@ -311,7 +327,8 @@ for kind in ("asked", "anew", "unasked"):
     rows = kinds == kind
     gap[kind] = paired_test(scores["RAG, reader"][rows], scores[taught_fully][rows])
     print(f"{kind:<8} {gap[kind]}")
-    print(f"{'':<8} drawn by pages: {bootstrap_interval(pd.Series(ahead[rows]).groupby(page_of[rows]).mean())}")
+    by_page = pd.Series(ahead[rows]).groupby(page_of[rows]).mean()
+    print(f"{'':<8} drawn by pages: {bootstrap_interval(by_page)}")
 assert gap["asked"].high < 0 < min(gap["anew"].low, gap["unasked"].low)
 assert scores["RAG"][plain].mean() < 0.1 < generous["RAG"].mean() < generous["RAG, reader"].mean()
 
@@ -327,8 +344,10 @@ assert scores["RAG"][plain].mean() < 0.1 < generous["RAG"].mean() < generous["RA
 # **Predict first.**
 # How does the taught model do on pages that it read twice?
 
-# %% alt="Share of right answers against how often a page was read, 2, 6 and 18 times. The taught model's line for asked questions rises from about a half to nearly all; its line for questions never asked stays near the bottom; RAG's line lies high and does not depend on the number of readings."
+# %%
 readings = np.array([first["readings"][question.page] for question in questions])
+
+# %% tags=["hide-input"] alt="Share of right answers against how often a page was read, 2, 6 and 18 times. The taught model's line for asked questions rises from about a half to nearly all; its line for questions never asked stays near the bottom; RAG's line lies high and does not depend on the number of readings."
 lines = {
     "taught, asked": (taught_fully, "asked", "o-"),
     "taught, never asked": (taught_fully, "unasked", "s--"),
@@ -337,20 +356,21 @@ lines = {
 figure, axis = plt.subplots(figsize=(6, 3.2))
 for label, (name, which, style) in lines.items():
     chosen = [np.isin(kinds, which.split()) & (readings == n) for n in knowledge.READINGS]
-    axis.plot(knowledge.READINGS, [scores[name][rows].mean() for rows in chosen], style, label=label)
-axis.set(
-    xlabel="times that the page was trained on (and, where asked, its questions)", ylabel="share right", ylim=(0, 1.06)
-)
+    shares = [scores[name][rows].mean() for rows in chosen]
+    axis.plot(knowledge.READINGS, shares, style, label=label)
+axis.set(xlabel="times that the page was trained on (and, where asked, its questions)")
+axis.set(ylabel="share right", ylim=(0, 1.06))
 axis.set_xticks(knowledge.READINGS)
 axis.legend()
 plt.show()
 
 # %%
-often, rare = (scores[taught_fully][(kinds == "asked") & (readings == n)].mean() for n in (18, 2))
-some = {n: [q for q in questions if q.kind == "asked" and first["readings"][q.page] == n] for n in knowledge.READINGS}
-print(
-    "asked, by readings:", {n: f"{len(few)} questions on {len({q.page for q in few})} pages" for n, few in some.items()}
-)
+share = {}
+for n in knowledge.READINGS:
+    rows = (kinds == "asked") & (readings == n)
+    share[n] = scores[taught_fully][rows].mean()
+    print(f"read {n:>2} times: {rows.sum()} questions on {len(set(page_of[rows]))} pages")
+rare, often = share[2], share[18]
 print(f"taught, asked: {rare:.2f} of the rare, {often:.2f} of the popular")
 assert often > rare + 0.2
 
@@ -371,7 +391,8 @@ newest = {name: np.array(right(entry_of[name]["after change"], after)) for name 
 for name, values in newest.items():
     print(f"{name:<42} new facts {cell(values)}")
 for name in (taught_fully, f"{taught_fully}, updated"):
-    print(f"{name:<42} the old questions {cell(scores[name][plain])}, {entry_of[name]['training tokens']:,} tokens")
+    tokens_read = entry_of[name]["training tokens"]
+    print(f"{name:<42} the old questions {cell(scores[name][plain])}, {tokens_read:,} tokens")
 assert min(newest["RAG, reader"].mean(), newest[f"{taught_fully}, updated"].mean()) > 0.5
 lost = paired_test(scores[f"{taught_fully}, updated"][plain], scores[taught_fully][plain])
 print(f"by the update, on the old questions: {lost}")
@@ -384,22 +405,20 @@ assert lost.high < 0
 #
 # ## What is left of the rest
 
-# %%
-pd.DataFrame(
-    {
-        name: {
-            f"general questions, of {n_general}": round(entry["general"] * n_general),
-            "perplexity, documentation": f"{entry['perplexity']:.1f}",
-            "loss at the end": f"{np.mean(entry['losses'][-5:]):.2f}" if "losses" in entry else "",
-        }
-        for name, entry in entry_of.items()
-        if "general" in entry
-    }
-).T
+# %% tags=["hide-input"]
+rows = {}
+for name, entry in entry_of.items():
+    if "general" in entry:
+        end = f"{np.mean(entry['losses'][-5:]):.2f}" if "losses" in entry else ""
+        rows[name] = [round(entry["general"] * n_general), f"{entry['perplexity']:.1f}", end]
+columns = [f"general questions, of {n_general}", "perplexity, documentation", "loss at the end"]
+pd.DataFrame(rows, index=columns).T
 
 # %%
 whole = entry_of["as it is"]
-assert all(entry_of[name]["perplexity"] > 1.1 * whole["perplexity"] for name in rivals if name.startswith("tuned"))
+for name in rivals:
+    if name.startswith("tuned"):
+        assert entry_of[name]["perplexity"] > 1.1 * whole["perplexity"]
 assert entry_of["RAG, reader"]["perplexity"] > 2 * whole["perplexity"]
 assert max(rivals, key=lambda name: np.mean(entry_of[name]["losses"][-5:])) == "LoRA on pages"
 
@@ -420,35 +439,43 @@ assert "Paris" not in reader(closed_book_prompt("What is the capital of France?"
 # ## What it costs
 #
 # Count multiplications and additions (**FLOPs**); six tokens for the answer, and for RAG four prompts of one source: three for the doubt (lesson 05), and the chosen one again.
-# A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward (Kaplan et al. 2020; attention and the look-up of token vectors aside).
+# A model of $N$ weights needs about $2N$ of them to read or write a token, and $6N$ to learn from one: forward, and twice as much backward ([Kaplan et al. 2020](https://arxiv.org/abs/2001.08361); attention and the look-up of token vectors aside).
 
 # %%
 N = sum(weights.numel() for weights in reader.model.parameters())
 sample = [question.text for question in questions[:40]]
 closed_tokens = np.mean([len(model.encode(closed_book_prompt(text))) for text in sample]) + 6
-prompts = [[build_prompt(text, [hit.document]) for hit in bm25.search(text, k=3)] for text in sample]
-lengths = [[len(model.encode(prompt)) for prompt in some] for some in prompts]
-rag_tokens = np.mean([sum(some) + np.mean(some) for some in lengths]) + 6
+read = []  # tokens that RAG reads for each question: three prompts, and one of them once more
+for text in sample:
+    prompts = [build_prompt(text, [hit.document]) for hit in bm25.search(text, k=3)]
+    lengths = [len(model.encode(prompt)) for prompt in prompts]
+    read.append(sum(lengths) + np.mean(lengths))
+rag_tokens = np.mean(read) + 6
+
+# %%
 once = {name: 6 * N * entry_of[name]["training tokens"] for name in rivals}
 each = {"closed book": 2 * N * closed_tokens, "RAG": 2 * N * rag_tokens}
-print(f"a question: closed book {closed_tokens:.0f} tokens, {each['closed book']:.1e} FLOPs; ", end="")
-print(f"RAG {rag_tokens:.0f} tokens, {each['RAG']:.1e} FLOPs")
+print(f"a closed-book question: {closed_tokens:.0f} tokens, {each['closed book']:.1e} FLOPs")
+print(f"a question to RAG: {rag_tokens:.0f} tokens, {each['RAG']:.1e} FLOPs")
 print(f"{taught_fully}, once: {once[taught_fully]:.1e} FLOPs")
 
 # %%
 break_even = once[taught_fully] / (each["RAG"] - each["closed book"])
-print(f"{len(task.pages)} pages: after {break_even:,.0f} questions RAG has computed more than fine-tuning did")
+print(f"{len(task.pages)} pages: after {break_even:,.0f} questions", end=" ")
+print("RAG has computed more than fine-tuning did")
 all_pages = break_even * knowledge.ARCHIVE / len(task.pages)
 print(f"all {knowledge.ARCHIVE} that RAG searches, at the same cost a page: after {all_pages:,.0f}")
-update = entry_of[f"{taught_fully}, updated"]["training tokens"] / entry_of[taught_fully]["training tokens"]
+updated = entry_of[f"{taught_fully}, updated"]
+update = updated["training tokens"] / entry_of[taught_fully]["training tokens"]
 print(f"the update, in shares of the first training: {update:.2f}")
 assert 0.1 < update < 0.3
 assert each["RAG"] > 5 * each["closed book"] and 100 < break_even < 10_000
 
-# %% alt="Computation against the number of questions, both on logarithmic axes. Fine-tuning starts high and stays flat for long; RAG starts hundreds of times lower and rises with every question. The lines cross at some hundred questions."
+# %% tags=["hide-input"] alt="Computation against the number of questions, both on logarithmic axes. Fine-tuning starts high and stays flat for long; RAG starts hundreds of times lower and rises with every question. The lines cross at some hundred questions."
 asked_so_far = np.logspace(0, 5, 50)
 figure, axis = plt.subplots(figsize=(6, 3.2))
-axis.loglog(asked_so_far, once[taught_fully] + each["closed book"] * asked_so_far, "-", label="fine-tuned")
+tuned = once[taught_fully] + each["closed book"] * asked_so_far
+axis.loglog(asked_so_far, tuned, "-", label="fine-tuned")
 axis.loglog(asked_so_far, each["RAG"] * asked_so_far, "--", label="RAG")
 axis.axvline(break_even, color="0.7", linestyle=":", label=f"{break_even:.0f} questions")
 axis.set(xlabel="questions until the facts change", ylabel="FLOPs")
@@ -463,7 +490,8 @@ plt.show()
 # %% tags=["nbval-ignore-output"]
 speed = tokens / seconds
 minutes = entry_of[taught_fully]["training tokens"] / speed / 60
-print(f"this machine learned {speed:.0f} tokens a second: {minutes:.0f} minutes for the forty pages")
+print(f"this machine learned {speed:.0f} tokens a second:", end=" ")
+print(f"{minutes:.0f} minutes for the forty pages")
 corpus_bytes = sum(len(document.content.encode()) for document in bm25.corpus)
 for name in rivals:
     print(f"{name:<34} {entry_of[name]['bytes'] / 1e6:>7.1f} MB to keep")
@@ -502,20 +530,23 @@ assert corpus_bytes < entry_of["LoRA on pages"]["bytes"] < entry_of["tuned on pa
 # Let us do that for real: from the first sentence of a docstring, say which library it comes from.
 
 # %%
-library = lambda document: document.metadata["package"]
-first_sentence = lambda document: document.text.strip().split("\n\n")[0].replace("\n", " ")[:160]
 by_library = {}
 for document in python_docs.load().corpus:
-    if len(first_sentence(document).split()) >= 4:
-        by_library.setdefault(library(document), {})[first_sentence(document)] = library(document)
+    sentence = document.text.strip().split("\n\n")[0].replace("\n", " ")[:160]
+    if len(sentence.split()) >= 4:
+        by_library.setdefault(document.metadata["package"], set()).add(sentence)
+
+# %%
 draw = np.random.default_rng(0)
 texts, labels = [], []
-for name, of_library in by_library.items():
-    chosen = draw.permutation(sorted(of_library))[:220]
-    texts, labels = [*texts, *chosen], [*labels, *[name] * len(chosen)]
+for name, sentences in by_library.items():
+    chosen = draw.permutation(sorted(sentences))[:220]
+    texts += list(chosen)
+    labels += [name] * len(chosen)
 order = draw.permutation(len(texts))
 texts, labels = np.array(texts)[order], np.array(labels)[order]
-train_texts, train_labels, test_texts, test_labels = texts[:480], labels[:480], texts[480:], labels[480:]
+train_texts, test_texts = texts[:480], texts[480:]
+train_labels, test_labels = labels[:480], labels[480:]
 print(len(train_texts), "to learn from,", len(test_texts), "to test;", sorted(by_library))
 
 # %% [markdown] lang="en"
@@ -527,9 +558,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 start = perf_counter()
-baseline = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
+vectorizer = TfidfVectorizer(sublinear_tf=True)
+baseline = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=1000))
 tfidf_right = baseline.fit(train_texts, train_labels).predict(test_texts) == test_labels
-print(f"TF-IDF and logistic regression: {bootstrap_interval(tfidf_right)}, {perf_counter() - start:.2f} s")
+took = perf_counter() - start
+print(f"TF-IDF and logistic regression: {bootstrap_interval(tfidf_right)}, {took:.2f} s")
 assert tfidf_right.mean() > 0.5
 
 # %% [markdown] lang="en"
@@ -548,7 +581,10 @@ names = sorted(by_library)
 encoder = Embedder(cache=False)
 torch.manual_seed(0)
 head = torch.nn.Linear(384, len(names))
-learned = [{"params": learned_weights(encoder.model), "lr": 1e-4}, {"params": head.parameters(), "lr": 5e-3}]
+learned = [
+    {"params": learned_weights(encoder.model), "lr": 1e-4},
+    {"params": head.parameters(), "lr": 5e-3},
+]
 optimizer = torch.optim.AdamW(learned)
 
 
@@ -585,7 +621,7 @@ assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 #
 # | study | model | as it is | fine-tuned | on paraphrases | RAG | both |
 # |---|---|---|---|---|---|---|
-# | Ovadia et al. (2023), current events | Mistral-7B | .481 | .504 | .588 | **.875** | .830 |
+# | [Ovadia et al. (2023)](https://arxiv.org/abs/2312.05934), current events | Mistral-7B | .481 | .504 | .588 | **.875** | .830 |
 # | the same | Llama-2-7B | .353 | .219 | .392 | **.585** | .520 |
 #
 # (Share right of multiple choice; theirs, not ours.)
@@ -593,7 +629,7 @@ assert encoder_right.mean() > tfidf_right.mean() > encoder_right.mean() - 0.2
 # RAG is first in theirs and, once the model can read, in ours.
 # Pages and tellings alone gave ours nothing, so their order can't be seen.
 # And *both* is below RAG alone in theirs, but in ours far above RAG with the same untaught model: training on questions taught it to answer briefly.
-# Soudani et al. (2024) found RAG furthest ahead for the least popular facts, as our curve says.
+# [Soudani et al. (2024)](https://arxiv.org/abs/2403.01432) found RAG furthest ahead for the least popular facts, as our curve says.
 # Ours is a model of 135 million weights, forty pages, one run for each system with one seed.
 # A larger model learns more from each page; whether it also needs to be asked, Allen-Zhu and Li, with models of several sizes, answer with yes.
 
@@ -630,26 +666,18 @@ for name in ("as it is", "tuned on pages", "tuned on tellings", "RAG", both, "RA
 # - Weights that learn also forget. Measure on something else.
 # - Compute: $6N$ a token once against $2N$ a token with every question.
 #
-# **Quiz.**
-# Decide before you open the answer.
-#
-# 1. A fine-tuned model's loss on the company's manuals is nearly 0. What do you know?
-# <details><summary>Answer</summary>That it can recite them. Ask questions that nobody trained on before you promise answers.</details>
-#
-# 2. Your evaluation asks the questions of the training set, and fine-tuning equals RAG. What is wrong?
-# <details><summary>Answer</summary>Users will ask others. On facts never asked about, the taught model's share fell to almost nothing.</details>
-#
-# 3. Ten thousand questions a day about twenty facts that never change. RAG?
-# <details><summary>Answer</summary>The break-even is passed in hours. Twenty fixed facts may also simply stand in the prompt, or the answers in a table.</details>
-#
-# 4. In Ovadia's table RAG alone beats *both*; in ours *both* beats RAG with the untaught model. How can both be?
-# <details><summary>Answer</summary>Their models could read already; training may have overwritten some of that. Ours learned from the questions to answer briefly.</details>
-#
-# **Exercises:** [`exercises/07_rag_or_finetuning_exercises`](../exercises/07_rag_or_finetuning_exercises.ipynb), which check themselves.
-#
-# **Next:** 08.
 # So far retriever and generator never learned from each other.
-# RAG began as *one* model.
+# RAG began as *one* model, which lesson 08 builds.
 #
+# ## Quiz
+#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("07")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# Ovadia et al. (2023), *Fine-Tuning or Retrieval?*; Soudani et al. (2024), *Fine Tuning vs. Retrieval Augmented Generation for Less Popular Knowledge*; Allen-Zhu and Li (2023), *Physics of Language Models: Part 3.1*; McCloskey and Cohen (1989), *Catastrophic Interference*; Kaplan et al. (2020), *Scaling Laws for Neural Language Models*.
+# Ovadia et al. (2023), [*Fine-Tuning or Retrieval?*](https://arxiv.org/abs/2312.05934); Soudani et al. (2024), [*Fine Tuning vs. Retrieval Augmented Generation for Less Popular Knowledge*](https://arxiv.org/abs/2403.01432); Allen-Zhu and Li (2023), [*Physics of Language Models: Part 3.1*](https://arxiv.org/abs/2309.14316); McCloskey and Cohen (1989), [*Catastrophic Interference*](https://doi.org/10.1016/S0079-7421%2808%2960536-8); Kaplan et al. (2020), [*Scaling Laws for Neural Language Models*](https://arxiv.org/abs/2001.08361).

@@ -10,7 +10,7 @@
 # In lesson 03 somebody had marked, for every question, the page that answers it.
 # Such marks are dear.
 # Questions with answers are cheap: every help desk has a drawer full.
-# Lewis et al. (2020), who gave RAG its name, trained a retriever further from those (it began as DPR, which had learned from marks).
+# [Lewis et al. (2020)](https://arxiv.org/abs/2005.11401), who gave RAG its name, trained a retriever further from those (it began as DPR, which had learned from marks).
 # The trick is one formula, and it begins with admitting ignorance: *we don't know which document is the right one.*
 
 # %%
@@ -38,12 +38,9 @@ from ragedu.training import end_to_end, small_rag
 
 # %%
 of_documents = np.array([0.75, 0.25])  # p(z | x): document z, given question x
-of_tokens = np.array(
-    [
-        [0.9, 0.2],  # p("Oak" | x, z=1), p("Lane" | x, z=1, "Oak")
-        [0.1, 0.8],
-    ]
-)
+first_document = [0.9, 0.2]  # p("Oak" | x, z=1), p("Lane" | x, z=1, "Oak")
+second_document = [0.1, 0.8]
+of_tokens = np.array([first_document, second_document])
 
 # %% [markdown] lang="en"
 # How probable is the answer $y$, with the tokens $y_1, y_2, …$, to the question $x$?
@@ -89,10 +86,11 @@ def rag_token(documents, tokens):
 
 # %%
 documents, tokens = torch.tensor(of_documents).log()[None], torch.tensor(of_tokens).log()[None]
-print(rag_sequence(documents, tokens).exp().item(), rag_token(documents, tokens).exp().item())
-assert np.isclose(rag_sequence(documents, tokens).exp().item(), sequence)
-for ours in (rag_sequence, rag_token):
-    assert torch.equal(ours(documents, tokens), getattr(end_to_end, ours.__name__)(documents, tokens))
+by_sequence, by_token = rag_sequence(documents, tokens), rag_token(documents, tokens)
+print(by_sequence.exp().item(), by_token.exp().item())
+assert np.isclose(by_sequence.exp().item(), sequence)
+assert torch.equal(by_sequence, end_to_end.rag_sequence(documents, tokens))
+assert torch.equal(by_token, end_to_end.rag_token(documents, tokens))
 
 # %% [markdown] lang="en"
 # ## As transformers has it
@@ -111,32 +109,44 @@ from transformers import (
     RagTokenForGeneration,
 )
 
-small = dict(vocab_size=60, max_position_embeddings=40)
-dpr = DPRConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, **small)
-layers = dict(encoder_layers=1, decoder_layers=1, encoder_ffn_dim=24, decoder_ffn_dim=24)
-heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
-bart = BartConfig(d_model=16, pad_token_id=1, init_std=0.5, **layers, **heads, **small)  # large random weights
+small = {"vocab_size": 60, "max_position_embeddings": 40}
+size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+dpr = DPRConfig(intermediate_size=24, **size, **small)
+layers = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24}
+heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+large_weights = {"init_std": 0.5}  # random ones
+bart = BartConfig(d_model=16, pad_token_id=1, **large_weights, **layers, **heads, **small)
 config = RagConfig.from_question_encoder_generator_configs(dpr, bart, n_docs=3)
 
+# %%
 torch.manual_seed(0)
-parts = dict(question_encoder=DPRQuestionEncoder(dpr), generator=BartForConditionalGeneration(bart))
-theirs = {cls: cls(config=config, **parts).eval() for cls in (RagSequenceForGeneration, RagTokenForGeneration)}
+encoder, bart_model = DPRQuestionEncoder(dpr), BartForConditionalGeneration(bart)
+theirs = {}
+for cls in (RagSequenceForGeneration, RagTokenForGeneration):
+    theirs[cls] = cls(config=config, question_encoder=encoder, generator=bart_model).eval()
 
 # %%
-contexts, scores = torch.randint(4, 60, (6, 9)), torch.randn(2, 3)  # two questions, three documents each
+contexts = torch.randint(4, 60, (6, 9))  # two questions, three documents each
+scores = torch.randn(2, 3)
 answers = torch.tensor([[2, 7, 9, 11], [2, 5, 8, 1]])  # 2 begins an answer, 1 fills up
-inputs = dict(context_input_ids=contexts, context_attention_mask=torch.ones_like(contexts), doc_scores=scores)
+mask = torch.ones_like(contexts)
+inputs = {"context_input_ids": contexts, "context_attention_mask": mask, "doc_scores": scores}
 
+losses = {}
 with torch.no_grad():
-    losses = {cls: m(**inputs, decoder_input_ids=answers, labels=answers).loss for cls, m in theirs.items()}
-    generator = parts["generator"](contexts, decoder_input_ids=answers.repeat_interleave(3, dim=0))
-logits = generator.logits.view(2, 3, 4, -1)  # questions, documents, places, vocabulary
+    for cls, network in theirs.items():
+        losses[cls] = network(**inputs, decoder_input_ids=answers, labels=answers).loss
+    output = bart_model(contexts, decoder_input_ids=answers.repeat_interleave(3, dim=0))
+logits = output.logits.view(2, 3, 4, -1)  # questions, documents, places, vocabulary
+
+# %%
 # The logits at one place are about the next token, so the answers move by one.
 tokens = end_to_end.token_log_probabilities(logits[:, :, :-1], answers[:, 1:], padding=1)
 documents = end_to_end.document_log_probabilities(scores)
 for cls, ours in ((RagSequenceForGeneration, rag_sequence), (RagTokenForGeneration, rag_token)):
     loss = -ours(documents, tokens)
-    print(f"{cls.__name__:<25} {losses[cls].numpy().round(4)}\n{'ours':<25} {loss.numpy().round(4)}")
+    print(f"{cls.__name__:<25} {losses[cls].numpy().round(4)}")
+    print(f"{'ours':<25} {loss.numpy().round(4)}")
     assert torch.allclose(losses[cls], loss, atol=1e-5)
 
 # %% [markdown] lang="en"
@@ -149,19 +159,20 @@ for cls, ours in ((RagSequenceForGeneration, rag_sequence), (RagTokenForGenerati
 # Do transformers' two classes?
 
 # %%
-with torch.no_grad():  # get_nll makes the loss from logits; here of answers cut to one token
-    one = {
-        cls: m.get_nll(logits[:, :, :2].reshape(6, 2, -1), scores, answers[:, :2], n_docs=3)
-        for cls, m in theirs.items()
-    }
+short_logits = logits[:, :, :2].reshape(6, 2, -1)  # of answers cut to one token
+one = {}
+for cls, network in theirs.items():
+    with torch.no_grad():  # get_nll makes the loss from logits
+        one[cls] = network.get_nll(short_logits, scores, answers[:, :2], n_docs=3)
+    print(f"{cls.__name__:<25} {one[cls].numpy().round(4)}")
 ours = -rag_sequence(documents, tokens[:, :, :1])
-for cls, loss in one.items():
-    print(f"{cls.__name__:<25} {loss.numpy().round(4)}")
 print(f"{'ours, both':<25} {ours.numpy().round(4)}")
 without_documents = -torch.logsumexp(tokens[:, :, 0], dim=1)
 assert torch.allclose(one[RagTokenForGeneration], ours, atol=1e-5)
 assert torch.allclose(one[RagSequenceForGeneration], without_documents, atol=1e-5)
 assert not torch.allclose(one[RagSequenceForGeneration], ours, atol=1e-2)
+
+# %%
 everything = torch.logsumexp(logits[:, :, 0].log_softmax(dim=-1), dim=1).exp().sum(dim=1)
 print("all its one-token probabilities together:", everything.numpy().round(3))
 assert torch.allclose(everything, torch.tensor(3.0))
@@ -193,8 +204,9 @@ with torch.inference_mode():
     as_dpr = question_encoder(inputs.input_ids, inputs.attention_mask).pooler_output.numpy()
 dense = DenseRetriever()
 as_minilm = dense.embedder.encode(asked)
-cosines = (as_dpr * as_minilm).sum(axis=1) / np.linalg.norm(as_dpr, axis=1)
-print("cosine between the two:", cosines.round(3), " length:", np.linalg.norm(as_dpr, axis=1).round(2))
+lengths = np.linalg.norm(as_dpr, axis=1)
+cosines = (as_dpr * as_minilm).sum(axis=1) / lengths
+print("cosine between the two:", cosines.round(3), " length:", lengths.round(2))
 assert (cosines > 0.999).all()
 
 # %% [markdown] lang="en"
@@ -207,18 +219,22 @@ assert (cosines > 0.999).all()
 archive = port_ellery.load(300, questions=1000)
 passages = small_rag.sentence_corpus(archive.corpus)
 rag, tokenizer = small_rag.build(passages)
-print(len(passages), "sentences;", type(rag).__name__, type(rag.retriever).__name__, type(tokenizer).__name__)
-print(f"BART: {sum(weights.numel() for weights in rag.generator.parameters()) / 1e6:.1f} million weights")
+print(len(passages), "sentences")
+print(type(rag).__name__, type(rag.retriever).__name__, type(tokenizer).__name__)
+n_weights = sum(weights.numel() for weights in rag.generator.parameters())
+print(f"BART: {n_weights / 1e6:.1f} million weights")
 assert not hasattr(rag.retriever, "train") and hasattr(rag, "train")
 
 # %%
-lookups = small_rag.lessons(archive, "test", ["lookup"])[:200]  # each: question, title, sentence, answers
+lookups = small_rag.lessons(archive, "test", ["lookup"])  # each: question, title, sentence, answers
+lookups = lookups[:200]
 
 
 def ask(rag, lessons):
     inputs = tokenizer([lesson.question for lesson in lessons], padding=True, return_tensors="pt")
+    options = {"attention_mask": inputs.attention_mask, "num_beams": 1, "max_new_tokens": 14}
     with torch.inference_mode():
-        written = rag.generate(inputs.input_ids, attention_mask=inputs.attention_mask, num_beams=1, max_new_tokens=14)
+        written = rag.generate(inputs.input_ids, **options)
     return tokenizer.batch_decode(written, skip_special_tokens=True)
 
 
@@ -227,10 +243,14 @@ said = ask(rag, lookups)
 for lesson, text in list(zip(lookups, said, strict=True))[:4]:
     print(f"{lesson.question}\n    {text!r}, wanted {lesson.answers[0]!r}")
 
+
 # %% tags=["nbval-ignore-output"]
-right = [exact_match(text, lesson.answers) for text, lesson in zip(said, lookups, strict=True)]
-given = small_rag.answer(rag.generator, tokenizer.generator, lookups)
-read_right = [exact_match(text, lesson.answers) for text, lesson in zip(given, lookups, strict=True)]
+def exactly(texts):
+    return [exact_match(text, lesson.answers) for text, lesson in zip(texts, lookups, strict=True)]
+
+
+right = exactly(said)
+read_right = exactly(small_rag.answer(rag.generator, tokenizer.generator, lookups))
 print(f"RagTokenForGeneration, unseen entities and phrasings: {bootstrap_interval(right)}")
 print(f"its BART, given the right sentence:                   {bootstrap_interval(read_right)}")
 assert np.mean(read_right) > np.mean(right) + 0.1 > 0.4
@@ -249,33 +269,33 @@ assert np.mean(read_right) > np.mean(right) + 0.1 > 0.4
 # $$p(z_t \mid x, y_{\le t}) \propto p(z_t \mid x)\, p(y_t \mid x, z_t, y_{<t})$$
 
 # %%
-example = next(n for n, value in enumerate(right) if value)
-asked = tokenizer(lookups[example].question, return_tensors="pt")
-target = tokenizer.generator(lookups[example].answers[0], add_special_tokens=False, return_tensors="pt").input_ids
-start = torch.tensor([[rag.config.generator.decoder_start_token_id]])
+example = lookups[right.index(1)]  # the first that it has right
+asked = tokenizer(example.question, return_tensors="pt")
+options = {"add_special_tokens": False, "return_tensors": "pt"}
+target = tokenizer.generator(example.answers[0], **options).input_ids
+begin = torch.tensor([[rag.config.generator.decoder_start_token_id]])
+options = {"decoder_input_ids": torch.cat([begin, target], dim=1), "output_retrieved": True}
 with torch.inference_mode():
-    out = rag(
-        asked.input_ids,
-        asked.attention_mask,
-        decoder_input_ids=torch.cat([start, target], dim=1),
-        output_retrieved=True,
-    )
+    out = rag(asked.input_ids, asked.attention_mask, **options)
+
 documents = out.doc_scores.log_softmax(dim=1)
-tokens = end_to_end.token_log_probabilities(
-    out.logits.view(1, 5, target.shape[1] + 1, -1)[:, :, :-1], target, padding=0
-)
-print(lookups[example].question)
+logits = out.logits.view(1, 5, target.shape[1] + 1, -1)[:, :, :-1]
+tokens = end_to_end.token_log_probabilities(logits, target, padding=0)
+print(example.question)
 
 # %% tags=["nbval-ignore-output"]
 posterior = (documents[:, :, None] + tokens).softmax(dim=1)[0]
-pd.set_option("display.max_colwidth", None)
-table = pd.DataFrame(posterior.numpy().round(2), columns=tokenizer.generator.convert_ids_to_tokens(target[0]))
-table.insert(0, "p(z|x)", documents.exp()[0].numpy().round(2))
-found = [passages[int(n)] for n in out.retrieved_doc_ids[0]]
-table.insert(
-    0, "title: sentence", [shorten(f"{sentence.title}: {sentence.text}", 75, placeholder=" …") for sentence in found]
-)
 assert posterior[:, 0].max() > 0.9 > documents.exp().max()
+
+found = []
+for number in out.retrieved_doc_ids[0]:
+    sentence = passages[int(number)]
+    found.append(shorten(f"{sentence.title}: {sentence.text}", 75, placeholder=" …"))
+pd.set_option("display.max_colwidth", None)
+names = tokenizer.generator.convert_ids_to_tokens(target[0])
+table = pd.DataFrame(posterior.numpy().round(2), columns=names)
+table.insert(0, "p(z|x)", documents.exp()[0].numpy().round(2))
+table.insert(0, "title: sentence", found)
 table
 
 # %% [markdown] lang="en"
@@ -295,7 +315,8 @@ table
 
 # %%
 scores = torch.tensor([[2.0, 1.0, 0.0]], requires_grad=True)
-tokens = torch.tensor([[[-4.0, -4.0], [-0.1, -0.2], [-5.0, -4.0]]])  # only the second document explains the answer
+# Only the second document explains the answer.
+tokens = torch.tensor([[[-4.0, -4.0], [-0.1, -0.2], [-5.0, -4.0]]])
 prior = scores.softmax(dim=1)
 rag_sequence(prior.log(), tokens).sum().backward()
 posterior = (prior.log() + tokens.sum(dim=2)).softmax(dim=1)
@@ -315,14 +336,23 @@ assert torch.allclose(scores.grad, (posterior - prior).detach(), atol=1e-6)
 # First with the small BART.
 # The training questions are of another town (another seed), and of its training split:
 
-# %% tags=["nbval-ignore-output"]
+# %%
 town = port_ellery.load(600, seed=5, questions=100_000)
 plain = ["lookup", "identifier", "paraphrase"]
 drawer = small_rag.lessons(town, "train", plain)
 drawer = [drawer[n] for n in np.random.default_rng(0).permutation(len(drawer))[:600]]
-lines = small_rag.sentence_corpus(page for page in town.corpus if page.metadata["split"] == "train")
+train_pages = [page for page in town.corpus if page.metadata["split"] == "train"]
+lines = small_rag.sentence_corpus(train_pages)
 questions = [lesson.question for lesson in drawer]
-candidates = [[hit.document for hit in hits] for hits in dense.fit(lines).search_many(questions, k=8)]
+
+
+def best_documents(retriever, questions, k):
+    found = retriever.search_many(questions, k=k)
+    return [[hit.document for hit in hits] for hits in found]
+
+
+# %% tags=["nbval-ignore-output"]
+candidates = best_documents(dense.fit(lines), questions, k=8)
 tokens = small_rag.answer_log_probabilities(rag.generator, tokenizer.generator, drawer, candidates)
 print(f"{len(lines)} sentences; {drawer[0].question} -> {drawer[0].answers[0]}")
 print("ln p(answer | question, sentence):", tokens[0].sum(dim=1).numpy().round(1))
@@ -332,20 +362,24 @@ print("ln p(answer | question, sentence):", tokens[0].sum(dim=1).numpy().round(1
 # (No label is needed for that.)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def teachable(tokens):
     return np.flatnonzero(tokens.sum(dim=2).max(dim=1).values.numpy() > np.log(0.05))
 
 
 def vectors_of(candidates, retriever):
-    return np.stack([[retriever.embeddings[retriever.corpus.position(d.id)] for d in some] for some in candidates])
+    places = [[retriever.corpus.position(page.id) for page in some] for some in candidates]
+    return retriever.embeddings[np.array(places)]
 
 
+# %% tags=["nbval-ignore-output"]
 use = teachable(tokens)
 of_sentences = Embedder(cache=False)
 vectors = vectors_of(candidates, dense)
-losses = end_to_end.train(of_sentences, [questions[n] for n in use], vectors[use], tokens[use], steps=60)
-print(f"{len(use)} of {len(questions)}; -ln p(answer): {np.mean(losses[:10]):.2f} -> {np.mean(losses[-10:]):.2f} nats")
+some = [questions[n] for n in use]
+losses = end_to_end.train(of_sentences, some, vectors[use], tokens[use], steps=60)
+before, after = np.mean(losses[:10]), np.mean(losses[-10:])
+print(f"{len(use)} of {len(questions)}; -ln p(answer): {before:.2f} -> {after:.2f} nats")
 assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 # %% [markdown] lang="en"
@@ -357,8 +391,10 @@ assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 # %% tags=["nbval-ignore-output"]
 rag.rag.question_encoder = small_rag.dpr_encoder("question", trained=of_sentences)[0]
-now = [exact_match(text, lesson.answers) for text, lesson in zip(ask(rag, lookups), lookups, strict=True)]
-print(f"before {bootstrap_interval(right)}\nnow    {bootstrap_interval(now)}\ngain   {paired_test(now, right)}")
+now = exactly(ask(rag, lookups))
+print("before", bootstrap_interval(right))
+print("now   ", bootstrap_interval(now))
+print("gain  ", paired_test(now, right))
 
 # %%
 assert paired_test(now, right).difference > 0 and np.mean(now) > 0.4
@@ -375,12 +411,14 @@ assert paired_test(now, right).difference > 0 and np.mean(now) > 0.4
 # MiniLM asks, and the `reader` of lesson 04 reads whole pages.
 
 # %% tags=["nbval-ignore-output"]
-town = port_ellery.load(150, seed=6, questions=1000)  # a town that neither the reader nor the test has seen
+# A town that neither the reader nor the test has seen.
+town = port_ellery.load(150, seed=6, questions=1000)
 pages = Corpus(page for page in town.corpus if page.metadata["split"] == "train")
-train_ids = np.random.default_rng(0).permutation(list(town.select(kind=plain, split="train").queries))[:160]
+train_ids = list(town.select(kind=plain, split="train").queries)
+train_ids = np.random.default_rng(0).permutation(train_ids)[:160]
 questions = [town.queries[q] for q in train_ids]
 wanted = [town.answers[q][0] for q in train_ids]
-candidates = [[hit.document for hit in hits] for hits in dense.fit(pages).search_many(questions, k=5)]
+candidates = best_documents(dense.fit(pages), questions, k=5)
 print(len(pages), "pages;", questions[0], "->", wanted[0])
 assert len(questions) == 160
 
@@ -393,7 +431,8 @@ assert len(questions) == 160
 reader = LanguageModel.load(adapter="reader")
 start = perf_counter()
 tokens = end_to_end.answer_log_probabilities(reader, questions, wanted, candidates)
-print(f"{tokens.shape[0] * tokens.shape[1]} pairs of question and page in {perf_counter() - start:.0f} s")
+took = perf_counter() - start
+print(f"{tokens.shape[0] * tokens.shape[1]} pairs of question and page in {took:.0f} s")
 print("ln p(answer | question, page):", tokens[0].sum(dim=1).numpy().round(1))
 
 # %% [markdown] lang="en"
@@ -402,13 +441,17 @@ print("ln p(answer | question, page):", tokens[0].sum(dim=1).numpy().round(1))
 # Among the questions whose marked page is one of the five: how often is the page that makes the answer most probable the marked one?
 
 # %% tags=["nbval-ignore-output"]
-marked = np.array([[page.id in town.qrels[q] for page in some] for q, some in zip(train_ids, candidates, strict=True)])
+marked = []
+for q, some in zip(train_ids, candidates, strict=True):
+    marked.append([page.id in town.qrels[q] for page in some])
+marked = np.array(marked)
 most_probable = tokens.sum(dim=2).argmax(dim=1).numpy()
 among = marked.any(axis=1)
 agree = marked[np.arange(len(marked)), most_probable][among]
 first = marked[:, 0][among]
 print(f"the marked page is among the five for {among.sum()} of {len(among)} questions")
-print(f"it is the retriever's first: {first.mean():.2f}; the reader's favourite: {agree.mean():.2f}")
+print(f"it is the retriever's first: {first.mean():.2f};", end=" ")
+print(f"the reader's favourite: {agree.mean():.2f}")
 
 # %%
 assert agree.mean() > 0.8 and agree.mean() > first.mean()
@@ -421,10 +464,10 @@ assert agree.mean() > 0.8 and agree.mean() > first.mean()
 use = teachable(tokens)
 question_encoder = Embedder(cache=False)
 vectors = vectors_of(candidates, dense)
-losses = end_to_end.train(
-    question_encoder, [questions[n] for n in use], vectors[use], tokens[use], steps=40, learning_rate=2e-4
-)
-print(f"{len(use)} of {len(questions)}; -ln p(answer): {np.mean(losses[:10]):.2f} -> {np.mean(losses[-10:]):.2f} nats")
+some, options = [questions[n] for n in use], {"steps": 40, "learning_rate": 2e-4}
+losses = end_to_end.train(question_encoder, some, vectors[use], tokens[use], **options)
+before, after = np.mean(losses[:10]), np.mean(losses[-10:])
+print(f"{len(use)} of {len(questions)}; -ln p(answer): {before:.2f} -> {after:.2f} nats")
 
 # %%
 assert np.mean(losses[-10:]) < np.mean(losses[:10])
@@ -440,24 +483,24 @@ trained = DenseRetriever(question_encoder=question_encoder).fit(tests.corpus)
 kinds = np.array([tests.metadata[q]["kind"] for q in tests.queries])
 found = {}
 for name, retriever in (("frozen", frozen), ("trained", trained)):
-    hits = retriever.search_many(list(tests.queries.values()), k=1)
-    found[name] = np.array(
-        [h[0].document.id in tests.qrels[q] for q, h in zip(tests.queries, hits, strict=True)], float
-    )
+    first = best_documents(retriever, list(tests.queries.values()), k=1)
+    pairs = zip(tests.queries, first, strict=True)
+    found[name] = np.array([pages[0].id in tests.qrels[q] for q, pages in pairs], dtype=float)
     print(f"{name:<8} recall@1 {bootstrap_interval(found[name])}")
 gain = paired_test(found["trained"], found["frozen"])
 print(f"gain {gain}")
 
 # %% tags=["nbval-ignore-output"]
 of_kind = {kind: kinds == kind for kind in dict.fromkeys(kinds)}
-gains = {kind: paired_test(found["trained"][mine], found["frozen"][mine]) for kind, mine in of_kind.items()}
-for kind, its_gain in gains.items():
-    print(f"{kind:<11} {its_gain}")
+gains = {}
+for kind, mine in of_kind.items():
+    gains[kind] = paired_test(found["trained"][mine], found["frozen"][mine])
+    print(f"{kind:<11} {gains[kind]}")
 worst = min(of_kind, key=lambda kind: found["frozen"][of_kind[kind]].mean())
 assert gain.low > 0 and gains["identifier"].low > 0 and gains["lookup"].low < 0.01
 assert worst == max(gains, key=lambda kind: gains[kind].difference) == "identifier"
 
-# %% tags=["nbval-ignore-output"] alt="Recall at 1 with 95 % intervals for lookup, paraphrase and identifier questions: frozen (circles) and trained (triangles). Identifiers, where frozen is lowest, move far to the right; of the other two the intervals overlap."
+# %% tags=["hide-input", "nbval-ignore-output"] alt="Recall at 1 with 95 % intervals for lookup, paraphrase and identifier questions: frozen (circles) and trained (triangles). Identifiers, where frozen is lowest, move far to the right; of the other two the intervals overlap."
 figure, axis = plt.subplots(figsize=(6, 2.8))
 rows = list(of_kind)
 for shift, (name, marker) in zip((-0.12, 0.12), (("frozen", "o"), ("trained", "^")), strict=True):
@@ -465,12 +508,8 @@ for shift, (name, marker) in zip((-0.12, 0.12), (("frozen", "o"), ("trained", "^
     means = [share.mean for share in shares]
     ends = np.array([[i.mean - i.low for i in shares], [i.high - i.mean for i in shares]])
     axis.errorbar(means, np.arange(len(rows)) + shift, xerr=ends, fmt=marker, capsize=3, label=name)
-axis.set(
-    yticks=range(len(rows)),
-    yticklabels=rows,
-    xlabel="recall@1 with 95 % interval, unseen names and phrasings",
-    xlim=(0, 1.02),
-)
+axis.set(xlabel="recall@1 with 95 % interval, unseen names and phrasings")
+axis.set(yticks=range(len(rows)), yticklabels=rows, xlim=(0, 1.02))
 axis.invert_yaxis()
 axis.margins(y=0.15)
 axis.legend()
@@ -493,7 +532,7 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 left_out = np.setdiff1d(np.arange(len(questions)), use)
-n = next(n for n in left_out if not marked[n].any())  # no candidate is the marked page
+n = [n for n in left_out if not marked[n].any()][0]  # no candidate is the marked page
 scores = torch.tensor(vectors[n] @ dense.embedder.encode([questions[n]])[0])
 prior = end_to_end.document_log_probabilities(scores[None], temperature=0.05)[0]
 posterior = (prior + tokens[n].sum(dim=1)).softmax(dim=0)
@@ -542,24 +581,17 @@ else:
 # - Frozen documents and generator make it cheap: the answer's probabilities are constants.
 # - Compare programs with formulas: a missing $\ln p(z)$ is invisible otherwise.
 #
-# **Quiz.**
-# Decide before you open the answer.
+# Lesson 09 puts the corpus into a database, and goes to a million documents.
 #
-# 1. All candidates make the answer equally probable. What is the gradient?
-# <details><summary>Answer</summary>Zero: posterior and prior are equal. Nothing can be learned from this question.</details>
+# ## Quiz
 #
-# 2. Document 1 gives the answer 0.18, document 2 gives it 0.08. Between which numbers must RAG-Sequence lie, whatever the retriever says? And RAG-Token?
-# <details><summary>Answer</summary>RAG-Sequence between 0.08 and 0.18: it is a weighted mean. RAG-Token may lie above, since each token can come from the document that knows it: in the toy 0.245.</details>
-#
-# 3. You let the document vectors learn, too. What must you do after every step?
-# <details><summary>Answer</summary>Encode the corpus and build the index again, or search with old vectors (lesson 03's mismatch). REALM re-encoded every few hundred steps.</details>
-#
-# 4. The generator is frozen and has a habit of saying *Not in the sources* to everything. What does the retriever learn?
-# <details><summary>Answer</summary>Little: the right answer is improbable from every page, and only the *differences* between pages count. If the right page still makes it less improbable, the direction is right. By this lesson's 5 % rule most such questions would be left out.</details>
-#
-# **Exercises:** [`exercises/08_rag_as_one_model_exercises`](../exercises/08_rag_as_one_model_exercises.ipynb), which check themselves.
-# **Next:** 09.
-# The corpus in a database, and a million documents.
-#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("08")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# Lewis et al. (2020), *Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*; Karpukhin et al. (2020), *Dense Passage Retrieval*; Guu et al. (2020), *REALM*; Izacard and Grave (2021), *Distilling Knowledge from Reader to Retriever*; Shi et al. (2023), *REPLUG*.
+# Lewis et al. (2020), [*Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks*](https://arxiv.org/abs/2005.11401); Karpukhin et al. (2020), [*Dense Passage Retrieval*](https://arxiv.org/abs/2004.04906); Guu et al. (2020), [*REALM*](https://arxiv.org/abs/2002.08909); Izacard and Grave (2021), [*Distilling Knowledge from Reader to Retriever*](https://arxiv.org/abs/2012.04584); Shi et al. (2023), [*REPLUG*](https://arxiv.org/abs/2301.12652).

@@ -13,7 +13,6 @@ import math
 import os
 import sqlite3
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -22,13 +21,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ragedu import RAG, BM25Retriever, ElasticsearchRetriever, LanguageModel, SqliteRetriever, read_corpus
+from ragedu import BM25Retriever, ElasticsearchRetriever, SqliteRetriever, read_corpus
 from ragedu.corpus import Corpus, Document
 from ragedu.datasets import port_ellery
 from ragedu.evaluation import compare
 from ragedu.learn.server import SmallServer
 from ragedu.retrieval.bm25 import bm25_idf, bm25_term_part
-from ragedu.retrieval.embeddings import Embedder
 from ragedu.text import Analyzer
 
 # %% [markdown] lang="en"
@@ -93,7 +91,9 @@ def careless(name):
     return town.execute(f"SELECT body FROM pages WHERE name = '{name}'").fetchall()
 
 
-town.executescript("CREATE TABLE wages (person TEXT, pounds INT); INSERT INTO wages VALUES ('harbour master', 90)")
+town.execute("CREATE TABLE wages (person TEXT, pounds INT)")
+town.execute("INSERT INTO wages VALUES ('harbour master', 90)")
+town.commit()
 print(careless("ferry"))
 attack = "nobody' UNION SELECT person || ' ' || pounds FROM wages --"
 stolen = careless(attack)
@@ -131,9 +131,8 @@ def refused(call):
 assert refused(lambda: read_corpus(database, table="pages; DROP TABLE pages"))
 assert refused(lambda: read_corpus(database, table="pages", id="name", text="1; DROP TABLE pages"))
 assert refused(lambda: read_corpus(f"sqlite:///{folder / 'twon.db'}", table="pages"))
-assert (
-    refused(lambda: read_corpus(database, query="DROP TABLE wages")) and town.execute("SELECT * FROM wages").fetchall()
-)
+assert refused(lambda: read_corpus(database, query="DROP TABLE wages"))
+assert town.execute("SELECT * FROM wages").fetchall()
 assert not (folder / "twon.db").exists() and len(read_corpus(database, query=query)) == 5
 
 # %% [markdown] lang="en"
@@ -156,15 +155,17 @@ analyzer = Analyzer()
 pages = [analyzer(document.content) for document in corpus]
 
 town.execute("CREATE TABLE documents (document INTEGER PRIMARY KEY, length INTEGER)")
-town.execute(
-    "CREATE TABLE postings (term TEXT, document INTEGER, tf INTEGER, PRIMARY KEY (term, document)) WITHOUT ROWID"
-)
+town.execute("""
+CREATE TABLE postings (term TEXT, document INTEGER, tf INTEGER, PRIMARY KEY (term, document))
+WITHOUT ROWID
+""")
 for number, page in enumerate(pages):
     town.execute("INSERT INTO documents VALUES (?, ?)", (number, len(page)))
     counts = [(term, number, tf) for term, tf in Counter(page).items()]
     town.executemany("INSERT INTO postings VALUES (?, ?, ?)", counts)
 town.commit()
-pd.read_sql("SELECT * FROM postings WHERE term IN ('harbour', 'wall', 'wallflow') ORDER BY term, document", town)
+some = "SELECT * FROM postings WHERE term IN ('harbour', 'wall', 'wallflow')"
+pd.read_sql(f"{some} ORDER BY term, document", town)
 
 # %% [markdown] lang="en"
 # `WITHOUT ROWID` stores the rows in the order of the primary key, so those of *harbour* stand together: a posting list.
@@ -177,12 +178,23 @@ pd.read_sql("SELECT * FROM postings WHERE term IN ('harbour', 'wall', 'wallflow'
 town.create_function("ln", 1, math.log)
 BM25 = """
 WITH corpus AS (SELECT count(*) AS n, avg(length) AS average FROM documents),  -- one row
-     asked AS (SELECT value AS term,  -- a row for each term of the question, with its document frequency
-                      (SELECT count(*) FROM postings WHERE postings.term = value) AS df FROM json_each(?))
+     asked AS (  -- a row for each term of the question, with its document frequency
+         SELECT value AS term,
+                (SELECT count(*) FROM postings WHERE postings.term = value) AS df
+         FROM json_each(?)
+     )
 SELECT document,  -- k1 = 1.5, b = 0.75, so 1 - b = 0.25
-       sum(ln(1 + (n - df + 0.5) / (df + 0.5)) * tf / (tf + 1.5 * (0.25 + 0.75 * length / average))) AS score
-FROM asked JOIN postings USING (term) JOIN documents USING (document) CROSS JOIN corpus  -- its one row beside each
-GROUP BY document ORDER BY score DESC, document LIMIT ?
+       sum(
+           ln(1 + (n - df + 0.5) / (df + 0.5))
+           * tf / (tf + 1.5 * (0.25 + 0.75 * length / average))
+       ) AS score
+FROM asked
+JOIN postings USING (term)
+JOIN documents USING (document)
+CROSS JOIN corpus  -- its one row beside each
+GROUP BY document
+ORDER BY score DESC, document
+LIMIT ?
 """
 
 
@@ -206,7 +218,8 @@ def by_formula(question, pages, k1=1.5, variant="lucene", stored=lambda length: 
     scores = np.zeros(len(pages))
     for term in analyzer(question):
         tf = np.array([page.count(term) for page in pages])
-        scores += bm25_idf((tf > 0).sum(), len(pages), variant=variant) * bm25_term_part(tf, relative, k1, 0.75)
+        idf = bm25_idf((tf > 0).sum(), len(pages), variant=variant)
+        scores += idf * bm25_term_part(tf, relative, k1, 0.75)
     return scores
 
 
@@ -216,11 +229,12 @@ def scores_in_sql(question, n):
     return np.array([found.get(number, 0.0) for number in range(n)])
 
 
-for question in ("How thick is the harbour wall?", "harbour harbour chapel", "boats leave on Sunday", "zeppelin"):
-    assert np.allclose(scores_in_sql(question, 5), by_formula(question, pages), atol=1e-9, rtol=0)
-    if question != "zeppelin":
-        theirs = BM25Retriever().fit(corpus).scores(question)
-        assert np.allclose(scores_in_sql(question, 5), theirs, atol=1e-5)
+known = ["How thick is the harbour wall?", "harbour harbour chapel", "boats leave on Sunday"]
+for question in [*known, "zeppelin"]:
+    in_sql = scores_in_sql(question, 5)
+    assert np.allclose(in_sql, by_formula(question, pages), atol=1e-9, rtol=0)
+    if question in known:
+        assert np.allclose(in_sql, BM25Retriever().fit(corpus).scores(question), atol=1e-5)
 
 # %% [markdown] lang="en"
 # The formula to nine digits, and `BM25Retriever` to the five that it stores.
@@ -230,7 +244,7 @@ for question in ("How thick is the harbour wall?", "harbour harbour chapel", "bo
 # %% tags=["nbval-ignore-output"]
 steps = [row[3] for row in town.execute("EXPLAIN QUERY PLAN " + BM25, ("[]", 10))]
 print("\n".join(dict.fromkeys(steps)))
-assert any("SEARCH postings" in step for step in steps) and not any("SCAN postings" in step for step in steps)
+assert "SEARCH postings" in " ".join(steps) and "SCAN postings" not in " ".join(steps)
 
 # %% [markdown] lang="en"
 # `SEARCH` jumps to the right place, `SCAN` reads everything.
@@ -246,7 +260,12 @@ assert any("SEARCH postings" in step for step in steps) and not any("SCAN postin
 # %%
 town.execute("CREATE VIRTUAL TABLE fulltext USING fts5 (body)")
 town.execute("INSERT INTO fulltext SELECT body FROM pages ORDER BY number")
-FTS5 = "SELECT body, round(bm25(fulltext), 4) FROM fulltext WHERE fulltext MATCH ? ORDER BY bm25(fulltext)"
+FTS5 = """
+SELECT body, round(bm25(fulltext), 4)
+FROM fulltext
+WHERE fulltext MATCH ?
+ORDER BY bm25(fulltext)
+"""
 best = town.execute(FTS5, ("thick OR wall",)).fetchall()
 print(best)
 assert len(best) == 1 and best[0][1] < 0
@@ -274,7 +293,8 @@ assert not town.execute(FTS5, ("wall NOT thick",)).fetchall()
 # %%
 sqlite = SqliteRetriever().fit(corpus)
 for question in ("harbour wall", '"harbour" AND wall', "harbour NOT (wall", "c++ wall*"):
-    print(f"{question:<20}", [(hit.document.id, round(hit.score, 4)) for hit in sqlite.search(question)])
+    found = [(hit.document.id, round(hit.score, 4)) for hit in sqlite.search(question)]
+    print(f"{question:<20}", found)
 print(sqlite.explain("harbour wall", "wall"))
 assert sqlite.search("harbour NOT (wall")[0].document.id == "wall"
 assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
@@ -288,9 +308,11 @@ archive = port_ellery.load(1000).select(split="test")
 questions = [archive.queries[query_id] for query_id, judged in archive.qrels.items() if judged]
 sqlite = SqliteRetriever(folder / "archive.db").fit(archive.corpus)
 robertson = BM25Retriever(k1=1.2, variant="robertson").fit(archive.corpus)
-theirs, ours = (np.concatenate([engine.scores(question) for question in questions]) for engine in (sqlite, robertson))
+theirs = np.concatenate([sqlite.scores(question) for question in questions])
+ours = np.concatenate([robertson.scores(question) for question in questions])
 ratios = theirs[theirs > 0] / ours[theirs > 0]
-print(f"{len(questions)} questions, {len(ratios):,} scores, ratio from {ratios.min():.4f} to {ratios.max():.4f}")
+print(f"{len(questions)} questions, {len(ratios):,} scores,", end=" ")
+print(f"ratio from {ratios.min():.4f} to {ratios.max():.4f}")
 assert np.allclose(ratios, 2.2, rtol=1e-5)
 
 # %% [markdown] lang="en"
@@ -311,13 +333,16 @@ from elasticsearch import Elasticsearch
 
 server = SmallServer(folder / "server").start()
 client = Elasticsearch(server.url)
-mapping = {"properties": {"body": {"type": "text"}, "year": {"type": "integer"}, "remark": {"type": "text"}}}
-client.indices.create(index="by-hand", mappings=mapping, settings={"index": {"refresh_interval": "-1"}})
+fields = {"body": {"type": "text"}, "year": {"type": "integer"}, "remark": {"type": "text"}}
+no_refresh = {"index": {"refresh_interval": "-1"}}
+client.indices.create(index="by-hand", mappings={"properties": fields}, settings=no_refresh)
 for note in notes:
-    fields = {"body": note["text"], "year": note["year"], "remark": "debts" if note["id"] == "choir" else ""}
-    client.index(index="by-hand", id=note["id"], document=fields)
+    remark = "debts" if note["id"] == "choir" else ""
+    document = {"body": note["text"], "year": note["year"], "remark": remark}
+    client.index(index="by-hand", id=note["id"], document=document)
 
 
+# %%
 def ask(**query):
     return [hit["_id"] for hit in client.search(index="by-hand", query=query)["hits"]["hits"]]
 
@@ -346,7 +371,8 @@ assert "choir" in ask(query_string={"query": words}) and ask(match={"body": word
 # %%
 from elasticsearch.helpers import scan
 
-theirs = Corpus(Document(hit["_id"], hit["_source"]["body"]) for hit in scan(client, index="by-hand"))
+everything = scan(client, index="by-hand")
+theirs = Corpus(Document(hit["_id"], hit["_source"]["body"]) for hit in everything)
 assert {page.text for page in theirs} == {page.text for page in corpus}
 engine = ElasticsearchRetriever(server.url, "notes").fit(theirs)
 assert set(ElasticsearchRetriever.open(server.url, "notes").corpus.ids) == set(corpus.ids)
@@ -358,12 +384,15 @@ print(engine.explain("How thick is the harbour wall?", "wall"))
 # The words *depart* and *vessel* are in no note.
 
 # %% tags=["nbval-ignore-output"]
+from ragedu.retrieval.embeddings import Embedder
+
 both = ElasticsearchRetriever(server.url, "notes-with-vectors", embedder=Embedder()).fit(corpus)
 question = "When does the vessel depart?"
 for mode in ("bm25", "knn", "hybrid"):
     both.mode = mode
-    print(f"{mode:<7}", [(hit.document.id, round(hit.score, 4)) for hit in both.search(question, 3)])
-assert not engine.search(question) and "ferry" in [hit.document.id for hit in both.search(question, 2)]
+    found = [(hit.document.id, round(hit.score, 4)) for hit in both.search(question, 3)]
+    print(f"{mode:<7}", found)
+assert not engine.search(question) and "ferry" in [page for page, score in found[:2]]
 
 # %% [markdown] lang="en"
 # (Hybrid is reciprocal rank fusion, each list with half a vote.)
@@ -375,7 +404,11 @@ assert not engine.search(question) and "ferry" in [hit.document.id for hit in bo
 
 # %%
 engine = ElasticsearchRetriever(server.url, "archive").fit(archive.corpus)
-engines = {"BM25Retriever": BM25Retriever(k1=1.2).fit(archive.corpus), "SQLite": sqlite, "server": engine}
+engines = {
+    "BM25Retriever": BM25Retriever(k1=1.2).fit(archive.corpus),
+    "SQLite": sqlite,
+    "server": engine,
+}
 comparison = compare(engines, archive, metrics=["mrr@10", "recall@10"], progress=False)
 assert all(row.test is None or row.test.low <= 0 <= row.test.high for row in comparison.rows)
 comparison
@@ -386,15 +419,33 @@ comparison
 # This generator remembers what it was asked, so it tells us whether the prompts are the same.
 
 # %% tags=["nbval-ignore-output"]
+from functools import cache
+
+from ragedu import RAG, LanguageModel
+
 model = LanguageModel.load(adapter="reader")
-generate = cache(lambda prompt: model.generate(prompt, max_new_tokens=24))
-question = "Which hymn had Quenna Sandry chosen?"
-answers = {name: RAG(retriever, generate, k=2).ask(question) for name, retriever in engines.items()}
-for name, answer in answers.items():
+
+
+@cache  # the same prompt is answered once
+def generate(prompt):
+    return model.generate(prompt, max_new_tokens=24)
+
+
+question, prompts = "Which hymn had Quenna Sandry chosen?", set()
+for name, retriever in engines.items():
+    answer = RAG(retriever, generate, k=2).ask(question)
+    prompts.add(answer.prompt)
     print(f"{name:<14} {answer.text}  {[hit.document.id for hit in answer.sources]}")
-assert generate.cache_info().misses == 1 and len({answer.prompt for answer in answers.values()}) == 1
-read = [[[h.document.id for h in hits] for hits in one.search_many(questions, 2)] for one in engines.values()]
-same = np.mean([first == second == third for first, second, third in zip(*read, strict=True)])
+assert len(prompts) == 1 and generate.cache_info().misses == 1
+
+# %% tags=["nbval-ignore-output"]
+sources_of = {}
+for name, retriever in engines.items():
+    found = retriever.search_many(questions, 2)
+    sources_of[name] = [[hit.document.id for hit in hits] for hits in found]
+by_us, by_sqlite, by_server = sources_of.values()
+alike = [a == b == c for a, b, c in zip(by_us, by_sqlite, by_server, strict=True)]
+same = np.mean(alike)
 print(f"the same two sources from all three for {same:.0%} of {len(questions)} questions")
 assert len(questions) == 180 and 0.9 < same < 1
 
@@ -437,12 +488,14 @@ for question in questions[::4]:
     assert np.allclose(engine.scores(question), expected, rtol=1e-5, atol=1e-5)
 print("with the stored length, every score agrees to five digits")
 
-# %% alt="Length as stored against true length, from 1 to 160 terms. A thin dashed diagonal is the true length. The stored length follows it exactly up to 40 and then is a staircase below it, with steps that are 2 terms wide up to 56, then 4 up to 88, then 8, then 16. Short ticks at the bottom show the lengths of the archive's pages."
+# %% tags=["hide-input"] alt="Length as stored against true length, from 1 to 160 terms. A thin dashed diagonal is the true length. The stored length follows it exactly up to 40 and then is a staircase below it, with steps that are 2 terms wide up to 56, then 4 up to 88, then 8, then 16. Short ticks at the bottom show the lengths of the archive's pages."
 n = np.arange(1, 161)
 figure, axis = plt.subplots(figsize=(6, 3.4))
-axis.step(n, [lucene_length(int(length)) for length in n], where="post", color="black", label="rounded as Lucene does")
+stored = [lucene_length(int(length)) for length in n]
+axis.step(n, stored, where="post", color="black", label="rounded as Lucene does")
 axis.plot(n, n, "--", color="tab:blue", lw=1, label="true")
-axis.plot(lengths, np.full(len(lengths), 3), "|", color="black", alpha=0.3, label="pages of the archive")
+look = {"color": "black", "alpha": 0.3, "label": "pages of the archive"}
+axis.plot(lengths, np.full(len(lengths), 3), "|", **look)
 axis.set(xlabel="terms in the page", ylabel="length as stored", xlim=(0, 160), ylim=(0, 165))
 axis.legend(loc="upper left")
 plt.show()
@@ -484,11 +537,15 @@ def shape(scores):
     return scores / scores.max()  # whatever factor an engine multiplies by
 
 
+# %%
 answered = [q for q in questions if by_formula(q, short).any()][:20]
 furthest = {}
 for k1 in (1.2, 1.5):
-    pairs = [(shape(scores_of("tuned", q, len(short))), shape(by_formula(q, short, k1=k1))) for q in answered]
-    furthest[k1] = max(np.abs(theirs - expected).max() for theirs, expected in pairs)
+    furthest[k1] = 0.0
+    for q in answered:
+        theirs = shape(scores_of("tuned", q, len(short)))
+        expected = shape(by_formula(q, short, k1=k1))
+        furthest[k1] = max(furthest[k1], np.abs(theirs - expected).max())
     print(f"k1 = {k1}: furthest from the formula {furthest[k1]:.4f}, the best score being 1")
 assert furthest[1.2] < 1e-5 and furthest[1.5] > 0.001
 
@@ -542,9 +599,8 @@ before = pages_there()
 fault.fit(archive.corpus)
 print("after the crash:", before, " after the second fit:", pages_there())
 assert before <= 512 and pages_there() == 1000
-assert [hit.document.id for hit in fault.search(questions[0])] == [
-    hit.document.id for hit in engine.search(questions[0])
-]
+found, wanted = fault.search(questions[0]), engine.search(questions[0])
+assert [hit.document.id for hit in found] == [hit.document.id for hit in wanted]
 
 # %% [markdown] lang="en"
 # A kill may cost what this server had confirmed: above you see what was left of 512.
@@ -569,8 +625,11 @@ try:
 except KeyboardInterrupt:
     again.client.indices.refresh(index="town-again")
     print("after Ctrl+C:", again.client.count(index="town-again")["count"])
+
+# %%
 again.fit(archive.corpus)
-everything = again.client.search(index="town-again", query={"match_all": {}}, size=1000, version=True, source=False)
+options = {"query": {"match_all": {}}, "size": 1000, "version": True, "source": False}
+everything = again.client.search(index="town-again", **options)
 versions = [hit["_version"] for hit in everything["hits"]["hits"]]
 print("after the second fit:", len(versions))
 assert len(versions) == 1000 and set(versions) == {1}
@@ -612,19 +671,25 @@ def measure(retriever, pages, some):
 # %% tags=["nbval-ignore-output"]
 sizes = (1000, 4000, 16_000)
 large = port_ellery.load(max(sizes), questions=0).corpus
-engine_of = {
-    "BM25Retriever": lambda size: BM25Retriever(),
-    "SqliteRetriever": lambda size: SqliteRetriever(folder / f"{size}.db"),
-}
-rows = [(name, n, *measure(make(n), large[:n], questions[::30])) for n in sizes for name, make in engine_of.items()]
-live = pd.DataFrame(rows, columns=["engine", "pages", "index s", "ms a question"]).set_index(["engine", "pages"])
-quick, slow = (live.loc[name, "ms a question"] for name in ("BM25Retriever", "SqliteRetriever"))
-assert slow.iloc[-1] > 3 * slow.iloc[0] and slow.iloc[-1] > 4 * quick.iloc[-1] and quick.iloc[-1] < 3 * quick.iloc[0]
+rows = []
+for n in sizes:
+    for retriever in (BM25Retriever(), SqliteRetriever(folder / f"{n}.db")):
+        index_seconds, ms = measure(retriever, large[:n], questions[::30])
+        rows.append((type(retriever).__name__, n, index_seconds, ms))
+live = pd.DataFrame(rows, columns=["engine", "pages", "index s", "ms a question"])
+live = live.set_index(["engine", "pages"])
 live.sort_index().round(2)
+
+# %%
+quick = live.loc["BM25Retriever", "ms a question"]
+slow = live.loc["SqliteRetriever", "ms a question"]
+assert slow.iloc[-1] > 3 * slow.iloc[0] and slow.iloc[-1] > 4 * quick.iloc[-1]
+assert quick.iloc[-1] < 3 * quick.iloc[0]
 
 # %% [markdown] lang="en"
 # SQLite's time grows with the pages, ours hardly.
-# A script went to a million (`python -m benchmarks --only scale`): on one core, and FAISS over made vectors as in lesson 03.
+# A script went to a million: on one core, and FAISS over made vectors as in lesson 03.
+# (It is `python -m benchmarks --only scale`, in the repository; its table comes with `ragedu`.)
 # The table has the largest size of each; memory is without the documents.
 # (At a million noida-db was stopped: it needed more than 8 GiB.)
 #
@@ -633,26 +698,34 @@ live.sort_index().round(2)
 # Slope 1: twice the pages, twice the cost.
 # Slope 0: the size does not matter.
 
-# %% tags=["nbval-ignore-output"]
-scale = pd.read_csv("../benchmarks/scale.csv")
+# %%
+from ragedu.records import path_of
+
+scale = pd.read_csv(path_of("09.scale"))
 measured = scale[scale["stopped"].isna()].sort_values("documents", kind="stable")
 print(scale["machine"].iloc[0])
-costs = {"index_cpu_s": "CPU s to index", "question_cpu_ms": "CPU ms a question", "memory_mb": "MB of memory"}
+costs = {
+    "index_cpu_s": "CPU s to index",
+    "question_cpu_ms": "CPU ms a question",
+    "memory_mb": "MB of memory",
+}
 largest = measured.groupby("system", sort=False).last()
+names = list(largest.index)
 largest[["documents", *costs, "disk_mb", "recall", "questions"]].round(2)
 
-# %% alt="Six panels with logarithmic axes: CPU seconds to index, CPU milliseconds a question and megabytes of memory, from 1,000 to 1,000,000. Above, pages: BM25Retriever (circles, solid), SqliteRetriever (squares, dashed) and noida-db (triangles, dotted, not as far). Below, vectors: FAISS flat (diamonds, solid), HNSW (triangles, dashed) and IVF-PQ (crosses, dotted). A thin grey line has slope 1. Indexing runs beside it, noida-db's steeper at the end. For a question noida-db lies highest and beside it, SqliteRetriever below; BM25Retriever is level at first and then bends upwards. Flat search rises beside it on the whole, HNSW and IVF-PQ are much flatter. In memory SqliteRetriever lies far below the other two, and IVF-PQ below flat and HNSW, which run together." tags=["nbval-ignore-output"]
-names = list(largest.index)
+# %% alt="Six panels with logarithmic axes: CPU seconds to index, CPU milliseconds a question and megabytes of memory, from 1,000 to 1,000,000. Above, pages: BM25Retriever (circles, solid), SqliteRetriever (squares, dashed) and noida-db (triangles, dotted, not as far). Below, vectors: FAISS flat (diamonds, solid), HNSW (triangles, dashed) and IVF-PQ (crosses, dotted). A thin grey line has slope 1. Indexing runs beside it, noida-db's steeper at the end. For a question noida-db lies highest and beside it, SqliteRetriever below; BM25Retriever is level at first and then bends upwards. Flat search rises beside it on the whole, HNSW and IVF-PQ are much flatter. In memory SqliteRetriever lies far below the other two, and IVF-PQ below flat and HNSW, which run together." tags=["hide-input", "nbval-ignore-output"]
 figure, panels = plt.subplots(2, 3, figsize=(11, 5.6), sharex=True, sharey="col")
 for place, name in enumerate(names):
     some = measured[measured["system"] == name]
     for panel, cost in zip(panels[place // 3], costs, strict=True):
         style = ("o-", "s--", "^:", "D-", "v--", "x:")[place]
-        panel.loglog(some["documents"], some[cost], style, color="black", mfc="white", label=name.split(", ")[-1])
+        look = {"color": "black", "mfc": "white", "label": name.split(", ")[-1]}
+        panel.loglog(some["documents"], some[cost], style, **look)
 for row, what in zip(panels, ("pages", "vectors"), strict=True):
     for panel, (cost, title) in zip(row, costs.items(), strict=True):
         top = measured[cost].max()
-        panel.loglog([1e3, 1e6], [top / 1000, top], color="tab:gray", lw=1, alpha=0.5, zorder=0, label="slope 1")
+        look = {"color": "tab:gray", "lw": 1, "alpha": 0.5, "zorder": 0, "label": "slope 1"}
+        panel.loglog([1e3, 1e6], [top / 1000, top], **look)
         panel.set(title=title, xlabel=what)
     row[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figure.tight_layout()
@@ -661,19 +734,25 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 def line(name, cost, sizes=slice(-2, None)):
-    """Slope s and factor c of the straight line through two of the sizes, the two largest unless told."""
+    """Slope s and factor c of the straight line through two sizes, by default the largest two."""
     some = measured[measured["system"] == name].iloc[sizes]
     slope, intercept = np.polyfit(np.log(some["documents"]), np.log(some[cost]), 1)
     return slope, np.exp(intercept)
 
 
-slopes = pd.DataFrame({title: {name: line(name, cost)[0] for name in names} for cost, title in costs.items()})
+slopes = pd.DataFrame(index=names)
+for cost, title in costs.items():
+    slopes[title] = [line(name, cost)[0] for name in names]
+
 slope, factor = line("BM25Retriever", "question_cpu_ms", slice(0, 2))
 promised, found = factor * 1e6**slope, largest.loc["BM25Retriever", "question_cpu_ms"]
-print(f"BM25Retriever at a million, by its first two points: {promised:.2f} ms; measured: {found:.2f} ms")
+print(f"BM25Retriever at a million, by its first two points: {promised:.2f} ms;", end=" ")
+print(f"measured: {found:.2f} ms")
+
+# %%
 recall = measured.loc[measured["system"] == "BM25Retriever", "recall"]
-flat, hnsw = (slopes.loc[name, "CPU ms a question"] for name in ("FAISS flat", "FAISS HNSW"))
-assert found > 3 * promised and hnsw < flat - 0.3
+of = slopes["CPU ms a question"]
+assert found > 3 * promised and of["FAISS HNSW"] < of["FAISS flat"] - 0.3
 assert recall.iloc[0] > 0.99 and recall.iloc[-1] < 0.8
 
 # %% tags=["nbval-ignore-output"]
@@ -703,18 +782,22 @@ slopes.round(2)
 
 # %% tags=["nbval-ignore-output"]
 def out_of_memory(name, limit=24 * 1024**3 / 1e6):
-    """Pages or vectors that fill so many megabytes, each taking as much as those between the two largest sizes."""
-    (n1, mb1), (n2, mb2) = measured.loc[measured["system"] == name, ["documents", "everything_mb"]].to_numpy()[-2:]
+    """Pages that fill so many megabytes, at the cost of those between the two largest sizes."""
+    some = measured[measured["system"] == name].iloc[-2:]
+    n1, n2 = some["documents"]
+    mb1, mb2 = some["everything_mb"]
     return n2 + (limit - mb2) * (n2 - n1) / (mb2 - mb1)
 
 
+# %% tags=["nbval-ignore-output"]
 ends = pd.DataFrame({"24 GiB": {name: out_of_memory(name) for name in names[:2]}})
 lines = [line(name, "question_cpu_ms") for name in names[:2]]
 ends["100 ms"] = [(100 / factor) ** (1 / slope) for slope, factor in lines]
 ends["one machine"] = ends.min(axis=1)
-ours_end, sqlite_end = (ends.loc[name] for name in names[:2])
+ours_end, sqlite_end = ends.loc["BM25Retriever"], ends.loc["SqliteRetriever"]
 assert ours_end["24 GiB"] < ours_end["100 ms"] and ours_end["one machine"] > 2e6
-assert sqlite_end["100 ms"] < sqlite_end["24 GiB"] and 1e5 < sqlite_end["one machine"] < ours_end["one machine"]
+assert sqlite_end["100 ms"] < sqlite_end["24 GiB"]
+assert 1e5 < sqlite_end["one machine"] < ours_end["one machine"]
 ends.map(lambda pages: f"{float(f'{pages:.2g}'):,.0f}")
 
 # %% [markdown] lang="en"
@@ -771,9 +854,12 @@ whole = [[hit.document.id for hit in hits] for hits in ours.search_many(question
 same = [merged(question) == ids for question, ids in zip(questions, whole, strict=True)]
 first = [merged(question, 1) == ids[:1] for question, ids in zip(questions, whole, strict=True)]
 print(
-    f"the same ten in the same order: {np.mean(same):.0%} of {len(questions)} questions; the same first: {np.mean(first):.0%}"
+    f"the same ten in the same order: {np.mean(same):.0%} of {len(questions)} questions;", end=" "
 )
+print(f"the same first: {np.mean(first):.0%}")
 assert np.mean(same) < 0.5 and 0.8 < np.mean(first) < 1
+
+# %%
 (term,) = analyzer("licensee")
 dfs = [sum(term in analyzer(page.content) for page in shard.corpus) for shard in shards]
 print("pages with 'licensee' in each shard:", dfs)
@@ -815,20 +901,17 @@ for running in (server, shaky):
 # - Measure: a setting was echoed and ignored.
 # - Ids of your own make sending twice harmless. Resume from what is there.
 #
-# **Quiz.**
-# Decide before you open the answer.
+# You have put three engines behind one interface; other people's programs expect LangChain's, which lesson 10 uses.
 #
-# 1. Your test says that SQLite and Elasticsearch must give the same ten pages. It fails on one question of a thousand. Name two reasons that are no bug.
-# <details><summary>Answer</summary>Lucene rounds lengths above 40 terms, which can swap two close scores; and its idf has a 1 inside the logarithm.</details>
+# ## Quiz
 #
-# 2. One of three shards is full of licensees, the other two have none. Where do its pages stand in the merged list for *licensee*?
-# <details><summary>Answer</summary>Lower than they should: there the word is common, so its idf is small.</details>
-#
-# 3. Somebody shows that any k1 from 0.5 to 3 gives exactly the same MRR on his server. What do you ask?
-# <details><summary>Answer</summary>Whether a single score has changed. If none has, the setting is not used.</details>
-#
-# **Next:** 10.
-# You have put three engines behind one interface; other people's programs expect LangChain's.
-#
+# Decide before you look: every choice, right or wrong, says why.
+
+# %%
+from ragedu.learn.widgets import lesson_quiz
+
+lesson_quiz("09")
+
+# %% [markdown] lang="en"
 # **Further reading.**
-# *SQLite FTS5 Extension* (sqlite.org/fts5.html); *Similarity settings* and *Search your data* in Elasticsearch's reference; Mühleisen, Samar, Lin and de Vries (2014), *Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*.
+# [*SQLite FTS5 Extension*](https://www.sqlite.org/fts5.html); [*Similarity module*](https://www.elastic.co/guide/en/elasticsearch/reference/current/index-modules-similarity.html) in Elasticsearch's reference; Mühleisen, Samar, Lin and de Vries (2014), [*Old Dogs Are Great at New Tricks: Column Stores for IR Prototyping*](https://doi.org/10.1145/2600428.2609460).

@@ -316,7 +316,7 @@ def title(item: Item) -> str:
 
 
 def with_stars(parameter: inspect.Parameter) -> str:
-    """The parameter's name as a signature has it: *args, **kwargs."""
+    """The parameter's name as a signature has it: `*args`, `**kwargs`."""
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         return f"*{parameter.name}"
     return f"**{parameter.name}" if parameter.kind is inspect.Parameter.VAR_KEYWORD else parameter.name

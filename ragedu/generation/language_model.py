@@ -23,6 +23,7 @@ from ragedu.models import SMOLLM2, explain_failure, language_model_folder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+PROGRESS_FROM_PROMPTS = 8  # fewer, in one batch, are answered before a progress bar would be read
 CONTENT = "\ue000ragedu content\ue000"  # where the user's text goes in a rendered chat template
 ENCODING = ForkableLock()  # all threads share a switch of the tokenizer: whether it knows control tokens
 
@@ -159,8 +160,13 @@ class LanguageModel:
         system
             A system message before the user's.
 
-        Raises ValueError when a prompt and `max_new_tokens` together exceed the context; nothing is truncated.
+        Raises
+        ------
+        ValueError
+            When a prompt and `max_new_tokens` together exceed the context; nothing is truncated.
 
+        Notes
+        -----
         Batches differ from single prompts by rounding, which can still turn a choice between two tokens that are nearly
         equally probable, above all in bfloat16. Where the weights are in 4 bits (see `load`), the rounding is another,
         too: up to 16 tokens at once are multiplied in bfloat16, more at once in the model's own number format. So a
@@ -175,12 +181,15 @@ class LanguageModel:
             for i, prompt in enumerate(prompts)
         ]
         batches = batch_by_length([len(text.prompt_tokens) + max_new_tokens for text in texts])
-        with tqdm(total=len(texts), unit="prompt", disable=len(batches) < 2) as progress:
+        quiet = len(texts) < PROGRESS_FROM_PROMPTS and len(batches) < 2
+        # It goes when it is done: an evaluation, which has a bar of its own, generates many times.
+        with tqdm(total=len(texts), desc="writing", unit=" prompts", leave=None, miniters=0, disable=quiet) as progress:
             for positions in batches:
                 batch = [texts[position] for position in positions]
-                for _ in grow(batch, self._batch, temperature, top_k, top_p):
-                    pass
-                progress.update(len(batch))
+                begun = progress.n
+                for step, _ in enumerate(grow(batch, self._batch, temperature, top_k, top_p), start=1):
+                    progress.set_postfix_str(f"token {step}", refresh=False)
+                    progress.update(begun + sum(bool(text.ended) for text in batch) - progress.n)
         return texts[0].text if single else [text.text for text in texts]
 
     __call__ = generate
@@ -263,10 +272,13 @@ class LanguageModel:
             targets.append(target)
         scores = np.zeros(len(targets))
         batches = batch_by_length([len(c) + len(t) for c, t in zip(contexts, targets, strict=True)])
-        for batch in tqdm(batches, unit="batch", disable=len(batches) < 2):
-            scores[batch] = log_likelihoods(
-                self.model, [contexts[i] for i in batch], [targets[i] for i in batch], self.padding_token
-            )
+        quiet = len(batches) < 2
+        with tqdm(total=len(targets), desc="scoring", unit=" texts", leave=None, disable=quiet) as progress:
+            for batch in batches:
+                scores[batch] = log_likelihoods(
+                    self.model, [contexts[i] for i in batch], [targets[i] for i in batch], self.padding_token
+                )
+                progress.update(len(batch))
         return float(scores[0]) if single else scores
 
     # Training.

@@ -1,6 +1,6 @@
 """What the reader learns from: questions with passages around them, in many layouts.
 
-There are four kinds of text, so that the model learns to answer from what it is given and not to know one town:
+There are four kinds of text, so that the model learns to answer from what it is given and not to know one town::
 
     archive()        Port Ellery's training split, told and asked in five times as many ways: close to the lessons
     encyclopaedia()  invented articles on scientists, rivers, battles, films …, with long sentences full of names, years

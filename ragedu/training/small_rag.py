@@ -373,7 +373,7 @@ def encode(encoder, tokenizer, corpus: Sequence[Document], *, batch_size: int = 
     """The vectors (n, dimension) of documents, title and text, by a DPRContextEncoder."""
     vectors = np.empty((len(corpus), encoder.config.hidden_size), np.float32)
     order = sorted(range(len(corpus)), key=lambda place: len(corpus[place].content))
-    for start in tqdm(range(0, len(order), batch_size), desc="encoding", unit="batch"):
+    for start in tqdm(range(0, len(order), batch_size), desc="encoding", unit=" batches"):
         some = order[start : start + batch_size]
         texts = [corpus[place].content for place in some]
         inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
