@@ -29,8 +29,10 @@ for package in ("numpy", "scikit-learn", "matplotlib"):
 # %%
 notes = [
     "The ferry to Gull Island leaves the harbour at nine.",
-    "The harbour master keeps the keys of the harbour gate, the harbour crane, "
-    "the weighing house, the ice house and the long stairs.",
+    (
+        "The harbour master keeps the keys of the harbour gate, the harbour crane, "
+        "the weighing house, the ice house and the long stairs."
+    ),
     "Bread is baked on Fish Street while the harbour sleeps.",
     "The ferry was painted in May, and the lighthouse was painted in June.",
     "The bell of the chapel by the market rings at noon, when the clock and the tide allow.",

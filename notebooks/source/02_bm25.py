@@ -31,9 +31,11 @@ for package in ("numpy", "bm25s", "rank-bm25"):
 notes = [
     "the ferry to gull island leaves at nine",
     "ferry ferry ferry ferry ferry tickets for the ferry",
-    "in summer the ferry to gull island leaves at nine and at four "
-    "but in winter when the sea is high "
-    "the boatman waits for the tide and the passengers wait for the boatman",
+    (
+        "in summer the ferry to gull island leaves at nine and at four "
+        "but in winter when the sea is high "
+        "the boatman waits for the tide and the passengers wait for the boatman"
+    ),
     "bread is baked before the boats are out",
 ]
 question = "ferry gull island"
