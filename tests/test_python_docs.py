@@ -50,8 +50,8 @@ def test_one_object_is_one_document(dataset):
     assert "numpy.concat" not in dataset.corpus  # … and not its alias, though that is shorter
     assert "random.shuffle" in dataset.corpus
     assert "random.Random.shuffle" not in dataset.corpus
-    assert "pathlib.PurePath.with_suffix" in dataset.corpus  # where it is defined
-    assert "pathlib.Path.with_suffix" not in dataset.corpus  # where it is inherited
+    assert "email.message.Message.get_payload" in dataset.corpus  # where it is defined
+    assert "email.message.EmailMessage.get_payload" not in dataset.corpus  # where it is inherited
     assert not any(i.startswith("sklearn.") and i.endswith(".fit") for i in dataset.corpus.ids)
 
 
@@ -203,7 +203,8 @@ def test_every_judged_document_is_there(dataset):
     missing = judged - set(dataset.corpus.ids)
     assert len(missing) <= len(judged) / 20, missing
     if sys.version_info[:2] == (3, 11):
-        assert not missing
+        on_3_13 = {"pathlib.Path.with_suffix", "pathlib.Path.with_name", "pathlib.Path.with_stem"}
+        assert missing == on_3_13 and {i.replace("Path", "PurePath") for i in on_3_13} <= set(dataset.corpus.ids)
         assert dataset.queries.keys() == questions.keys()
 
 
