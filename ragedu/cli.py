@@ -137,10 +137,12 @@ def start(options: Namespace) -> int:
     print_laid(folder, laid)
     if options.fresh and not laid.aside:
         print(f"Nothing to put aside: lesson {', '.join(options.fresh)} is as it was laid.")
+    address = opening.running_at(folder)
     if options.no_open:
-        print(f"Open it with:  {own_call()} start {shell_quoted(folder)}")
+        how = "open index.md again" if address else f"open it with:  {own_call()} start {shell_quoted(folder)}"
+        print(f"To see it, {how}")
         return 0
-    if address := opening.running_at(folder):
+    if address:
         print(f"JupyterLab already runs there: {one_line(address)}")
         return 0
     print("JupyterLab opens there. Ctrl+C in this terminal ends it.", flush=True)
@@ -152,6 +154,10 @@ def print_laid(folder: Path, laid: Laid) -> None:
     print(f"Your desk is {one_line(str(folder))}: {len(laid.new) or 'no'} new notebook{'s' * (len(laid.new) != 1)}.")
     for before, now in laid.aside.items():
         print(f"Put aside: {before} is now {now}")
+    if laid.aside:
+        print("If it is open, close its tab and open it again; if JupyterLab asks, choose Revert.")
+    if any(path.startswith("finished/") for path in laid.new):
+        print("The finished ones lie in the folder finished.")
     for path, reason in laid.unreadable.items():
         print(
             f"ragedu: {one_line(path)} stays as it is, but {one_line(reason)}; --fresh lays a new one", file=sys.stderr

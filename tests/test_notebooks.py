@@ -111,3 +111,27 @@ def test_links_lead_somewhere_and_pictures_have_alt_text(path):
     for target in re.findall(r"\]\(([^)\s#]+)", text):
         if not re.match(r"\w+:", target):
             assert (path.parent / target).exists(), f"broken link: {target}"
+
+
+# Asserted there, and no answer to the prediction.
+SET_UP = (
+    "the documentation's lengths do differ",
+    "len(found) == 100",
+    "with_answer.mean() > without.mean()",
+    "len(kept) == len(pieces)",
+    "len(pieces) > 2",
+)
+
+
+@each_lesson
+def test_the_cell_after_a_prediction_does_not_give_the_answer_away(path):
+    """At the learner's desk that cell stands below the question: what it comes to is asserted after the prose."""
+    asked = False
+    for cell in english(path):
+        if cell.language:
+            asked = "Predict first" in cell.text.split("\n## ")[-1]
+            continue
+        answers = [line for line in cell.text.splitlines() if line.startswith("assert ")]
+        answers = [line for line in answers if not any(words in line for words in SET_UP)]
+        assert not (asked and answers), f"line {cell.line}: {answers}"
+        asked = False

@@ -72,7 +72,7 @@ def blank_notebook(edition: Edition) -> NotebookNode:
     source, cells = edition.source, []
     for cell in source.cells:
         if cell.language == edition.language:
-            cells.append(new_markdown_cell(cell.text))
+            cells.append(new_markdown_cell(cell.text if cells else titled(cell.text, edition)))
         elif cell.language is None:
             code = source.solution_code(cell) if edition.executed else source.student_code(cell)
             alt = cell.alt.get(edition.language)
@@ -88,6 +88,13 @@ def blank_notebook(edition: Edition) -> NotebookNode:
     for position, cell in enumerate(cells, start=1):
         cell.id = f"{source.name.replace('_', '-')[:50]}-{position:03d}"
     return new_notebook(cells=cells, metadata=deepcopy(METADATA), nbformat_minor=5)
+
+
+def titled(text: str, edition: Edition) -> str:
+    """The first cell: the solutions are told apart from the exercises by their title."""
+    if edition.source.is_exercise and edition.executed:
+        return text.replace("# Exercises ", "# Solutions ", 1)
+    return text
 
 
 def add_navigation(cells: list[NotebookNode], links: str) -> None:

@@ -139,7 +139,8 @@ def wait_until_run(page, seconds: float) -> None:
     page.wait_for_function(
         """([stderr, error]) => {
             const texts = selector => [...document.querySelectorAll(selector)].map(element => element.innerText);
-            const prompts = texts('.jp-CodeCell .jp-InputPrompt');
+            // A collapsed cell shows no number. It runs between its neighbours, which do.
+            const prompts = texts('.jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)');
             const failed = texts(stderr).some(text => new RegExp(error, 'm').test(text));
             return !prompts.some(p => p.includes('*')) && (failed || prompts.every(p => /\\d/.test(p)));
         }""",

@@ -26,7 +26,7 @@ from pathlib import Path
 TAGS = {
     "nbval-ignore-output": "its output depends on the machine: a cell soon after asserts what the prose concludes",
     "allow-stderr": "what it writes to standard error is part of the lesson",
-    "hide-input": "it only draws a plot or a table: its code is collapsed, its output shown",
+    "hide-input": "it only draws a plot or a table, or asserts what a prediction comes to: its code is collapsed",
 }
 MAX_CODE_LINE = 100  # as many characters as a cell shows without scrolling
 OPTIONS = {"markdown": {"lang"}, "code": {"tags", "alt", "alt_ko"}}

@@ -6,8 +6,10 @@
 # **Know first:** Python lists and functions.
 # **Time:** 25 minutes.
 # **Cost to run:** about a minute and about 1 GB of memory, no network, no graphics card.
+# On a processor that doesn't support bfloat16 it takes about two minutes and up to 1.8 GB.
 # The very first run also converts the model's weights once, which takes some 20 seconds.
 #
+# **Shift+Enter** runs a cell and goes to the next; run them all, from the top.
 # A line that begins with `assert` checks what the text claims: it does nothing when the claim holds on your machine, and stops with an error when it does not.
 
 # %%
@@ -60,7 +62,7 @@ for seed in range(4):
     inventions.append(invention)
     print("-", invention)
 
-# %%
+# %% tags=["hide-input"]
 assert len(set(inventions)) == 4  # four different answers
 for invention in inventions:
     assert "not know" not in invention and "n't know" not in invention

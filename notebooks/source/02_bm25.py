@@ -603,7 +603,7 @@ assert grid[3, 1].high < 0 and second_half.low < 0 < second_half.high
 # ## Where it shines, and where it fails
 #
 # **Predict first.**
-# Order the kinds of question from easiest to hardest for BM25: *lookup* (in the page's own words), *identifier* (the number of a permit, hull, case or ledger entry), *paraphrase* (the name, and otherwise other words).
+# Order the kinds of question from easiest to hardest for BM25: *paraphrase* (the name, and otherwise other words), *lookup* (in the page's own words), *identifier* (the number of a permit, hull, case or ledger entry).
 
 # %%
 by_kind = {}
@@ -613,9 +613,7 @@ for kind in ("lookup", "identifier", "paraphrase"):
     print(f"{kind:<11} MRR@10 {bootstrap_interval(by_kind[kind].values())}")
 
 means = {kind: np.mean(list(values.values())) for kind, values in by_kind.items()}
-assert means["lookup"] > means["identifier"] > means["paraphrase"]
 _, low, high = bootstrap_interval(by_kind["paraphrase"].values())
-assert low < 0.75 < high and {tests.metadata[q]["pages"] for q in by_kind["paraphrase"]} == {2}
 
 # %% [markdown] lang="en"
 # A number is as rare as a word can be, so why are not all identifiers found first?
@@ -623,6 +621,10 @@ assert low < 0.75 < high and {tests.metadata[q]["pages"] for q in by_kind["parap
 
 
 # %%
+assert means["lookup"] > means["identifier"] > means["paraphrase"]
+assert low < 0.75 < high and {tests.metadata[q]["pages"] for q in by_kind["paraphrase"]} == {2}
+
+
 def show_second_place(kind):
     query_id = [query_id for query_id, value in by_kind[kind].items() if value == 1 / 2][0]
     print(tests.queries[query_id])

@@ -60,7 +60,6 @@ def write(word):
 
 print(write("the"))
 print(write("boatman"))
-assert write("the") in sentences and "the " + write("boatman") not in sentences
 
 # %% [markdown] lang="en"
 # The second is fluent, and none of our sentences says it.
@@ -77,6 +76,9 @@ assert write("the") in sentences and "the " + write("boatman") not in sentences
 
 
 # %%
+assert write("the") in sentences and "the " + write("boatman") not in sentences
+
+
 def softmax(logits):
     exponentials = np.exp(logits - logits.max())  # the same number off all logits: no change
     return exponentials / exponentials.sum()

@@ -62,7 +62,6 @@ sequence = (of_documents * of_tokens.prod(axis=1)).sum()
 token = (of_documents[:, None] * of_tokens).sum(axis=0).prod()
 print(f"RAG-Sequence {sequence:.4f} = 0.75 * 0.9 * 0.2 + 0.25 * 0.1 * 0.8")
 print(f"RAG-Token    {token:.4f} = (0.75 * 0.9 + 0.25 * 0.1) * (0.75 * 0.2 + 0.25 * 0.8)")
-assert token > sequence
 
 # %% [markdown] lang="en"
 # ($z$ runs over the $k$ documents that were found, and $p(z \mid x)$ is the softmax of *their* scores: all others count as 0.)
@@ -75,6 +74,9 @@ assert token > sequence
 
 
 # %%
+assert token > sequence
+
+
 def rag_sequence(documents, tokens):
     """documents: ln p(z|x), (n, k); tokens: ln p(y_t|x,z,y_<t), (n, k, T). Returns (n,)."""
     return torch.logsumexp(documents + tokens.sum(dim=2), dim=1)
@@ -168,9 +170,6 @@ for cls, network in theirs.items():
 ours = -rag_sequence(documents, tokens[:, :, :1])
 print(f"{'ours, both':<25} {ours.numpy().round(4)}")
 without_documents = -torch.logsumexp(tokens[:, :, 0], dim=1)
-assert torch.allclose(one[RagTokenForGeneration], ours, atol=1e-5)
-assert torch.allclose(one[RagSequenceForGeneration], without_documents, atol=1e-5)
-assert not torch.allclose(one[RagSequenceForGeneration], ours, atol=1e-2)
 
 # %%
 everything = torch.logsumexp(logits[:, :, 0].log_softmax(dim=-1), dim=1).exp().sum(dim=1)
@@ -197,6 +196,10 @@ assert torch.allclose(everything, torch.tensor(3.0))
 # Attention in which all tokens score alike is a mean: `dpr_encoder` adds one such layer.
 
 # %%
+assert torch.allclose(one[RagTokenForGeneration], ours, atol=1e-5)
+assert torch.allclose(one[RagSequenceForGeneration], without_documents, atol=1e-5)
+assert not torch.allclose(one[RagSequenceForGeneration], ours, atol=1e-2)
+
 question_encoder, question_tokenizer = small_rag.dpr_encoder("question")
 asked = ["Who keeps the lighthouse?", "In which lane does the captain live?"]
 inputs = question_tokenizer(asked, padding=True, return_tensors="pt")

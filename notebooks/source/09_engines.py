@@ -98,7 +98,6 @@ print(careless("ferry"))
 attack = "nobody' UNION SELECT person || ' ' || pounds FROM wages --"
 stolen = careless(attack)
 print(stolen)
-assert stolen == [("harbour master 90",)]
 
 # %% [markdown] lang="en"
 # The quote closed the string, and the rest was read as SQL.
@@ -106,6 +105,9 @@ assert stolen == [("harbour master 90",)]
 
 
 # %%
+assert stolen == [("harbour master 90",)]
+
+
 def careful(name):
     return town.execute("SELECT body FROM pages WHERE name = ?", (name,)).fetchall()
 
@@ -296,14 +298,15 @@ for question in ("harbour wall", '"harbour" AND wall', "harbour NOT (wall", "c++
     found = [(hit.document.id, round(hit.score, 4)) for hit in sqlite.search(question)]
     print(f"{question:<20}", found)
 print(sqlite.explain("harbour wall", "wall"))
-assert sqlite.search("harbour NOT (wall")[0].document.id == "wall"
-assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
 
 # %% [markdown] lang="en"
 # *Harbour* is in three of five notes, and SQLite replaces Robertson's idf, negative for a term in more than half of the documents, by a millionth.
 # In a real archive, how do SQLite's scores and ours compare?
 
 # %%
+assert sqlite.search("harbour NOT (wall")[0].document.id == "wall"
+assert 0 < sqlite.search("harbour wall")[1].score < 3e-6
+
 archive = port_ellery.load(1000).select(split="test")
 questions = [archive.queries[query_id] for query_id, judged in archive.qrels.items() if judged]
 sqlite = SqliteRetriever(folder / "archive.db").fit(archive.corpus)
@@ -410,7 +413,6 @@ engines = {
     "server": engine,
 }
 comparison = compare(engines, archive, metrics=["mrr@10", "recall@10"], progress=False)
-assert all(row.test is None or row.test.low <= 0 <= row.test.high for row in comparison.rows)
 comparison
 
 # %% [markdown] lang="en"
@@ -420,6 +422,8 @@ comparison
 
 # %% tags=["nbval-ignore-output"]
 from functools import cache
+
+assert all(row.test is None or row.test.low <= 0 <= row.test.high for row in comparison.rows)
 
 from ragedu import RAG, LanguageModel
 
@@ -598,9 +602,7 @@ shaky.start()
 before = pages_there()
 fault.fit(archive.corpus)
 print("after the crash:", before, " after the second fit:", pages_there())
-assert before <= 512 and pages_there() == 1000
 found, wanted = fault.search(questions[0]), engine.search(questions[0])
-assert [hit.document.id for hit in found] == [hit.document.id for hit in wanted]
 
 # %% [markdown] lang="en"
 # A kill may cost what this server had confirmed: above you see what was left of 512.
@@ -611,6 +613,10 @@ assert [hit.document.id for hit in found] == [hit.document.id for hit in wanted]
 
 
 # %%
+assert before <= 512 and pages_there() == 1000
+assert [hit.document.id for hit in found] == [hit.document.id for hit in wanted]
+
+
 def interrupted(text):
     interrupted.pages += 1
     if interrupted.pages == 900:
@@ -857,7 +863,6 @@ print(
     f"the same ten in the same order: {np.mean(same):.0%} of {len(questions)} questions;", end=" "
 )
 print(f"the same first: {np.mean(first):.0%}")
-assert np.mean(same) < 0.5 and 0.8 < np.mean(first) < 1
 
 # %%
 (term,) = analyzer("licensee")
@@ -885,6 +890,8 @@ assert len(set(dfs)) > 1
 # A common arrangement: the truth in SQL, an export in JSONL, a search index that can be thrown away.
 
 # %%
+assert np.mean(same) < 0.5 and 0.8 < np.mean(first) < 1
+
 for connection in (engine.client, both.client, client, fault.client, again.client, town):
     connection.close()
 for running in (server, shaky):

@@ -157,8 +157,8 @@ def page_text(desk: Path, course: Sequence[Lesson]) -> str:
         table(here),
         not_laid(there),
         finished(there),
-        two_hours(here),
         HOW,
+        two_hours(here),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -236,6 +236,8 @@ HOW = """## How this works
 
 - A cell is run by **Shift+Enter**.
   Run a lesson from its top: each cell uses what those above it define.
+- When you have finished a lesson, choose *Shut Down Kernel* from the menu *Kernel*: it gives its memory back.
+  The next day, run a lesson's cells again before you use its panels.
 - What you write and run here is yours.
   `ragedu start` lays what is missing and never overwrites a file.
 - Where a lesson asks *Predict first*, write your answer down before you run the next cell.
@@ -245,4 +247,4 @@ HOW = """## How this works
   It puts your notebooks of that lesson aside under a dated name and lays new ones.
 - To read the executed lessons, run `!ragedu start --no-open --finished`.
 - This page is brought up to date at every `ragedu start` and whenever you solve an exercise.
-  To see that, reload the page in your browser (F5)."""
+  To see that, close its tab and open `index.md` again from the list on the left."""

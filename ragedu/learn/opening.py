@@ -52,8 +52,10 @@ def joined(*folders: str | None) -> str:
 
 def running_at(desk: Path) -> str:
     """The address of a JupyterLab that runs at this desk already; empty when there is none."""
-    from jupyter_server.serverapp import list_running_servers
-
+    try:
+        from jupyter_server.serverapp import list_running_servers
+    except ImportError:  # ragedu without its extra `lab`
+        return ""
     for server in list_running_servers():
         with suppress(OSError, KeyError):
             if os.path.samefile(server["root_dir"], desk):

@@ -66,7 +66,8 @@ class LessonQuizPanel(Panel):
             QuizPanel(f"{number}. {question}", choices) for number, (question, choices) in enumerate(questions, start=1)
         ]
         numbered = {f"question_{number}": quiz for number, quiz in enumerate(self.quizzes, start=1)}
-        super().__init__(numbered, self.count)
+        keys = HTML("<p>By keyboard: Tab leads to a choice, the space bar takes it.</p>")
+        super().__init__(numbered, self.count, above=[keys.add_class("jp-RenderedHTMLCommon")])
 
     def count(self, **chosen: str | None) -> str:
         """How many of the chosen answers are right, as HTML."""
