@@ -158,9 +158,9 @@ def counted(monkeypatch):
     """The texts that were really encoded."""
     texts, encode = [], Embedder._encode
 
-    def counting(self, batch, batch_size):
+    def counting(self, batch, batch_size, tick):
         texts.extend(batch)
-        return encode(self, batch, batch_size)
+        return encode(self, batch, batch_size, tick)
 
     monkeypatch.setattr(Embedder, "_encode", counting)
     return texts

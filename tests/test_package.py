@@ -107,7 +107,9 @@ needs_make = pytest.mark.skipif(
 @needs_make
 def test_the_lab_that_make_opens_is_the_learners_desk():
     """What happens there is in test_desk_browser.py."""
-    would_run = subprocess.run(["make", "--dry-run", "lab"], cwd=ROOT, capture_output=True, text=True, check=True)
+    would_run = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert would_run.stdout.splitlines()[-1] == ".venv/bin/python -m ragedu start"
 
 

@@ -6,7 +6,7 @@
 # **Know first:** Python lists and functions.
 # **Time:** 25 minutes.
 # **Cost to run:** about a minute and about 1 GB of memory, no network, no graphics card.
-# On a processor that doesn't support bfloat16 it takes about two minutes and up to 1.8 GB.
+# On a processor that doesn't support bfloat16 it takes up to two minutes and 1.9 GB.
 # The very first run also converts the model's weights once, which takes some 20 seconds.
 #
 # **Shift+Enter** runs a cell and goes to the next; run them all, from the top.
@@ -63,7 +63,8 @@ for seed in range(4):
     print("-", invention)
 
 # %% tags=["hide-input"]
-assert len(set(inventions)) == 4  # four different answers
+# Does the text below say what came?
+assert len(set(inventions)) == 4
 for invention in inventions:
     assert "not know" not in invention and "n't know" not in invention
 

@@ -117,7 +117,7 @@ def hint(name: str) -> Card:
 
 
 def offer_hint(name: str) -> str:
-    return f'Stuck? In a new cell (press B, when the cell is left by Esc): `hint("{name}")`'
+    return f'Stuck? Press Esc, then B for a new cell, and run `hint("{name}")`'
 
 
 def unwritten(error: BaseException | None) -> str:
