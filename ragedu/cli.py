@@ -110,7 +110,7 @@ def add_start(command: ArgumentParser) -> None:
     command.add_argument(
         "--finished",
         action="store_true",
-        help="also lay the executed lessons into FOLDER/finished, for reading; from a checkout the solutions, too",
+        help="also lay the executed lessons, and the solutions of the exercises, into FOLDER/finished, for reading",
     )
     command.add_argument("--no-open", action="store_true", help="don't open JupyterLab")
     command.add_argument(

@@ -192,6 +192,7 @@ from ragedu.datasets import port_ellery
 from ragedu.evaluation import paired_test
 
 
+# %%
 def candidates(seed: int, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For n questions with k = 20 pages each: scores (n, k, 3), ln p(answer | page) (n, k), and
     marks (n, k)."""
@@ -214,6 +215,7 @@ def candidates(seed: int, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return np.array(scores), np.array(likely), np.array(marked)
 
 
+# %%
 train_scores, train_likely, _ = candidates(seed=1, split="train")  # the marks are not for us
 test_scores, _, test_marked = candidates(seed=0, split="test")
 print(train_scores.shape, test_scores.shape)

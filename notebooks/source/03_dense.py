@@ -211,6 +211,7 @@ def sentences_of(page):
     return [Document(f"{page.id}/{n}", text, page.title) for n, text in numbered]
 
 
+# %%
 def cut(half):
     """The questions of one half, with the sentences of its pages as the corpus."""
     parts = {

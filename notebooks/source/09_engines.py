@@ -200,6 +200,7 @@ LIMIT ?
 """
 
 
+# %%
 def search_in_sql(question, k=10):
     return town.execute(BM25, (json.dumps(analyzer(question)), k)).fetchall()
 

@@ -29,9 +29,7 @@ LOCK_TIMEOUT_SECONDS = 60  # for another program that writes to the cache
 BATCH_TOKENS = 1024  # what a layer computes for this many stays in the processor's cache: a fifth faster than in memory
 # All threads share a switch of the tokenizer, padding, which counting tokens turns off and encoding turns on.
 ENCODING = ForkableLock()
-
-
-MAX_TOKENS_PER_CHARACTER = 4
+MAX_TOKENS_PER_CHARACTER = 4  # hardly ever more, so most queries need not be counted
 
 
 class TruncationWarning(UserWarning):
@@ -186,7 +184,6 @@ class Embedder:
         limit = self.model.max_seq_length
         if limit is None:
             return
-        # A character is hardly ever more than four tokens: most queries need not be counted.
         long = [text for text in texts if MAX_TOKENS_PER_CHARACTER * len(text) >= limit]
         if not long or (counter := self.token_counter) is None:
             return
